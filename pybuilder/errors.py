@@ -1,0 +1,125 @@
+"""What can go wrong, and the exit code each kind of failure has.
+
+Every error a caller may want to catch is here. An error says what failed, where (a file with line and dotted key,
+a URL, a log), and what to do about it; only the command line prints it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PybuildError(Exception):
+    """The base of all errors that pybuild raises on purpose.
+
+    Args:
+        what: What failed, one sentence without a full stop at its end.
+        where: The place: ``specs/six.toml:3:1 [source].type``, a URL, a path; may be empty.
+        cure: What the reader can do about it; may be empty.
+    """
+
+    exit_code: ClassVar[int] = 1
+    phase: ClassVar[str] = "internal"
+
+    def __init__(self, what: str, *, where: str = "", cure: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.cure = cure
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  where: {self.where}")
+        if self.cure:
+            lines.append(f"  do: {self.cure}")
+        return "\n".join(lines)
+
+
+class StateError(PybuildError):
+    """The state directory is damaged, full or unwritable: a fault on our side of the fence."""
+
+    phase = "state"
+
+
+class UsageError(PybuildError):
+    """The command line asks for something that has no meaning."""
+
+    exit_code = 2
+    phase = "usage"
+
+
+class ConfigError(PybuildError):
+    """A spec, buildroot or pybuild.toml is wrong."""
+
+    exit_code = 3
+    phase = "spec"
+
+
+class BuildError(PybuildError):
+    """The backend failed, or what it made is no wheel of this package."""
+
+    exit_code = 10
+    phase = "build"
+
+
+class BuildTimeout(PybuildError):
+    """A build ran longer than its limit."""
+
+    exit_code = 11
+    phase = "build"
+
+
+class EngineError(PybuildError):
+    """The sandbox can't be made or can't be sealed."""
+
+    exit_code = 20
+    phase = "buildroot"
+
+
+class FetchError(PybuildError):
+    """Something can't be fetched, has another digest than its pin, or no version satisfies."""
+
+    exit_code = 30
+    phase = "fetch"
+
+
+class ReviewError(PybuildError):
+    """Packages that nobody has accepted are needed.
+
+    Args:
+        what: The sentence.
+        wanted: ``(name, requirement, wanted_by)`` for each package that waits.
+    """
+
+    exit_code = 40
+    phase = "review"
+
+    def __init__(self, what: str, *, wanted: tuple[tuple[str, str, str], ...], cure: str = "") -> None:
+        super().__init__(what, cure=cure)
+        self.wanted = wanted
+
+
+class ValidationError(PybuildError):
+    """A wheel was built but must not be published."""
+
+    exit_code = 50
+    phase = "validate"
+
+
+class LockedError(PybuildError):
+    """Another run holds the lock."""
+
+    exit_code = 60
+    phase = "lock"
+
+
+EXIT_PRECEDENCE = (1, 3, 60, 20, 30, 50, 10, 11, 40)
+
+
+def combined_exit_code(codes: list[int]) -> int:
+    """The exit code of a run in which several things went wrong: the first of the contract's order that occurs."""
+    for code in EXIT_PRECEDENCE:
+        if code in codes:
+            return code
+    return codes[0] if codes else 0

@@ -1,0 +1,159 @@
+"""Files that appear whole or not at all: write beside, fsync, rename."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from pybuilder.errors import LockedError, StateError
+
+CHUNK = 1 << 20
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk, a read-only file system and missing rights under ``path`` into an error with a cure.
+
+    Raises:
+        StateError: Instead of the OSError that has one of these causes.
+    """
+    cures = {
+        errno.ENOSPC: ("the disk is full", "free some space (`pybuild gc`), then run the same command again"),
+        errno.EDQUOT: ("the disk quota is used up", "free some space, then run the same command again"),
+        errno.EROFS: (
+            "the file system is read-only",
+            "mount it writable, or choose another place with --state",
+        ),
+        errno.EACCES: (
+            "permission denied",
+            "run as the owner of this directory, or choose another with --state",
+        ),
+        errno.EPERM: (
+            "permission denied",
+            "run as the owner of this directory, or choose another with --state",
+        ),
+        errno.EIO: ("the disk can't be read", "check the disk; what is whole stays usable"),
+    }
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in cures:
+            raise
+        what, cure = cures[error.errno]
+        raise StateError(what, where=str(error.filename or path), cure=cure) from error
+
+
+def sha256_file(path: Path) -> str:
+    """The sha256 of a file's bytes, in lower-case hex; reads in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fsync_dir(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def atomic_writer(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """A stream whose bytes become the file ``path`` if, and only if, the block ends without an exception."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with open(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        temporary.replace(path)
+        fsync_dir(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write a small file whole or not at all."""
+    with atomic_writer(path, mode=mode) as stream:
+        stream.write(data)
+
+
+@contextlib.contextmanager
+def atomic_dir(path: Path) -> Iterator[Path]:
+    """A fresh directory beside ``path`` that is renamed to it when the block ends well, and removed when not.
+
+    Content-addressed, so when somebody else was first, theirs stays and ours is dropped.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent))
+    temporary.chmod(0o755)
+    try:
+        yield temporary
+        fsync_dir(temporary)
+        try:
+            temporary.rename(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        fsync_dir(path.parent)
+    finally:
+        if temporary.exists():
+            remove_tree(temporary)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a tree, also one whose directories a build made unwritable."""
+
+    def loosen(function: object, name: str, error: BaseException) -> None:
+        parent = Path(name).parent
+        with contextlib.suppress(OSError):
+            parent.chmod(0o700)
+            if Path(name).is_dir() and not Path(name).is_symlink():
+                Path(name).chmod(0o700)
+                shutil.rmtree(name, ignore_errors=True)
+            else:
+                Path(name).unlink(missing_ok=True)
+
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    shutil.rmtree(path, onexc=loosen) if _HAS_ONEXC else shutil.rmtree(
+        path, onerror=lambda function, name, info: loosen(function, name, info[1])
+    )
+
+
+_HAS_ONEXC = hasattr(shutil.rmtree, "__code__") and "onexc" in shutil.rmtree.__code__.co_varnames
+
+
+@contextlib.contextmanager
+def file_lock(path: Path, *, wait: bool = True, what: str = "") -> Iterator[None]:
+    """Hold an advisory lock; the kernel drops it when the process dies, however it dies.
+
+    Raises:
+        LockedError: ``wait`` is false and another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise LockedError(
+                what or "another run holds the lock", where=str(path), cure="wait until it has ended"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)

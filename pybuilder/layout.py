@@ -1,0 +1,65 @@
+"""Where everything lies: the one place that joins paths of the state directory (DESIGN.md, "state")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """The paths below one state directory."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite database."""
+        return self.root / "state.db"
+
+    @property
+    def owner(self) -> Path:
+        """Who made this state: uid and id map."""
+        return self.root / "owner.json"
+
+    @property
+    def downloads(self) -> Path:
+        """Unfinished downloads, kept so that they can be resumed."""
+        return self.root / "downloads"
+
+    @property
+    def locks(self) -> Path:
+        """Lock files; they may be removed when no pybuild runs."""
+        return self.root / "locks"
+
+    def lock(self, name: str) -> Path:
+        """The lock file for one thing, such as ``payload-<key>``."""
+        return self.locks / f"{name}.lock"
+
+    def source(self, sha256: str) -> Path:
+        """The directory that holds one source archive under its own file name."""
+        return self.root / "store" / "sources" / sha256
+
+    def payload(self, sha256: str) -> Path:
+        """The directory that holds one payload wheel, and its unpacked tree once something needed it."""
+        return self.root / "store" / "payloads" / sha256
+
+    def environment(self, digest: str) -> Path:
+        """A virtual environment of unpacked payloads."""
+        return self.root / "store" / "envs" / digest
+
+    def records(self, key: str) -> Path:
+        """All records of one key."""
+        return self.root / "store" / "records" / key
+
+    def record(self, key: str, attempt: str) -> Path:
+        """The record of one attempt."""
+        return self.records(key) / attempt
+
+    def work(self, attempt: str) -> Path:
+        """What a running attempt writes: its log from the first moment, its tree. Moved or removed at its end."""
+        return self.root / "work" / attempt
+
+    def index(self, channel: str) -> Path:
+        """The published tree of one channel."""
+        return self.root / "index" / channel

@@ -1,0 +1,93 @@
+"""Names, versions and numbers: strings that went through one door each."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName, canonicalize_name, canonicalize_version
+from packaging.version import InvalidVersion, Version
+
+from pybuilder.errors import UsageError
+
+__all__ = ["BuildName", "NormalizedName", "normalize", "numbered_version", "split_number", "upstream_key"]
+
+_LABEL = re.compile(r"[a-z][a-z0-9]*\Z")
+_NAME = re.compile(r"[A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9]", re.IGNORECASE)
+
+
+def normalize(name: str) -> NormalizedName:
+    """The normalised form of a project name (PEP 503), refused if it is no name at all.
+
+    Raises:
+        UsageError: ``name`` is no project name (core metadata, Name).
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no package name",
+            cure="use letters, digits, '.', '-' and '_', beginning and ending with a letter or digit",
+        )
+    return canonicalize_name(name)
+
+
+def is_label(label: str) -> bool:
+    """Whether a string may stand before the number in a local version label.
+
+    A letter first, then letters and digits: PEP 440 separates the segments of a local version with dots, and
+    ``pb.2`` must split in one way only.
+    """
+    return bool(_LABEL.match(label))
+
+
+def upstream_key(version: Version) -> str:
+    """One string for all spellings of an upstream version: ``1.0`` and ``1.0.0`` are the same release (PEP 440)."""
+    return canonicalize_version(version)
+
+
+def numbered_version(version: Version, label: str, number: int) -> Version:
+    """The version with our number on it: ``1.2.3`` becomes ``1.2.3+pb.2``, ``1.2.3+cu126`` becomes ``1.2.3+cu126.pb.2``."""
+    joint = "." if version.local else "+"
+    return Version(f"{version}{joint}{label}.{number}")
+
+
+def split_number(version: Version, label: str) -> tuple[Version, int] | None:
+    """The upstream version and number of a numbered version, or None where it carries no number under ``label``."""
+    parts = (version.local or "").split(".")
+    if len(parts) < 2 or parts[-2] != label or not parts[-1].isdigit():
+        return None
+    rest = ".".join(parts[:-2])
+    return Version(version.public + (f"+{rest}" if rest else "")), int(parts[-1])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildName:
+    """What a person types to name a build: ``[CHANNEL/]NAME[==VERSION[+LABEL.N]]``.
+
+    Attributes:
+        channel: The channel, or empty for the current one.
+        name: The normalised package name.
+        version: Upstream's version, or the numbered one, or None for the latest attempt.
+    """
+
+    channel: str
+    name: NormalizedName
+    version: Version | None
+
+    @classmethod
+    def parse(cls, text: str) -> BuildName:
+        """Read a build's name.
+
+        Raises:
+            UsageError: The text has another form.
+        """
+        channel, _, rest = text.rpartition("/")
+        name, equals, version = rest.partition("==")
+        try:
+            return cls(
+                channel=channel, name=normalize(name.strip()), version=Version(version) if equals else None
+            )
+        except InvalidVersion as error:
+            raise UsageError(
+                f"{version!r} in {text!r} is no version",
+                cure="write it as NAME==VERSION, such as six==1.17.0",
+            ) from error
