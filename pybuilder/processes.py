@@ -1,0 +1,118 @@
+"""The one place that starts processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pybuilder.errors import EngineError
+
+_INSTALL = {"bwrap": "bubblewrap", "git": "git", "podman": "podman", "rpm": "rpm"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completed:
+    """How a process ended, and all it printed."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    input: bytes | None = None,
+) -> Completed:
+    """Run a short program to its end and keep what it prints.
+
+    Args:
+        argv: The program and its arguments.
+        cwd: Where it runs.
+        env: Its whole environment; None passes ours on.
+        timeout: Seconds after which it is killed, with all that it started.
+        input: What it reads on standard input; None gives it nothing to read.
+
+    Raises:
+        EngineError: The program is not installed, or it was still running after ``timeout``.
+    """
+    with spawn(argv, cwd=cwd, env=env, input_pipe=input is not None) as process:
+        try:
+            stdout, stderr = process.communicate(input, timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            raise EngineError(f"{argv[0]} was still running after {timeout:.0f} s", where=" ".join(argv)) from error
+    return Completed(returncode=process.returncode, stdout=stdout, stderr=stderr)
+
+
+@contextmanager
+def spawn(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    input_pipe: bool = False,
+    merge_output: bool = False,
+    pass_fds: tuple[int, ...] = (),
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A running process in a session of its own; when the block is left, however it is left, it is dead.
+
+    Args:
+        argv: The program and its arguments.
+        cwd: Where it runs.
+        env: Its whole environment; None passes ours on.
+        input_pipe: Whether its standard input is a pipe; else it reads nothing.
+        merge_output: Whether standard error goes where standard output goes, in the order it was written.
+        pass_fds: File descriptors it inherits.
+
+    Raises:
+        EngineError: The program is not installed.
+    """
+    try:
+        process = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.PIPE if input_pipe else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merge_output else subprocess.PIPE,
+            pass_fds=pass_fds,
+            start_new_session=True,
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        if cwd is not None and not cwd.is_dir():
+            raise
+        raise EngineError(f"the program {argv[0]!r} is missing", cure=install_command(argv[0])) from error
+    try:
+        yield process
+    finally:
+        kill_group(process)
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process of ``spawn`` with its whole session, and reap it."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def install_command(program: str) -> str:
+    """The command that installs a program on this distribution."""
+    package = _INSTALL.get(program, program)
+    if Path("/usr/bin/dnf").exists() or Path("/usr/bin/dnf5").exists():
+        return f"dnf install {package}"
+    if Path("/usr/bin/apt-get").exists():
+        return f"apt-get install {package}"
+    return f"install {package} with the system's package manager"

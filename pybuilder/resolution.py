@@ -1,0 +1,164 @@
+"""Which versions go together: resolvelib over a world that is asked for versions and requirements, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
+from resolvelib.structs import RequirementInformation
+
+from pybuilder.errors import FetchError
+
+MAX_ROUNDS = 20_000
+
+
+class World(Protocol):
+    """What exists, as the resolver may ask."""
+
+    def versions(self, name: NormalizedName, specifiers: Sequence[SpecifierSet]) -> Sequence[Version]:
+        """The versions that satisfy every specifier, the preferred first.
+
+        Raises:
+            ReviewError: Nobody has accepted the package.
+        """
+        ...
+
+    def requirements(self, name: NormalizedName, version: Version) -> Sequence[Requirement]:
+        """What a version requires, markers not yet evaluated."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A requirement with who wants it."""
+
+    requirement: Requirement
+    wanted_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A version, seen with some of its extras."""
+
+    name: NormalizedName
+    version: Version
+    extras: frozenset[str]
+
+    def __str__(self) -> str:
+        return f"{self.name}=={self.version}"
+
+
+Identifier = tuple[NormalizedName, frozenset[str]]
+
+
+def resolve(
+    wanted: Iterable[Wanted], world: World, *, markers: Mapping[str, str]
+) -> dict[NormalizedName, tuple[Version, frozenset[str]]]:
+    """One version for every package that is wanted, directly or not.
+
+    Args:
+        wanted: The top requirements; those whose marker is false are left out.
+        world: What exists.
+        markers: The target's environment (PEP 508).
+
+    Returns:
+        By name: the version, and the extras that were asked for.
+
+    Raises:
+        FetchError: No versions go together; says who wants what.
+        ReviewError: A package is needed that nobody has accepted.
+    """
+    provider = _Provider(world, markers)
+    top = [w for w in wanted if applies(w.requirement, markers, frozenset())]
+    try:
+        result = Resolver(provider, BaseReporter()).resolve(top, max_rounds=MAX_ROUNDS)
+    except ResolutionImpossible as error:
+        raise FetchError(explain(error.causes), cure="widen one of these, or pin another version") from error
+    except ResolutionTooDeep as error:
+        raise FetchError(f"no answer after {MAX_ROUNDS} rounds of resolving", cure="pin more versions") from error
+    found: dict[NormalizedName, tuple[Version, frozenset[str]]] = {}
+    for (name, extras), candidate in result.mapping.items():
+        before = found.get(name, (candidate.version, frozenset()))
+        found[name] = (candidate.version, before[1] | extras)
+    return found
+
+
+def applies(requirement: Requirement, markers: Mapping[str, str], extras: frozenset[str]) -> bool:
+    """Whether a requirement counts on this target, for a package wanted with these extras."""
+    if requirement.marker is None:
+        return True
+    return any(requirement.marker.evaluate({**markers, "extra": extra}) for extra in extras or {""})
+
+
+def explain(causes: Iterable[RequirementInformation[Wanted, Candidate]]) -> str:
+    """Who wants what, in one sentence."""
+    wants = sorted(
+        {
+            f"{cause.parent or cause.requirement.wanted_by or 'the command'} wants {cause.requirement.requirement}"
+            for cause in causes
+        }
+    )
+    if len(wants) == 1:
+        return f"no version satisfies: {wants[0]}"
+    return "no version satisfies all of: " + "; ".join(wants)
+
+
+class _Provider(AbstractProvider[Wanted, Candidate, Identifier]):
+    def __init__(self, world: World, markers: Mapping[str, str]) -> None:
+        self._world = world
+        self._markers = markers
+
+    def identify(self, requirement_or_candidate: Wanted | Candidate) -> Identifier:
+        if isinstance(requirement_or_candidate, Candidate):
+            return requirement_or_candidate.name, requirement_or_candidate.extras
+        requirement = requirement_or_candidate.requirement
+        return canonicalize_name(requirement.name), frozenset(canonicalize_name(e) for e in requirement.extras)
+
+    def get_preference(
+        self,
+        identifier: Identifier,
+        resolutions: Mapping[Identifier, Candidate],
+        candidates: Mapping[Identifier, Iterator[Candidate]],
+        information: Mapping[Identifier, Iterator[RequirementInformation[Wanted, Candidate]]],
+        backtrack_causes: Sequence[RequirementInformation[Wanted, Candidate]],
+    ) -> tuple[bool, bool, NormalizedName, tuple[str, ...]]:
+        causes = {self.identify(cause.requirement) for cause in backtrack_causes}
+        pinned = any(
+            specifier.operator in ("==", "===")
+            for info in information[identifier]
+            for specifier in info.requirement.requirement.specifier
+        )
+        return identifier not in causes, not pinned, identifier[0], tuple(sorted(identifier[1]))
+
+    def find_matches(
+        self,
+        identifier: Identifier,
+        requirements: Mapping[Identifier, Iterator[Wanted]],
+        incompatibilities: Mapping[Identifier, Iterator[Candidate]],
+    ) -> Collection[Candidate]:
+        name, extras = identifier
+        wanted = list(requirements[identifier])
+        bad = {candidate.version for candidate in incompatibilities[identifier]}
+        versions = self._world.versions(name, [w.requirement.specifier for w in wanted])
+        return [Candidate(name, version, extras) for version in versions if version not in bad]
+
+    def is_satisfied_by(self, requirement: Wanted, candidate: Candidate) -> bool:
+        return requirement.requirement.specifier.contains(candidate.version, prereleases=True)
+
+    def get_dependencies(self, candidate: Candidate) -> list[Wanted]:
+        by = str(candidate)
+        wanted = [
+            Wanted(requirement, by)
+            for requirement in self._world.requirements(candidate.name, candidate.version)
+            if applies(requirement, self._markers, candidate.extras)
+        ]
+        if candidate.extras:
+            # The extras add to the package itself, in the same version.
+            wanted.append(Wanted(Requirement(f"{candidate.name}=={candidate.version}"), by))
+        return wanted

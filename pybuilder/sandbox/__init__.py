@@ -1,0 +1,136 @@
+"""The sandbox: one start of a sealed place in which a package's own code may run (DESIGN.md, "what a build may see").
+
+An *engine* knows how to make the place (bubblewrap over the machine's own system; podman over a root of RPMs). What
+happens inside is the same for all of them: ``inside.py`` is started first, gives up what rights it has, probes the
+seal, reports it, waits for our word, and runs the steps it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+# Enters the key: raise it when what a build can see or observe changes.
+SANDBOX_VERSION = 1
+
+ENVIRONMENT_PATH = "/env"
+BUILD_PATH = "/build"
+OUTPUT_PATH = "/out"
+BUILD_UID = 1000
+BUILD_GID = 1000
+HOST_NAME = "pybuild"
+
+GIB = 1 << 30
+
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What one start of the sandbox may use; none of it enters the key.
+
+    Attributes:
+        seconds: Wall time.
+        memory: Bytes over all processes where cgroups can be had, else of each process's address space.
+        cpus: Processors; 0 is all of them.
+        processes: Processes and threads at once.
+        file_size: Bytes of the largest file.
+        log: Bytes of output kept; the rest is dropped and said so.
+        free_disk: Bytes that must stay free on the disk of the work tree.
+    """
+
+    seconds: float = 7200
+    memory: int = 0
+    cpus: int = 0
+    processes: int = 4096
+    file_size: int = 16 * GIB
+    log: int = 64 << 20
+    free_disk: int = 256 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What to run, over which directories of the host.
+
+    Attributes:
+        environment: The virtual environment seen read-only at ``/env``.
+        work: A directory of ours with ``build/``, ``out/`` and ``tmp/``, seen at ``/build``, ``/out``, ``/tmp``.
+        cwd: The directory inside in which steps start.
+        env: The whole environment of the steps.
+        steps: What ``inside.py`` does, in order; see there.
+        limits: What it may use.
+        log: The file that receives everything the steps print, from the first byte on.
+    """
+
+    environment: Path
+    work: Path
+    cwd: str
+    env: Mapping[str, str]
+    steps: tuple[Mapping[str, Any], ...]
+    limits: Limits
+    log: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How a start of the sandbox ended.
+
+    Attributes:
+        seal: What the probe saw from inside, as recorded.
+        failure: What ended it early, a sentence, or empty.
+        timed_out: Whether the time limit ended it.
+        seconds: Wall time of the whole start.
+    """
+
+    seal: Mapping[str, Any]
+    failure: str
+    timed_out: bool
+    seconds: float
+
+
+class Engine(Protocol):
+    """Makes sealed places."""
+
+    name: str
+
+    def run(self, job: Job, *, answer: Callable[[Event], bool], echo: Callable[[bytes], None] | None = None) -> Outcome:
+        """Run a job to its end.
+
+        Args:
+            job: What to run.
+            answer: Called with each event from inside; where the event asks, the result says whether to go on.
+            echo: Called with each piece of output as it comes.
+
+        Raises:
+            EngineError: The place can't be made, or it isn't sealed.
+        """
+        ...
+
+
+def build_environ(*, source_date_epoch: int, build_dir: str, extra: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of a build: ours, then what the buildroot and the spec add.
+
+    Compiler flags of the spec are appended to ours, so that a spec that sets CFLAGS doesn't lose the prefix map.
+    """
+    prefix_map = f"-ffile-prefix-map={build_dir}=."
+    ours = {
+        "PATH": f"{ENVIRONMENT_PATH}/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "HOME": "/tmp/home",
+        "TMPDIR": "/tmp",
+        "USER": "build",
+        "LOGNAME": "build",
+        "SHELL": "/bin/sh",
+        "TERM": "dumb",
+        "TZ": "UTC",
+        "LC_ALL": "C.UTF-8",
+        "LANG": "C.UTF-8",
+        "PYTHONHASHSEED": "0",
+        "PYTHONNOUSERSITE": "1",
+        "VIRTUAL_ENV": ENVIRONMENT_PATH,
+        "SOURCE_DATE_EPOCH": str(source_date_epoch),
+    }
+    flags = dict.fromkeys(("CFLAGS", "CXXFLAGS", "FFLAGS"), prefix_map)
+    appended = {name: f"{flags[name]} {value}" for name, value in extra.items() if name in flags}
+    return {**ours, **flags, **extra, **appended}

@@ -1,0 +1,142 @@
+"""What a host buildroot is made of, by digest: the system's packages with versions, and the interpreter's own files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from packaging.markers import default_environment
+from packaging.tags import sys_tags
+
+from pybuilder.errors import EngineError
+from pybuilder.plan import Root, Target, digest
+from pybuilder.processes import run
+from pybuilder.sandbox.host import base_interpreter
+
+_DPKG = Path("/var/lib/dpkg/status")
+_RPM_DATABASES = (Path("/usr/lib/sysimage/rpm"), Path("/var/lib/rpm"))
+
+
+class Facts(Protocol):
+    """Where what was found out is remembered; the database is one."""
+
+    def fact(self, kind: str, key: str) -> Any:
+        """What is known under a key, or None."""
+
+    def add_fact(self, kind: str, key: str, value: Any) -> None:
+        """Remember a fact."""
+
+
+def this_target() -> Target:
+    """The interpreter that runs us, as a target."""
+    tags = tuple(str(tag) for tag in sys_tags())
+    return Target(
+        name=f"cp{sys.version_info.major}{sys.version_info.minor}-{sysconfig.get_platform().replace('-', '_')}",
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        full_version=".".join(map(str, sys.version_info[:3])),
+        tags=tags,
+        markers={name: str(value) for name, value in default_environment().items()},
+    )
+
+
+def host_root(facts: Facts) -> Root:
+    """This machine as a root.
+
+    Hashing everything takes a second, so digests are remembered under a fingerprint of sizes and times; a changed
+    file has another fingerprint.
+
+    Args:
+        facts: Where digests are remembered.
+
+    Raises:
+        EngineError: Neither dpkg nor rpm knows what is installed here.
+    """
+    contents = {
+        "os_release": digest(Path("/etc/os-release").read_text()),
+        "packages": _remembered(facts, "host-packages", _package_fingerprint(), _package_digest),
+        "interpreter": _remembered(facts, "host-interpreter", _interpreter_fingerprint(), _interpreter_digest),
+    }
+    return Root(kind="host", digest=digest(contents), contents=contents)
+
+
+def _remembered(facts: Facts, kind: str, fingerprint: str, compute: Callable[[], str]) -> str:
+    known = facts.fact(kind, fingerprint)
+    if isinstance(known, str):
+        return known
+    found = compute()
+    facts.add_fact(kind, fingerprint, found)
+    return found
+
+
+def _package_fingerprint() -> str:
+    files = [_DPKG, *(file for base in _RPM_DATABASES if base.is_dir() for file in sorted(base.iterdir()))]
+    return digest([_stat(str(file)) for file in files if file.is_file()])
+
+
+def _package_digest() -> str:
+    return digest(installed_packages())
+
+
+def installed_packages() -> list[str]:
+    """``name version architecture`` of every installed system package, sorted.
+
+    Raises:
+        EngineError: Neither dpkg nor rpm knows.
+    """
+    if _DPKG.is_file():
+        return _dpkg_packages(_DPKG.read_text(encoding="utf-8", errors="replace"))
+    completed = run(["rpm", "-qa", "--qf", "%{NAME} %{EVR} %{ARCH}\n"])
+    if completed.returncode:
+        raise EngineError("rpm can't list what is installed", where=completed.stderr.decode(errors="replace").strip())
+    return sorted(completed.stdout.decode(errors="replace").splitlines())
+
+
+def _dpkg_packages(status: str) -> list[str]:
+    found = []
+    for paragraph in status.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if ": " in line and line[:1] != " ")
+        if fields.get("Status", "").endswith(" installed"):
+            found.append(f"{fields['Package']} {fields['Version']} {fields['Architecture']}")
+    return sorted(found)
+
+
+def _interpreter_fingerprint() -> str:
+    return digest([_stat(file) for file in _interpreter_files()])
+
+
+def _interpreter_digest() -> str:
+    lines = []
+    for file in _interpreter_files():
+        with open(file, "rb") as stream:
+            lines.append([file, hashlib.file_digest(stream, "sha256").hexdigest()])
+    return digest(lines)
+
+
+def _interpreter_files() -> Iterator[str]:
+    """The interpreter, its library and its standard library, in order of name."""
+    yield str(base_interpreter())
+    library = Path(sysconfig.get_config_var("LIBDIR") or "/nonexistent", sysconfig.get_config_var("LDLIBRARY") or "-")
+    if library.is_file():
+        yield str(library)
+    yield from _walk(sysconfig.get_path("stdlib", vars={"installed_base": sys.base_prefix, "base": sys.base_prefix}))
+
+
+def _walk(directory: str) -> Iterator[str]:
+    with os.scandir(directory) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name in ("__pycache__", "site-packages", "dist-packages"):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(entry.path)
+            elif entry.is_file():
+                yield entry.path
+
+
+def _stat(file: str) -> list[Any]:
+    facts = os.stat(file)
+    return [file, facts.st_size, facts.st_mtime_ns, facts.st_ino]

@@ -1,0 +1,59 @@
+"""What must be true inside for a build to be let run: words only, judged outside from what the probe reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pybuilder.errors import EngineError
+from pybuilder.sandbox import BUILD_GID, BUILD_UID, HOST_NAME
+
+NAMESPACES = ("user", "pid", "mnt", "ipc", "uts", "cgroup", "net")
+
+
+def breaches(
+    seal: Mapping[str, Any], *, ours: Mapping[str, str], expected_pids: int, writable: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Every way in which a place is not sealed, as sentences.
+
+    Args:
+        seal: What ``inside.probe`` reported.
+        ours: Our own namespaces, ``{"net": "net:[4026531833]", …}``.
+        expected_pids: How many processes the engine itself has inside, the probe included.
+        writable: Places outside the build's own directories that may be written.
+    """
+    found = []
+    if (seal.get("uid"), seal.get("gid")) != (BUILD_UID, BUILD_GID):
+        found.append(f"the build would run as uid {seal.get('uid')}, gid {seal.get('gid')}")
+    if any(group not in (BUILD_GID, 65534) for group in seal.get("groups", ())):
+        found.append(f"the build would be in the groups {seal.get('groups')}")
+    if held := [n for n, mask in seal.get("capabilities", {"all": "1"}).items() if n != "CapInh" and int(mask, 16)]:
+        found.append(f"the build would have capabilities ({', '.join(held)})")
+    if seal.get("no_new_privs") != "1":
+        found.append("setuid programs would work (no_new_privs is not set)")
+    if set(seal.get("interfaces", ("?",))) - {"lo"}:
+        found.append(f"network interfaces besides loopback: {seal.get('interfaces')}")
+    if seal.get("connect") not in ("ENETUNREACH", "EHOSTUNREACH", "EPERM", "EACCES"):
+        found.append(f"a connection to the outside ended with {seal.get('connect')!r}, not with 'no route'")
+    inside = seal.get("namespaces", {})
+    if shared := [name for name in NAMESPACES if inside.get(name, ours.get(name)) == ours.get(name)]:
+        found.append(f"namespaces shared with the outside: {', '.join(shared)}")
+    if len(seal.get("pids", ())) > expected_pids or not seal.get("pids"):
+        found.append(f"processes of others can be seen: {seal.get('pids')}")
+    if more := set(seal.get("writable", ("?",))) - set(writable):
+        found.append(f"can be written: {', '.join(sorted(more))}")
+    if seal.get("host_name") != HOST_NAME:
+        found.append(f"the host name is {seal.get('host_name')!r}")
+    return tuple(found)
+
+
+def judge(seal: Mapping[str, Any], *, expected_pids: int) -> None:
+    """Refuse to run anything in a place that is not sealed.
+
+    Raises:
+        EngineError: With every breach.
+    """
+    ours = {name: str(Path(f"/proc/self/ns/{name}").readlink()) for name in NAMESPACES}
+    if found := breaches(seal, ours=ours, expected_pids=expected_pids):
+        raise EngineError("the sandbox is not sealed: " + "; ".join(found), cure="see `pybuild doctor`")

@@ -1,0 +1,150 @@
+"""Watch over one start of a sandbox: its talk with us, its log, its time, its disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from pybuilder.processes import kill_group
+from pybuilder.sandbox import Event, Limits
+
+# A job's answers are small; a build that floods the control pipe is cut off instead of filling our memory.
+MAX_LINE = 4 << 20
+TICK = 0.2
+
+
+@dataclass(kw_only=True, slots=True)
+class BoundedLog:
+    """The first ``limit`` bytes of what a build prints; the rest is counted.
+
+    The stream is flushed at once, so that ``log -f`` and a killed run both have all there was.
+    """
+
+    stream: IO[bytes]
+    limit: int
+    echo: Callable[[bytes], None] | None
+    written: int = 0
+    dropped: int = 0
+
+    def write(self, data: bytes) -> None:
+        """Keep what fits."""
+        room = self.limit - self.written
+        kept = data[:room]
+        if kept:
+            self.stream.write(kept)
+            self.stream.flush()
+            self.written += len(kept)
+            if self.echo:
+                self.echo(kept)
+        self.dropped += len(data) - len(kept)
+
+    def close(self) -> None:
+        """Say how much is missing, if any is."""
+        if self.dropped:
+            note = f"\n[pybuild: {self.dropped} more bytes of output were dropped; the limit is {self.limit}]\n"
+            self.stream.write(note.encode())
+            self.stream.flush()
+            if self.echo:
+                self.echo(note.encode())
+
+
+@dataclass(kw_only=True, slots=True)
+class Supervisor:
+    """One running sandbox.
+
+    Attributes:
+        process: The engine's process; its end is the sandbox's end.
+        control_in: We read events from it.
+        control_out: We write the job and our answers into it.
+        limits: Time and disk are watched here; the others are the kernel's business.
+        work: Where the build writes, to see how much disk is left.
+        answer: Called with each event; True means go on.
+        judge: Called with the seal; raises if it is not tight.
+        log: Where output goes.
+    """
+
+    process: subprocess.Popen[bytes]
+    control_in: int
+    control_out: int
+    limits: Limits
+    work: Path
+    answer: Callable[[Event], bool]
+    judge: Callable[[Mapping[str, Any]], None]
+    log: BoundedLog
+    seal: Mapping[str, Any] = field(default_factory=dict)
+    failure: str = ""
+    timed_out: bool = False
+    _pending: bytes = b""
+
+    def run(self, job: Mapping[str, Any]) -> None:
+        """Send the job and stay until everything inside is dead."""
+        deadline = time.monotonic() + self.limits.seconds
+        self._send(json.dumps(job).encode() + b"\n")
+        assert self.process.stdout is not None
+        output = self.process.stdout.fileno()
+        with selectors.DefaultSelector() as selector:
+            selector.register(output, selectors.EVENT_READ)
+            selector.register(self.control_in, selectors.EVENT_READ)
+            next_look = 0.0
+            while selector.get_map():
+                for key, _ in selector.select(TICK):
+                    data = os.read(key.fd, 1 << 16)
+                    if not data:
+                        selector.unregister(key.fd)
+                    elif key.fd == output:
+                        self.log.write(data)
+                    else:
+                        self._receive(data)
+                now = time.monotonic()
+                if now >= deadline and not self.timed_out:
+                    self.timed_out = True
+                    self._end(f"ran longer than its limit of {self.limits.seconds:g} s")
+                if now >= next_look:
+                    next_look = now + TICK
+                    if shutil.disk_usage(self.work).free < self.limits.free_disk:
+                        self._end(f"left less than {self.limits.free_disk >> 20} MiB free on the disk")
+        self.process.wait()
+
+    def _receive(self, data: bytes) -> None:
+        self._pending += data
+        while b"\n" in self._pending:
+            line, _, self._pending = self._pending.partition(b"\n")
+            self._handle(line)
+        if len(self._pending) > MAX_LINE:
+            self._end("flooded the control pipe")
+
+    def _handle(self, line: bytes) -> None:
+        try:
+            event = json.loads(line)
+            name = event["event"]
+        except (ValueError, TypeError, KeyError):
+            self._end("wrote rubbish into the control pipe")
+            return
+        if name == "seal":
+            self.seal = {k: v for k, v in event.items() if k != "event"}
+            self.judge(self.seal)
+            self._send(b"go\n")
+            return
+        if name == "failed":
+            self.failure = self.failure or f"{event.get('step')}: {event.get('message')}"
+        go_on = self.answer(event)
+        if name == "done" and event.get("step") == "requires":
+            self._send(b"go\n" if go_on else b"stop\n")
+
+    def _send(self, data: bytes) -> None:
+        try:
+            os.write(self.control_out, data)
+        except BrokenPipeError:
+            self.failure = self.failure or "the sandbox ended before it began"
+
+    def _end(self, failure: str) -> None:
+        self.failure = self.failure or failure
+        kill_group(self.process)
