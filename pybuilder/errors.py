@@ -16,6 +16,11 @@ class PybuildError(Exception):
         what: What failed, one sentence without a full stop at its end.
         where: The place: ``specs/six.toml:3:1 [source].type``, a URL, a path; may be empty.
         cure: What the reader can do about it; may be empty.
+
+    Attributes:
+        package: The name and version it happened to, once a run knows that.
+        attempt: The id of the attempt that failed, if it was one.
+        log: The log of that attempt.
     """
 
     exit_code: ClassVar[int] = 1
@@ -26,6 +31,9 @@ class PybuildError(Exception):
         self.what = what
         self.where = where
         self.cure = cure
+        self.package: tuple[str, str] | None = None
+        self.attempt = ""
+        self.log = ""
 
     def __str__(self) -> str:
         lines = [self.what]

@@ -51,7 +51,6 @@ class Published:
     name: str
     version: str
     build: str
-    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

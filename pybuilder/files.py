@@ -6,8 +6,8 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import itertools
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,27 +115,32 @@ def atomic_dir(path: Path) -> Iterator[Path]:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a tree, also one whose directories a build made unwritable."""
+    """Remove whatever is there, also a tree that a build has left without rights and deeper than any path may be long.
 
-    def loosen(function: object, name: str, error: BaseException) -> None:
-        parent = Path(name).parent
-        with contextlib.suppress(OSError):
-            parent.chmod(0o700)
-            if Path(name).is_dir() and not Path(name).is_symlink():
-                Path(name).chmod(0o700)
-                shutil.rmtree(name, ignore_errors=True)
-            else:
-                Path(name).unlink(missing_ok=True)
-
+    The name is free at once. Each directory is then made ours and moved up before it is emptied, so that neither depth
+    nor a directory's own mode is in the way.
+    """
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
         return
-    shutil.rmtree(path, onexc=loosen) if _HAS_ONEXC else shutil.rmtree(
-        path, onerror=lambda function, name, info: loosen(function, name, info[1])
-    )
+    heap = Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent))
+    names = itertools.count()
+    pending = [_move_to(heap, path, names)]
+    while pending:
+        directory = pending.pop()
+        for entry in list(os.scandir(directory)):
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(_move_to(heap, Path(entry.path), names))
+            else:
+                os.unlink(entry.path)
+        directory.rmdir()
+    heap.rmdir()
 
 
-_HAS_ONEXC = hasattr(shutil.rmtree, "__code__") and "onexc" in shutil.rmtree.__code__.co_varnames
+def _move_to(heap: Path, directory: Path, names: Iterator[int]) -> Path:
+    # Moving a directory rewrites its "..", for which it must be writable.
+    directory.chmod(0o700)
+    return directory.rename(heap / str(next(names)))
 
 
 @contextlib.contextmanager

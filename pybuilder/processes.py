@@ -116,3 +116,15 @@ def install_command(program: str) -> str:
     if Path("/usr/bin/apt-get").exists():
         return f"apt-get install {package}"
     return f"install {package} with the system's package manager"
+
+
+def process_identity(pid: int) -> str:
+    """A process's number and start time, ``1234:567890``, or empty if there is no such process.
+
+    Numbers are handed out again; together with the start time (proc(5), /proc/PID/stat, field 22) they are not.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if fields[0] == "Z" else f"{pid}:{fields[19]}"

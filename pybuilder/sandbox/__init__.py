@@ -93,7 +93,14 @@ class Outcome:
 class Engine(Protocol):
     """Makes sealed places."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """``host`` or ``podman``, as records say it."""
+        ...
+
+    def tools(self) -> Mapping[str, str]:
+        """Versions of the programs that make the sandbox, for the record."""
+        ...
 
     def run(self, job: Job, *, answer: Callable[[Event], bool], echo: Callable[[bytes], None] | None = None) -> Outcome:
         """Run a job to its end.

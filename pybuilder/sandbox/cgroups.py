@@ -17,6 +17,10 @@ from pathlib import Path
 from pybuilder.sandbox import Limits
 
 _MOUNT = Path("/sys/fs/cgroup")
+_MEMBERSHIPS = Path("/proc/self/cgroup")
+
+# Not there where the kernel doesn't account for swap.
+_SWAP = ("memory.memsw.limit_in_bytes", "memory.swap.max")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,21 +89,26 @@ def _version_2(name: str, limits: Limits) -> Group | None:
     if base is None:
         return None
     wanted = {"memory", "pids", "cpu"} & set((base / "cgroup.controllers").read_text().split())
-    directory = base / name
     try:
-        enabled = set((base / "cgroup.subtree_control").read_text().split())
-        if wanted - enabled:
-            (base / "cgroup.subtree_control").write_text(" ".join(f"+{c}" for c in sorted(wanted - enabled)))
-        directory.mkdir()
+        if missing := wanted - set((base / "cgroup.subtree_control").read_text().split()):
+            (base / "cgroup.subtree_control").write_text(" ".join(f"+{c}" for c in sorted(missing)))
     except OSError:
         return None
-    settings = {"memory.max": limits.memory, "memory.swap.max": 0, "pids.max": limits.processes}
+    settings = {c: values for c, values in settings_version_2(limits).items() if c in wanted}
+    directory = base / name
+    if not settings or not _make(directory, {file: n for values in settings.values() for file, n in values.items()}):
+        return None
+    return Group(directories=dict.fromkeys(sorted(settings), directory), version=2)
+
+
+def settings_version_2(limits: Limits) -> dict[str, dict[str, int]]:
+    """By controller, what goes into which file (kernel's admin-guide/cgroup-v2)."""
+    settings = {"pids": {"pids.max": limits.processes}}
+    if limits.memory:
+        settings["memory"] = {"memory.max": limits.memory, "memory.swap.max": 0}
     if limits.cpus:
-        settings["cpu.max"] = limits.cpus * 100_000
-    if not limits.memory:
-        del settings["memory.max"], settings["memory.swap.max"]
-    _apply(directory, settings)
-    return Group(directories=dict.fromkeys(sorted(wanted), directory), version=2)
+        settings["cpu"] = {"cpu.max": limits.cpus * 100_000}
+    return settings
 
 
 def _base_version_2() -> Path | None:
@@ -109,42 +118,33 @@ def _base_version_2() -> Path | None:
     """
     if not (_MOUNT / "cgroup.controllers").exists():
         return None
-    own = next(
-        (line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")),
-        "/",
-    )
     bases = [_MOUNT] if os.geteuid() == 0 else []
-    bases.append((_MOUNT / own.lstrip("/")).parent)
+    if own := next((path for number, _, path in _memberships() if number == "0"), None):
+        bases.append((_MOUNT / own.lstrip("/")).parent)
     return next((base for base in bases if _MOUNT in (base, *base.parents) and os.access(base, os.W_OK)), None)
 
 
 def _version_1(name: str, limits: Limits) -> Group | None:
-    settings: dict[str, dict[str, int]] = {"pids": {"pids.max": limits.processes}}
-    if limits.memory:
-        settings["memory"] = {
-            "memory.limit_in_bytes": limits.memory,
-            "memory.memsw.limit_in_bytes": limits.memory,
-        }
-    if limits.cpus:
-        settings["cpu"] = {"cpu.cfs_quota_us": limits.cpus * 100_000}
     directories = {}
-    for controller, values in settings.items():
+    for controller, values in settings_version_1(limits).items():
         base = _base_version_1(controller)
-        if base is None:
-            continue
-        directory = base / name
-        try:
-            directory.mkdir()
-        except OSError:
-            continue
-        _apply(directory, values)
-        directories[controller] = directory
+        if base and _make(base / name, values):
+            directories[controller] = base / name
     return Group(directories=directories, version=1) if directories else None
 
 
+def settings_version_1(limits: Limits) -> dict[str, dict[str, int]]:
+    """By controller, what goes into which file, in this order (kernel's admin-guide/cgroup-v1)."""
+    settings = {"pids": {"pids.max": limits.processes}}
+    if limits.memory:
+        settings["memory"] = {"memory.limit_in_bytes": limits.memory, "memory.memsw.limit_in_bytes": limits.memory}
+    if limits.cpus:
+        settings["cpu"] = {"cpu.cfs_quota_us": limits.cpus * 100_000}
+    return settings
+
+
 def _base_version_1(controller: str) -> Path | None:
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
+    for _, controllers, path in _memberships():
         if controller in controllers.split(","):
             base = _MOUNT / controller / path.lstrip("/")
             # In a container the path may be the host's, of which we see only the mount.
@@ -153,11 +153,23 @@ def _base_version_1(controller: str) -> Path | None:
     return None
 
 
-def _apply(directory: Path, settings: Mapping[str, int]) -> None:
-    for file, value in settings.items():
-        # A kernel without swap accounting has no such file; the others must take.
-        with contextlib.suppress(FileNotFoundError, PermissionError):
-            (directory / file).write_text(f"{value}\n")
+def _memberships() -> list[list[str]]:
+    """``[number, controllers, path]`` of each hierarchy (cgroups(7), /proc/pid/cgroup)."""
+    return [line.split(":", 2) for line in _MEMBERSHIPS.read_text().splitlines()]
+
+
+def _make(directory: Path, settings: Mapping[str, int]) -> bool:
+    """Make a group with these limits; whether it could be made and took every one that this kernel knows."""
+    _remove(directory, patience=0)
+    try:
+        directory.mkdir()
+        for file, value in settings.items():
+            if file not in _SWAP or (directory / file).exists():
+                (directory / file).write_text(f"{value}\n")
+    except OSError:
+        _remove(directory, patience=0)
+        return False
+    return True
 
 
 def _remove(directory: Path, *, patience: float = 2.0) -> None:

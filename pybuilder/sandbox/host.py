@@ -5,6 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
+import select
+import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,46 +18,24 @@ from typing import Any
 
 from pybuilder.errors import EngineError
 from pybuilder.processes import install_command, run, spawn
-from pybuilder.sandbox import (
-    BUILD_GID,
-    BUILD_PATH,
-    BUILD_UID,
-    ENVIRONMENT_PATH,
-    HOST_NAME,
-    OUTPUT_PATH,
-    Event,
-    Job,
-    Limits,
-    Outcome,
-    cgroups,
+from pybuilder.sandbox import BUILD_GID, BUILD_UID, HOST_NAME, Event, Job, Limits, Outcome, cgroups
+from pybuilder.sandbox.mounts import (
+    OWN_ETC,
+    RUNNER,
+    etc_mounts,
+    interpreter_mounts,
+    private_mounts,
+    system_mounts,
 )
 from pybuilder.sandbox.namespace import IdMap, unprivileged_ids, user_namespace
 from pybuilder.sandbox.seal import judge
 from pybuilder.sandbox.supervise import BoundedLog, Supervisor
 
-_RUNNER = "/.pybuild"
-_MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+# bubblewrap and the shell before it run outside, so nothing of a spec's environment may reach them.
+_OUTER_ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 
-# What of /etc a compiler, a linker and the C library need. Nothing in it is secret or names this machine.
-_ETC = (
-    "alternatives",
-    "crypto-policies",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "pki/tls/openssl.cnf",
-    "ssl/openssl.cnf",
-)
-
-_OWN_ETC = {
-    "passwd": f"root:x:0:0:root:/nonexistent:/bin/false\nbuild:x:{BUILD_UID}:{BUILD_GID}:build:/tmp/home:/bin/sh\n"
-    "nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
-    "group": f"root:x:0:\nbuild:x:{BUILD_GID}:\nnobody:x:65534:\n",
-    "hosts": f"127.0.0.1 localhost {HOST_NAME}\n::1 localhost\n",
-    "hostname": f"{HOST_NAME}\n",
-    "resolv.conf": "",
-    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-}
+_NO_MEMORY = (b"MemoryError", b"Cannot allocate memory", b"bad_alloc", b"virtual memory exhausted", b"out of memory")
+_PATIENCE = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,8 +61,15 @@ class HostEngine:
         bubblewrap_version()
         return cls(prefix=Path(sys.base_prefix), interpreter=base_interpreter())
 
+    def tools(self) -> Mapping[str, str]:
+        """Bubblewrap's version."""
+        return {"bubblewrap": ".".join(map(str, bubblewrap_version()))}
+
     def run(self, job: Job, *, answer: Callable[[Event], bool], echo: Callable[[bytes], None] | None = None) -> Outcome:
-        """Run a job to its end; see ``Engine.run``."""
+        """Run a job to its end; see ``Engine.run``.
+
+        A build dies with the *thread* that calls this (PR_SET_PDEATHSIG), which waits here until it has ended.
+        """
         started = time.monotonic()
         limits = job.limits
         ids = unprivileged_ids() if os.geteuid() == 0 else None
@@ -91,12 +80,13 @@ class HostEngine:
             cgroups.group(f"pybuild-{job.work.name}", limits) as cgroup,
             _pipes() as pipes,
         ):
+            before = stream.tell()
+            grouped = cgroup is not None and "memory" in cgroup.directories
             namespace = stack.enter_context(user_namespace(ids)) if ids else None
             log = BoundedLog(stream=stream, limit=limits.log, echo=echo)
-            argv = self._argv(job, namespace, pipes.inside)
+            argv = _in_cgroup(self._argv(job, namespace, pipes), cgroup.entrances if cgroup else ())
             descriptors = pipes.inside + (() if namespace is None else (namespace,))
-            entrances = cgroup.entrances if cgroup else ()
-            with spawn(_in_cgroup(argv, entrances), env=job.env, merge_output=True, pass_fds=descriptors) as process:
+            with spawn(argv, env=_OUTER_ENV, merge_output=True, pass_fds=descriptors) as process:
                 pipes.close_inside()
                 supervisor = Supervisor(
                     process=process,
@@ -108,19 +98,14 @@ class HostEngine:
                     judge=functools.partial(judge, expected_pids=3),
                     log=log,
                 )
-                supervisor.run(_job_message(job, cgroup is not None))
-                log.close()
-                code = process.returncode
-            if cgroup and cgroup.out_of_memory():
-                supervisor.failure = f"needed more memory than its limit of {limits.memory >> 20} MiB"
+                with _until_all_are_dead(pipes.info):
+                    supervisor.run(_job_message(job, grouped=grouped))
+            log.close()
+            failure = supervisor.failure or _bad_end(supervisor, process.returncode, job.log, before)
+            if cgroup.out_of_memory() if cgroup and grouped else limits.memory and failure and _no_memory(job.log, before):
+                failure = f"needed more memory than its limit of {limits.memory >> 20} MiB"
         if not supervisor.seal:
-            raise EngineError(
-                "bubblewrap can't make a sandbox here: " + (_last_line(job.log) or f"it ended with {code}"),
-                cure="see `pybuild doctor`",
-            )
-        failure = supervisor.failure
-        if not failure and code != 0:
-            failure = f"the sandbox ended with {code}"
+            raise EngineError(f"bubblewrap can't make a sandbox here: {failure}", cure="see `pybuild doctor`")
         return Outcome(
             seal={**supervisor.seal, "engine": self.name, "outside": _outside(ids)},
             failure=failure,
@@ -128,14 +113,15 @@ class HostEngine:
             seconds=time.monotonic() - started,
         )
 
-    def _argv(self, job: Job, namespace: int | None, control: Sequence[int]) -> list[str]:
+    def _argv(self, job: Job, namespace: int | None, pipes: _Pipes) -> list[str]:
         return [
-            "bwrap",
+            shutil.which("bwrap") or "bwrap",
             *_isolation(namespace),
-            *_system_mounts(),
-            *self._interpreter_mounts(),
-            *_etc_mounts(job.work / "etc"),
-            *_private_mounts(job),
+            *("--info-fd", str(pipes.inside[2])),
+            *system_mounts(shared_memory=job.limits.memory if bubblewrap_version() >= (0, 7) else 0),
+            *interpreter_mounts(self.prefix),
+            *etc_mounts(job.work / "etc"),
+            *private_mounts(job),
             "--remount-ro",
             "/",
             "--chdir",
@@ -145,19 +131,9 @@ class HostEngine:
             "-I",
             "-S",
             "-B",
-            f"{_RUNNER}/inside.py",
-            *map(str, control),
+            f"{RUNNER}/inside.py",
+            *map(str, pipes.inside[:2]),
         ]
-
-    def _interpreter_mounts(self) -> Iterator[str]:
-        """The interpreter where it lies outside, without the packages that somebody installed into it."""
-        if self.prefix != Path("/usr"):
-            for parent in reversed(self.prefix.parents[:-1]):
-                if not parent.is_relative_to("/usr"):
-                    yield from ("--perms", "0755", "--dir", str(parent))
-            yield from ("--ro-bind", str(self.prefix), str(self.prefix))
-        for directory in installed_package_directories(self.prefix):
-            yield from ("--tmpfs", str(directory), "--remount-ro", str(directory))
 
 
 @functools.cache
@@ -182,18 +158,6 @@ def base_interpreter() -> Path:
     return Path(getattr(sys, "_base_executable", None) or sys.executable).resolve()
 
 
-def installed_package_directories(prefix: Path) -> tuple[Path, ...]:
-    """Directories of packages that no build may see: those of the interpreter and of the system's Pythons."""
-    patterns = (
-        (prefix, "lib*/python3*/site-packages"),
-        (prefix, "lib*/python3*/dist-packages"),
-        (Path("/usr"), "lib*/python3*/site-packages"),
-        (Path("/usr"), "lib*/python3*/dist-packages"),
-    )
-    found = {path for base, pattern in patterns for path in base.glob(pattern) if path.is_dir()}
-    return tuple(sorted(path for path in found if not path.is_symlink()))
-
-
 def _isolation(namespace: int | None) -> list[str]:
     if namespace is None:
         user = ["--unshare-user", "--uid", str(BUILD_UID), "--gid", str(BUILD_GID)]
@@ -210,50 +174,11 @@ def _isolation(namespace: int | None) -> list[str]:
     ]
 
 
-def _system_mounts() -> Iterator[str]:
-    """/usr and the names in / that lead into it; /usr/local is this machine's own and stays out."""
-    yield from ("--ro-bind", "/usr", "/usr")
-    if not Path(sys.base_prefix).is_relative_to("/usr/local"):
-        yield from ("--tmpfs", "/usr/local", "--remount-ro", "/usr/local")
-    for name in _MERGED:
-        path = Path("/", name)
-        if path.is_symlink():
-            yield from ("--symlink", str(path.readlink()), str(path))
-        elif path.is_dir():
-            yield from ("--ro-bind", str(path), str(path))
-    yield from ("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm")
-
-
-def _etc_mounts(own: Path) -> Iterator[str]:
-    yield from ("--perms", "0755", "--dir", "/etc")
-    for name in _ETC:
-        path = Path("/etc", name)
-        if path.exists():
-            for parent in reversed(path.relative_to("/etc").parents[:-1]):
-                yield from ("--perms", "0755", "--dir", f"/etc/{parent}")
-            yield from ("--ro-bind", str(path), str(path))
-    for name in _OWN_ETC:
-        yield from ("--ro-bind", str(own / name), f"/etc/{name}")
-
-
-def _private_mounts(job: Job) -> Iterator[str]:
-    import pyproject_hooks
-
-    here = Path(__file__).parent
-    hooks = Path(pyproject_hooks.__file__).parent
-    yield from ("--perms", "0755", "--dir", _RUNNER)
-    yield from ("--ro-bind", str(here / "inside.py"), f"{_RUNNER}/inside.py")
-    yield from ("--ro-bind", str(hooks), f"{_RUNNER}/pyproject_hooks")
-    yield from ("--ro-bind", str(job.environment), ENVIRONMENT_PATH)
-    for source, target in (("build", BUILD_PATH), ("out", OUTPUT_PATH), ("tmp", "/tmp")):
-        yield from ("--bind", str(job.work / source), target)
-
-
 def _prepare(work: Path, ids: IdMap | None) -> None:
     """Lay out the work directory, and give what the build may write to the build's user."""
     etc = work / "etc"
     etc.mkdir(exist_ok=True)
-    for name, text in _OWN_ETC.items():
+    for name, text in OWN_ETC.items():
         (etc / name).write_text(text)
         (etc / name).chmod(0o644)
     for name in ("build", "out", "tmp"):
@@ -264,10 +189,17 @@ def _prepare(work: Path, ids: IdMap | None) -> None:
 
 
 def _give(tree: Path, ids: IdMap) -> None:
+    """Make a tree the build's; what is the build's already, and as deep as it likes, is not looked into again."""
     os.chown(tree, ids.uid, ids.gid)
-    for directory, names, files in os.walk(tree):
-        for name in (*names, *files):
-            os.chown(os.path.join(directory, name), ids.uid, ids.gid, follow_symlinks=False)
+    directories = [str(tree)]
+    while directories:
+        with os.scandir(directories.pop()) as entries:
+            for entry in entries:
+                if entry.stat(follow_symlinks=False).st_uid == ids.uid:
+                    continue
+                os.chown(entry.path, ids.uid, ids.gid, follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    directories.append(entry.path)
 
 
 def _in_cgroup(argv: Sequence[str], entrances: Sequence[Path]) -> list[str]:
@@ -278,21 +210,29 @@ def _in_cgroup(argv: Sequence[str], entrances: Sequence[Path]) -> list[str]:
     return ["/bin/sh", "-c", enter, "sh", *map(str, entrances), "--", *argv]
 
 
-def _job_message(job: Job, has_cgroup: bool) -> Mapping[str, Any]:
+def _job_message(job: Job, *, grouped: bool) -> Mapping[str, Any]:
     return {
         "uid": BUILD_UID,
         "gid": BUILD_GID,
         "cwd": job.cwd,
         "env": dict(job.env),
         "steps": [dict(step) for step in job.steps],
-        "limits": kernel_limits(job.limits, has_cgroup=has_cgroup),
+        "limits": kernel_limits(job.limits, grouped=grouped),
     }
 
 
-def kernel_limits(limits: Limits, *, has_cgroup: bool) -> dict[str, int]:
-    """Resource limits for ``inside.py`` to set, by name without RLIMIT\\_."""
+def kernel_limits(limits: Limits, *, grouped: bool) -> dict[str, int]:
+    """Resource limits for ``inside.py`` to set, by name without RLIMIT\\_.
+
+    Since Linux 5.14 NPROC counts the processes of one user namespace, before that all those of the user outside, so
+    that builds beside each other share it.
+
+    Args:
+        limits: What a build may use.
+        grouped: Whether a control group limits memory.
+    """
     values = {"FSIZE": limits.file_size, "NOFILE": 16384, "CORE": 0, "NPROC": limits.processes}
-    if limits.memory and not has_cgroup:
+    if limits.memory and not grouped:
         values["AS"] = limits.memory
     return values
 
@@ -302,17 +242,75 @@ def _outside(ids: IdMap | None) -> dict[str, int]:
     return {"uid": ids.uid, "gid": ids.gid} if ids else {"uid": os.geteuid(), "gid": os.getegid()}
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else ""
+def _bad_end(supervisor: Supervisor, code: int, log: Path, before: int) -> str:
+    """How a sandbox ended that said nothing of a failure; empty if it ended well."""
+    if code == 0 and supervisor.ended:
+        return ""
+    if not supervisor.seal and (lines := _tail(log, before).decode(errors="replace").strip().splitlines()):
+        return lines[-1]
+    return f"was killed by signal {-code}" if code < 0 else f"the sandbox ended with {code} before its steps were done"
+
+
+def _no_memory(log: Path, before: int) -> bool:
+    """Whether a build that has no control group, but a limit for each process, seems to have met it."""
+    return any(words in _tail(log, before) for words in _NO_MEMORY)
+
+
+def _tail(log: Path, before: int) -> bytes:
+    """The last bytes of what was written after ``before``."""
+    with log.open("rb") as stream:
+        stream.seek(max(before, log.stat().st_size - 8192))
+        return stream.read()
+
+
+@contextlib.contextmanager
+def _until_all_are_dead(info: int) -> Iterator[None]:
+    """Whatever happens in the block, nothing inside lives when it has been left.
+
+    bubblewrap's own end comes a moment before that of processes that a build left in the background, which could
+    still write into what we are about to take from it. The first process of a PID namespace ends after all others
+    (pid_namespaces(7)), so its end is waited for.
+
+    Raises:
+        EngineError: The kernel doesn't end them.
+    """
+    first = _first_process(info)
+    try:
+        yield
+    finally:
+        if first is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(first, signal.SIGKILL)
+            ended = select.poll()
+            ended.register(first, select.POLLIN)
+            gone = ended.poll(_PATIENCE * 1000)
+            os.close(first)
+            if not gone:
+                raise EngineError(
+                    f"processes of a build are still there {_PATIENCE:.0f} s after they were killed",
+                    cure="look for processes in state D: a disk or a network file system may hang",
+                )
+
+
+def _first_process(info: int) -> int | None:
+    """A descriptor of the first process inside, as bubblewrap tells it; None if it ended before it had one."""
+    told = b""
+    while b"}" not in told and (piece := os.read(info, 4096)):
+        told += piece
+    found = re.search(rb'"child-pid":\s*(\d+)', told)
+    try:
+        return os.pidfd_open(int(found[1])) if found else None
+    except ProcessLookupError:
+        return None
 
 
 @dataclass(slots=True)
 class _Pipes:
-    """Two pipes: events from inside to us, answers from us to inside."""
+    """Three pipes: events from inside to us, answers from us to inside, and what bubblewrap says of itself."""
 
     events: int
     answers: int
+    info: int
     inside: tuple[int, ...]
 
     def close_inside(self) -> None:
@@ -325,10 +323,11 @@ class _Pipes:
 def _pipes() -> Iterator[_Pipes]:
     events, inside_out = os.pipe()
     inside_in, answers = os.pipe()
-    pipes = _Pipes(events=events, answers=answers, inside=(inside_in, inside_out))
+    info, bubblewrap_out = os.pipe()
+    pipes = _Pipes(events=events, answers=answers, info=info, inside=(inside_in, inside_out, bubblewrap_out))
     try:
         yield pipes
     finally:
         pipes.close_inside()
-        os.close(events)
-        os.close(answers)
+        for descriptor in (events, answers, info):
+            os.close(descriptor)

@@ -8,24 +8,43 @@ around and reports the *seal*; waits for our word; runs the steps in order, repo
 - ``{"do": "wheel", ...}``: ``build_wheel`` into ``/out``,
 - ``{"do": "run", "argv": [...], "title": "..."}``: a program.
 
-Everything that the steps print goes to standard output and error, which is the log.
+Everything that the steps print goes to standard output and error, which is the log. The steps' processes run as the
+same user as this one, so it hides from them: what it says outside must not be theirs to write.
 """
 
 import contextlib
+import ctypes
 import errno
 import json
 import os
 import resource
 import socket
+import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 PYTHON = "/env/bin/python"
 NAMESPACES = ("user", "pid", "mnt", "ipc", "uts", "cgroup", "net")
-MUST_BE_READ_ONLY = ("/", "/usr", "/etc", "/env", "/proc/sys/kernel/core_pattern")
+MUST_BE_READ_ONLY = ("/", "/usr", "/etc", "/dev", "/env", "/.pybuild", "/proc/sys/kernel/core_pattern")
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+# linux/capability.h, linux/prctl.h, linux/seccomp.h, linux/bpf_common.h
+CAPABILITY_VERSION_3 = 0x20080522
+PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_SECCOMP = 3, 4, 22
+SECCOMP_MODE_FILTER, SECCOMP_ALLOW, SECCOMP_ERRNO = 2, 0x7FFF0000, 0x00050000
+SECCOMP_DATA_NR, SECCOMP_DATA_ARCH = 0, 4
+BPF_LOAD, BPF_EQUAL, BPF_RETURN = 0x20, 0x15, 0x06
+X32 = 0x40000000
+# By machine: each system call interface it has (linux/audit.h), with its numbers of add_key, request_key and keyctl.
+KEYRING_CALLS = {
+    "x86_64": ((0xC000003E, (248, 249, 250, X32 + 248, X32 + 249, X32 + 250)), (0x40000003, (286, 287, 288))),
+    "aarch64": ((0xC00000B7, (217, 218, 219)), (0x40000028, (309, 310, 311))),
+    "ppc64le": ((0xC0000015, (269, 270, 271)),),
+    "s390x": ((0x80000016, (278, 279, 280)),),
+}
 
 Step = Mapping[str, Any]
 Job = dict[str, Any]
@@ -33,17 +52,18 @@ Job = dict[str, Any]
 
 def main() -> int:
     """Talk to the outside on the two pipes named on the command line."""
-    reader = os.fdopen(int(sys.argv[1]), "r", encoding="utf-8")
-    writer = os.fdopen(int(sys.argv[2]), "w", encoding="utf-8")
-    keep = max(reader.fileno(), writer.fileno()) + 1
-    os.closerange(keep, keep + 64)
-    job = json.loads(reader.readline())
+    reader, writer = int(sys.argv[1]), int(sys.argv[2])
+    close_all_but(0, 1, 2, reader, writer)
+    talk = Talk(reader, writer)
+    job = talk.hear_job()
+    if job is None:
+        return 1
     set_limits(job["limits"])
     become(job["uid"], job["gid"])
+    hide()
     os.umask(0o022)
     os.chdir(job["cwd"])
     os.makedirs(job["env"]["HOME"], exist_ok=True)
-    talk = Talk(reader, writer)
     talk.tell("seal", **probe())
     if not talk.hear():
         return 1
@@ -56,7 +76,8 @@ def main() -> int:
             return 1
         talk.tell("done", step=step["do"], seconds=time.monotonic() - started, result=result)
         if step["do"] == "requires" and not talk.hear():
-            return 0
+            break
+    talk.tell("end")
     return 0
 
 
@@ -67,17 +88,32 @@ class StepFailed(Exception):
 class Talk:
     """One JSON object a line, both ways."""
 
-    def __init__(self, reader: TextIO, writer: TextIO) -> None:
-        self.reader, self.writer = reader, writer
+    def __init__(self, reader: int, writer: int) -> None:
+        self.reader = os.fdopen(reader, "r", encoding="utf-8")
+        # What a backend returned may hold lone surrogates, which nobody outside could write down.
+        self.writer = os.fdopen(writer, "w", encoding="utf-8", errors="replace")
 
     def tell(self, event: str, **facts: Any) -> None:
         """Report something."""
-        self.writer.write(json.dumps({"event": event, **facts}) + "\n")
+        self.writer.write(json.dumps({"event": event, **facts}, ensure_ascii=False) + "\n")
         self.writer.flush()
+
+    def hear_job(self) -> Job | None:
+        """What to do; None when whoever started us has died."""
+        line = self.reader.readline()
+        job: Job | None = json.loads(line) if line.endswith("\n") else None
+        return job
 
     def hear(self) -> bool:
         """Whether to go on; no answer is a no."""
         return self.reader.readline().strip() == "go"
+
+
+def close_all_but(*keep: int) -> None:
+    """Close whatever was open in whoever started us."""
+    for descriptor in {int(name) for name in os.listdir("/proc/self/fd")} - set(keep):
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
 
 
 def set_limits(limits: Mapping[str, int]) -> None:
@@ -97,6 +133,41 @@ def become(uid: int, gid: int) -> None:
         os.setresuid(uid, uid, uid)
 
 
+def hide() -> None:
+    """Give up inheritable capabilities and the host's keyrings, and be out of reach for processes of the same user.
+
+    A process that isn't dumpable can't be traced, and its memory and descriptors can't be opened through /proc: that
+    keeps the pipes to the outside ours (prctl(2), ptrace(2) "ptrace access mode checking").
+    """
+    header, nothing = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
+    if LIBC.capset(header, nothing) or LIBC.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "capset or prctl")
+    forbid_keyrings()
+
+
+def forbid_keyrings() -> None:
+    """Let add_key, request_key and keyctl fail for this process and all its children.
+
+    Keyrings are not in any namespace: the caller's session keyring, with the tickets and passwords in it, is inherited
+    by whatever it starts (keyrings(7)). Other engines forbid these calls themselves.
+    """
+    rules: list[tuple[int, int, int, int]] = []  # operation, how many to jump over if so, if not, operand
+    for interface, calls in KEYRING_CALLS.get(os.uname().machine, ()):
+        rules += [
+            (BPF_LOAD, 0, 0, SECCOMP_DATA_ARCH),
+            (BPF_EQUAL, 0, len(calls) + 3, interface),
+            (BPF_LOAD, 0, 0, SECCOMP_DATA_NR),
+            *((BPF_EQUAL, len(calls) - n, 0, call) for n, call in enumerate(calls)),
+            (BPF_RETURN, 0, 0, SECCOMP_ALLOW),
+            (BPF_RETURN, 0, 0, SECCOMP_ERRNO | errno.EPERM),
+        ]
+    rules.append((BPF_RETURN, 0, 0, SECCOMP_ALLOW))
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *rule) for rule in rules))
+    program = struct.pack("HP", len(rules), ctypes.addressof(code))
+    if LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_SECCOMP)")
+
+
 def probe() -> dict[str, Any]:
     """What can be seen and done from in here, as facts; the outside judges them."""
     status = {}
@@ -110,6 +181,7 @@ def probe() -> dict[str, Any]:
         "groups": os.getgroups(),
         "capabilities": {n: status[n] for n in ("CapInh", "CapPrm", "CapEff", "CapAmb")},
         "no_new_privs": status.get("NoNewPrivs"),
+        "dumpable": LIBC.prctl(PR_GET_DUMPABLE, 0, 0, 0, 0),
         "seccomp": status.get("Seccomp"),
         "interfaces": sorted(name for _, name in socket.if_nameindex()),
         "connect": connect_error(),
@@ -159,19 +231,29 @@ def hook_caller(step: Step, job: Job) -> Any:
     def runner(cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
         run_checked(cmd, cwd, {**job["env"], **(extra_environ or {})})
 
-    return BuildBackendHookCaller(
-        job["cwd"], step["backend"], step["backend_path"] or None, runner=runner, python_executable=PYTHON
-    )
+    try:
+        return BuildBackendHookCaller(
+            job["cwd"], step["backend"], step["backend_path"] or None, runner=runner, python_executable=PYTHON
+        )
+    except ValueError as error:
+        raise StepFailed(f"backend-path in pyproject.toml: {error}") from error
 
 
 def run_checked(argv: Sequence[str], cwd: str | None, env: Mapping[str, str]) -> None:
     """Run a program; a bad end becomes a sentence."""
-    sys.stdout.flush()
-    code = subprocess.call(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL)
+    try:
+        code = subprocess.call(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL)
+    except OSError as error:
+        raise StepFailed(f"{argv[0]} can't be started: {error}") from error
     if code < 0:
         raise StepFailed(f"was ended by signal {-code}")
     if code:
         raise StepFailed(f"ended with exit code {code}")
+
+
+def show(text: object) -> None:
+    """Put a backend's words into the log, whatever characters are in them."""
+    os.write(1, f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
 def call_hook(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
@@ -183,12 +265,22 @@ def call_hook(function: Callable[..., Any], *arguments: Any, **keywords: Any) ->
     except HookMissing:
         raise
     except BackendUnavailable as error:
-        print(error.traceback, flush=True)
-        detail = (error.traceback or "").strip().rpartition("\n")[2]
+        show(error.traceback)
+        detail = str(error.traceback).strip().rpartition("\n")[2]
         raise StepFailed(f"the build backend can't be imported: {detail}") from error
     except UnsupportedOperation as error:
-        print(error.traceback, flush=True)
+        show(error.traceback)
         raise StepFailed("the backend says that it can't build a wheel") from error
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, MemoryError) as error:
+        # The answer comes through files that the backend's processes can write and remove.
+        raise StepFailed(f"the backend's answer can't be read: {type(error).__name__}: {error}") from error
+
+
+def file_name(value: object, hook: str) -> str:
+    """What a hook returned where PEP 517 wants the base name of what it made."""
+    if not isinstance(value, str) or value != os.path.basename(value) or not value.isprintable() or not value:
+        raise StepFailed(f"{hook} returned {value!r:.200} where a file name belongs")
+    return value
 
 
 def do_requires(step: Step, job: Job) -> list[str]:
@@ -203,11 +295,13 @@ def do_requires(step: Step, job: Job) -> list[str]:
 def do_metadata(step: Step, job: Job) -> str | None:
     """The name of the dist-info directory below /out/metadata, or None where the backend has no such hook."""
     caller = hook_caller(step, job)
-    os.makedirs("/out/metadata", exist_ok=True)
     from pyproject_hooks import HookMissing
 
+    with contextlib.suppress(FileExistsError):
+        os.mkdir("/out/metadata")
+
     try:
-        name: str = call_hook(
+        name = call_hook(
             caller.prepare_metadata_for_build_wheel,
             "/out/metadata",
             step["config_settings"],
@@ -215,6 +309,7 @@ def do_metadata(step: Step, job: Job) -> str | None:
         )
     except HookMissing:
         return None
+    name = file_name(name, "prepare_metadata_for_build_wheel")
     job["metadata_directory"] = os.path.join("/out/metadata", name)
     return name
 
@@ -223,10 +318,7 @@ def do_wheel(step: Step, job: Job) -> str:
     """The file name of the wheel below /out."""
     caller = hook_caller(step, job)
     prepared = job.get("metadata_directory")
-    name = call_hook(caller.build_wheel, "/out", step["config_settings"], prepared)
-    if not isinstance(name, str):
-        raise StepFailed(f"build_wheel returned {name!r} where a file name belongs")
-    return name
+    return file_name(call_hook(caller.build_wheel, "/out", step["config_settings"], prepared), "build_wheel")
 
 
 def do_run(step: Step, job: Job) -> None:

@@ -26,12 +26,14 @@ def breaches(
     found = []
     if (seal.get("uid"), seal.get("gid")) != (BUILD_UID, BUILD_GID):
         found.append(f"the build would run as uid {seal.get('uid')}, gid {seal.get('gid')}")
-    if any(group not in (BUILD_GID, 65534) for group in seal.get("groups", ())):
+    if any(group not in (BUILD_GID, 65534) for group in seal.get("groups", ("?",))):
         found.append(f"the build would be in the groups {seal.get('groups')}")
-    if held := [n for n, mask in seal.get("capabilities", {"all": "1"}).items() if n != "CapInh" and int(mask, 16)]:
+    if held := [name for name, mask in seal.get("capabilities", {"all": "1"}).items() if int(mask, 16)]:
         found.append(f"the build would have capabilities ({', '.join(held)})")
     if seal.get("no_new_privs") != "1":
         found.append("setuid programs would work (no_new_privs is not set)")
+    if seal.get("dumpable") != 0:
+        found.append("the build could speak in the probe's name (its process is dumpable)")
     if set(seal.get("interfaces", ("?",))) - {"lo"}:
         found.append(f"network interfaces besides loopback: {seal.get('interfaces')}")
     if seal.get("connect") not in ("ENETUNREACH", "EHOSTUNREACH", "EPERM", "EACCES"):

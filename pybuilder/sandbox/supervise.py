@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -69,6 +70,10 @@ class Supervisor:
         answer: Called with each event; True means go on.
         judge: Called with the seal; raises if it is not tight.
         log: Where output goes.
+        seal: What the probe saw; empty until it has reported.
+        failure: What ended it early, a sentence, or empty.
+        timed_out: Whether the time limit ended it.
+        ended: Whether it has said that nothing more is to do.
     """
 
     process: subprocess.Popen[bytes]
@@ -82,6 +87,7 @@ class Supervisor:
     seal: Mapping[str, Any] = field(default_factory=dict)
     failure: str = ""
     timed_out: bool = False
+    ended: bool = False
     _pending: bytes = b""
 
     def run(self, job: Mapping[str, Any]) -> None:
@@ -128,11 +134,19 @@ class Supervisor:
         except (ValueError, TypeError, KeyError):
             self._end("wrote rubbish into the control pipe")
             return
-        if name == "seal":
+        # The seal comes first and once: what the record says of it must not be said by anything that ran later.
+        if (name == "seal") == bool(self.seal):
+            self._end("wrote rubbish into the control pipe")
+        elif name == "seal":
             self.seal = {k: v for k, v in event.items() if k != "event"}
             self.judge(self.seal)
             self._send(b"go\n")
-            return
+        elif name == "end":
+            self.ended = True
+        else:
+            self._report(name, event)
+
+    def _report(self, name: str, event: Event) -> None:
         if name == "failed":
             self.failure = self.failure or f"{event.get('step')}: {event.get('message')}"
         go_on = self.answer(event)
@@ -140,10 +154,9 @@ class Supervisor:
             self._send(b"go\n" if go_on else b"stop\n")
 
     def _send(self, data: bytes) -> None:
-        try:
+        # A sandbox that has ended hears nothing; how it ended is told elsewhere.
+        with contextlib.suppress(BrokenPipeError):
             os.write(self.control_out, data)
-        except BrokenPipeError:
-            self.failure = self.failure or "the sandbox ended before it began"
 
     def _end(self, failure: str) -> None:
         self.failure = self.failure or failure

@@ -1,0 +1,1 @@
+"""The command line: the one face that parses arguments, prints and exits."""

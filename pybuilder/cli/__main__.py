@@ -1,0 +1,96 @@
+"""The entry point: global options, commands that are loaded when they are called, errors to exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pybuilder import __version__
+from pybuilder.cli.options import Options
+from pybuilder.errors import PybuildError
+
+# What `--help` shows, so that it need not import what it describes.
+_COMMANDS = {
+    "doctor": ("doctor", "What this machine can do; for each thing missing, the command that installs it."),
+    "init": ("specs", "Make a workspace."),
+    "new": ("specs", "Write a spec from upstream's metadata, pinned, with the RPMs it will need."),
+    "lint": ("specs", "Check specs; with --apply also fetch sources and test-apply patches."),
+    "build": ("build", "Build unless these very inputs were built."),
+    "rebuild": ("build", "Always build, under the next number."),
+    "show": ("show", "What there is of a package."),
+    "log": ("show", "The log of a build."),
+    "index": ("index", "Check or renew the published index."),
+    "serve": ("index", "Serve the index over HTTP on this machine."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"pybuilder.cli.{_COMMANDS[cmd_name][0]}")
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(name, _COMMANDS, n=1)
+            ctx.fail(f"no such command {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("-w", "--workspace", type=click.Path(path_type=Path), help="The workspace [default: here or above].")
+@click.option("-b", "--buildroot", default="", help="The buildroot [default: pybuild.toml's, else chosen].")
+@click.option("--variant", default="", help="The variant of the buildroot's channel.")
+@click.option("--state", type=click.Path(path_type=Path), help="The state directory [default: .pybuild].")
+@click.option("--log-format", type=click.Choice(["pretty", "json"]), default="pretty", help="Progress on stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@click.option("-v", "--verbose", is_flag=True, help="Also what builds print, as they print it.")
+@click.version_option(__version__, prog_name="pybuild")
+@click.pass_context
+def cli(ctx: click.Context, /, **options: Any) -> None:
+    """Build Python wheels from source, sealed, numbered and recorded, into an index of your own."""
+    ctx.obj = Options(**options)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command line and return its exit code; the console script exits with it."""
+    try:
+        result = cli.main(args=argv, prog_name="pybuild", standalone_mode=False)
+    except PybuildError as error:
+        print(f"pybuild: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print("pybuild: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

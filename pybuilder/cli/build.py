@@ -1,0 +1,94 @@
+"""``pybuild build`` and ``pybuild rebuild``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from packaging.requirements import InvalidRequirement, Requirement
+
+from pybuilder import reports
+from pybuilder.cli.completion import complete_names
+from pybuilder.cli.options import Options
+from pybuilder.cli.progress import listener
+from pybuilder.cli.session import Session, open_session
+from pybuilder.errors import ReviewError, UsageError, combined_exit_code
+from pybuilder.pipeline import Result
+
+
+@click.command()
+@click.argument("requirements", metavar="REQ...", nargs=-1, required=True, shell_complete=complete_names)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_obj
+def build(options: Options, requirements: tuple[str, ...], as_json: bool) -> int:
+    """Build each REQ (PEP 508), and what it needs, unless these very inputs were built."""
+    return _run(options, [_requirement(text) for text in requirements], force=False, as_json=as_json)
+
+
+@click.command()
+@click.argument("versions", metavar="NAME==VERSION...", nargs=-1, required=True, shell_complete=complete_names)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_obj
+def rebuild(options: Options, versions: tuple[str, ...], as_json: bool) -> int:
+    """Build each NAME==VERSION in any case, and publish it under its next number."""
+    requirements = [_requirement(text) for text in versions]
+    for requirement in requirements:
+        if [s.operator for s in requirement.specifier] != ["=="] or str(requirement.specifier).endswith(".*"):
+            raise UsageError(f"{str(requirement)!r} names no version", cure="write it as NAME==VERSION")
+        if "+" in str(requirement.specifier):
+            raise UsageError(
+                f"{str(requirement)!r} names a build, which never changes",
+                cure="rebuild upstream's version, the part before '+'",
+            )
+    return _run(options, requirements, force=True, as_json=as_json)
+
+
+def _requirement(text: str) -> Requirement:
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement as error:
+        raise UsageError(f"{text!r} is no requirement: {error}", cure="write it as NAME or NAME==VERSION") from error
+    if requirement.url:
+        raise UsageError(f"{text!r} names a URL", cure="put the URL into [source] of a spec")
+    return requirement
+
+
+def _run(options: Options, requirements: list[Requirement], *, force: bool, as_json: bool) -> int:
+    with listener(options) as listen, open_session(options, listen) as session:
+        result = session.pipeline(force=force).run(requirements)
+        report = reports.run_report(result, session.adapters.state, session.adapters.layout)
+    if as_json:
+        json.dump(report, sys.stdout, indent=2)
+        print()
+    else:
+        _print_result(result, report, session)
+    codes = [failure.error.exit_code for failure in result.failed]
+    codes += [ReviewError.exit_code] if result.review else []
+    return combined_exit_code(codes)
+
+
+def _print_result(result: Result, report: dict[str, list[dict[str, object]]], session: Session) -> None:
+    sys.stderr.flush()
+    for failure in result.failed:
+        package = f"{failure.name} {failure.version}".strip()
+        print(f"pybuild: error: {package}: {failure.error}", file=sys.stderr)
+        if package != failure.wanted_for.replace("==", " "):
+            print(f"  held back: {failure.wanted_for}", file=sys.stderr)
+    for entry in report["review"]:
+        print(
+            f"pybuild: waits for review: {entry['requirement']}, wanted by {entry['wanted_by']}\n"
+            f"  do: pybuild new {entry['name']}",
+            file=sys.stderr,
+        )
+    for kind in ("built", "cached"):
+        for build_ in report[kind]:
+            print(f"{kind:6}  {build_['build']}")
+            for wheel in build_["wheels"]:  # type: ignore[attr-defined]
+                print(f"        {wheel['wheel']}")
+    published = [*report["built"], *report["cached"]]
+    if published and result.built:
+        simple = Path(session.adapters.index.root) / "simple"
+        last = str(published[-1]["build"]).partition("/")[2]
+        print(f"install it with:  pip install --index-url {simple.as_uri()} {last}")

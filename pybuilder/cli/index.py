@@ -1,0 +1,80 @@
+"""``pybuild index`` and ``pybuild serve``."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from pybuilder.cli.options import Options
+from pybuilder.cli.session import channel_name, open_index, open_layout, open_workspace
+from pybuilder.errors import UsageError, ValidationError
+
+
+@click.group()
+def index() -> None:
+    """Check or renew the published index of a channel."""
+
+
+@index.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_obj
+def verify(options: Options, as_json: bool) -> int:
+    """Read every file and page, and list what is wrong; exit 50 if anything is."""
+    workspace = open_workspace(options)
+    channel = channel_name(options, workspace)
+    tree = open_index(open_layout(options, workspace), channel)
+    found = tree.verify()
+    if as_json:
+        json.dump({"ok": not found, "channel": channel, "problems": list(found)}, sys.stdout, indent=2)
+        print()
+    else:
+        for problem in found:
+            print(problem)
+        print(f"{tree.root}: {f'{len(found)} problems' if found else 'sound'}", file=sys.stderr)
+    return ValidationError.exit_code if found else 0
+
+
+@index.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_obj
+def refresh(options: Options, as_json: bool) -> int:
+    """Write all pages anew from the files; what is right stays as it is."""
+    workspace = open_workspace(options)
+    channel = channel_name(options, workspace)
+    tree = open_index(open_layout(options, workspace), channel)
+    done = tree.refresh()
+    if as_json:
+        document = {
+            "channel": channel,
+            "listed": list(done.listed),
+            "dropped": list(done.dropped),
+            "pages": list(done.pages),
+        }
+        json.dump(document, sys.stdout, indent=2)
+        print()
+    else:
+        print(f"{tree.root}: {len(done.pages)} pages written, {len(done.dropped)} files dropped", file=sys.stderr)
+    return 0
+
+
+@click.command()
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.pass_obj
+def serve(options: Options, port: int) -> int:
+    """Serve every channel's index on this machine's loopback until interrupted."""
+    from pybuilder.web.serve import serve as run_server
+
+    workspace = open_workspace(options)
+    root = open_layout(options, workspace).index("x").parent
+    if not root.is_dir():
+        raise UsageError("nothing has been published yet", where=str(root), cure="pybuild build NAME")
+    channels = sorted(path.name for path in root.iterdir() if (path / "simple").is_dir())
+
+    def ready(url: str) -> None:
+        for channel in channels:
+            print(f"{channel}: pip install --index-url {url.rstrip('/')}/{channel}/simple/ NAME", flush=True)
+
+    run_server(root, port=port, ready=ready)
+    return 0

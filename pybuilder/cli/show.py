@@ -1,0 +1,113 @@
+"""``pybuild show`` and ``pybuild log``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from pybuilder import reports
+from pybuilder.cli.completion import complete_names
+from pybuilder.cli.options import Options
+from pybuilder.cli.session import open_layout, open_workspace
+from pybuilder.errors import UsageError
+from pybuilder.layout import Layout
+from pybuilder.names import BuildName, normalize, split_number
+from pybuilder.state import Attempt, State
+
+FOLLOW_INTERVAL = 0.1
+
+
+@click.command()
+@click.argument("name", shell_complete=complete_names)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_obj
+def show(options: Options, name: str, as_json: bool) -> int:
+    """Show what there is of a package: its builds, newest first, and its pins."""
+    workspace = open_workspace(options)
+    layout = open_layout(options, workspace)
+    package = normalize(name)
+    with contextlib.closing(State.open(layout)) as state:
+        found = reports.builds(package, state, layout)
+    if as_json:
+        json.dump({"name": package, "builds": found}, sys.stdout, indent=2)
+        print()
+        return 0
+    spec = workspace.spec(package)
+    if spec is None and not found:
+        near = workspace.similar(package)
+        raise UsageError(
+            f"{package} is not accepted and was never built" + (f"; did you mean {near[0]}?" if near else ""),
+            cure=f"pybuild new {package}",
+        )
+    if spec is not None:
+        pins = ", ".join(map(str, sorted(spec.versions, reverse=True))) or "none yet"
+        print(f"{package}: specs/{package}.toml, pins: {pins}")
+    for line in reports.build_lines(found):
+        print(line)
+    return 0
+
+
+@click.command()
+@click.argument("build")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the build has ended.")
+@click.pass_obj
+def log(options: Options, build: str, follow: bool) -> int:
+    """Print the log of BUILD: [CHANNEL/]NAME==VERSION+LABEL.N, an attempt's id, or NAME[==VERSION] for the latest."""
+    workspace = open_workspace(options)
+    layout = open_layout(options, workspace)
+    with contextlib.closing(State.open(layout)) as state:
+        attempt = find_attempt(build, state, workspace.settings.label)
+        path = reports.log_path(attempt, layout)
+        if not path.exists():
+            attempt = state.attempt(attempt.id) or attempt
+            path = reports.log_path(attempt, layout)
+        _copy(path, attempt, layout, state, follow=follow)
+    return 0
+
+
+def find_attempt(text: str, state: State, label: str) -> Attempt:
+    """The attempt that a person means.
+
+    Raises:
+        UsageError: There is none.
+    """
+    by_id = state.attempt(text)
+    if by_id:
+        return by_id
+    name = BuildName.parse(text)
+    numbered = split_number(name.version, label) if name.version else None
+    if numbered:
+        for wheel in state.published_anywhere(name.name):
+            same = (wheel.version, wheel.number) == (str(numbered[0]), numbered[1])
+            if same and name.channel in ("", wheel.channel):
+                attempt = state.attempt(wheel.attempt)
+                if attempt:
+                    return attempt
+    else:
+        attempts = state.attempts(name.name, str(name.version) if name.version else None)
+        matching = [attempt for attempt in attempts if name.channel in ("", attempt.channel)]
+        if matching:
+            return matching[0]
+    raise UsageError(f"there is no build {text!r}", cure=f"pybuild show {name.name}")
+
+
+def _copy(path: Path, attempt: Attempt, layout: Layout, state: State, *, follow: bool) -> None:
+    """The log's bytes as they are; a build's end moves the file, which an open stream does not notice."""
+    try:
+        stream = path.open("rb")
+    except FileNotFoundError as error:
+        raise UsageError("the log of this build is gone", where=str(path)) from error
+    with stream:
+        while True:
+            ended = not follow or (now := state.attempt(attempt.id)) is None or now.state != "running"
+            shutil.copyfileobj(stream, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+            if ended:
+                return
+            time.sleep(FOLLOW_INTERVAL)

@@ -1,0 +1,223 @@
+"""Build environments: virtual environments of exactly the payloads that a build requires, linked together in no time.
+
+Every payload is unpacked once for each minor version of Python, as a tree beside it in the store; an environment is
+those trees hard-linked into one directory. The sandbox shows it at ``PREFIX``, read-only, so that its scripts are
+written once.
+"""
+
+from __future__ import annotations
+
+import errno
+import filecmp
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pybuilder.errors import BuildError
+from pybuilder.files import atomic_dir, disk_errors
+from pybuilder.layout import Layout
+from pybuilder.plan import digest
+from pybuilder.wheel.read import WheelName
+
+PREFIX = "/env"
+"""Where a build environment lies inside the sandbox."""
+
+_FORMAT = 1  # of trees and environments: raise it when either would come out differently
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PythonTarget:
+    """The interpreter that an environment is for.
+
+    Attributes:
+        executable: Its absolute path inside the sandbox, such as ``/usr/bin/python3.14``; not one in a virtual
+            environment.
+        version: Its full version, such as ``3.14.2``.
+    """
+
+    executable: str
+    version: str
+
+    @property
+    def minor(self) -> str:
+        """``3.14``."""
+        return ".".join(self.version.split(".")[:2])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PayloadRef:
+    """A payload in the store.
+
+    Attributes:
+        sha256: Its digest.
+        path: The file, under its own name.
+    """
+
+    sha256: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Environments:
+    """The build environments of one state; safe to use from several processes and threads at once."""
+
+    layout: Layout
+
+    def prepare(self, payloads: Sequence[PayloadRef], *, python: PythonTarget) -> Path:
+        """A virtual environment that holds these payloads and nothing else, made unless it is there.
+
+        Args:
+            payloads: The payloads, all in the store, in any order.
+            python: The interpreter.
+
+        Returns:
+            The environment's directory, readable by everybody; nothing may write to it.
+
+        Raises:
+            BuildError: A payload is damaged, or two of them can't be installed together.
+            StateError: The disk is full or can't be written.
+        """
+        ordered = sorted(payloads, key=lambda payload: payload.sha256)
+        sha256s = [payload.sha256 for payload in ordered]
+        environment = self.layout.environment(digest([_FORMAT, python.executable, python.version, sha256s]))
+        if not environment.is_dir():
+            _check_projects(ordered)
+            with disk_errors(environment):
+                self._make(environment, ordered, python)
+        return environment
+
+    def _make(self, environment: Path, payloads: Sequence[PayloadRef], python: PythonTarget) -> None:
+        trees = [self._tree(payload, python) for payload in payloads]
+        with atomic_dir(environment) as fresh:
+            _write_skeleton(fresh, python)
+            for index, tree in enumerate(trees):
+                for path in _link_tree(str(tree), str(fresh)):
+                    others = (payloads[i].path.name for i in range(index) if os.path.lexists(trees[i] / path))
+                    raise _clash(path, payloads[index].path.name, next(others, "the environment itself"))
+
+    def _tree(self, payload: PayloadRef, python: PythonTarget) -> Path:
+        """The payload, unpacked as it lies in an environment."""
+        from pybuilder.wheel.unpack import unpack
+
+        tree = self.layout.payload(payload.sha256) / f"tree-{_FORMAT}-py{python.minor}"
+        if not tree.is_dir():
+            with atomic_dir(tree) as fresh:
+                unpack(payload.path, fresh, python=python.minor, interpreter=f"{PREFIX}/bin/python")
+                _settle(fresh)
+        return tree
+
+
+def freeze(payloads: Sequence[PayloadRef]) -> str:
+    """The payloads as requirements with digests, one a line in order of name, in the form that pip reads."""
+    wheels = [(WheelName.parse(payload.path.name), payload.sha256) for payload in payloads]
+    return "".join(sorted(f"{wheel.name}=={wheel.version} --hash=sha256:{sha256}\n" for wheel, sha256 in wheels))
+
+
+def _check_projects(payloads: Sequence[PayloadRef]) -> None:
+    """Refuse two payloads of one project: their files might never meet, but only one of them could be meant."""
+    seen: dict[str, str] = {}
+    for payload in payloads:
+        other = seen.setdefault(WheelName.parse(payload.path.name).name, payload.path.name)
+        if other != payload.path.name:
+            raise BuildError(
+                f"{other} and {payload.path.name} are the same project",
+                cure="a build environment takes one version of each: look at the build requirements",
+            )
+
+
+def _clash(path: str, one: str, other: str) -> BuildError:
+    return BuildError(
+        f"{one} and {other} both have {path}, with other contents",
+        cure="they can't be in one build environment: remove one of them from the build requirements",
+    )
+
+
+def _write_skeleton(root: Path, python: PythonTarget) -> None:
+    """What makes a directory a virtual environment (PEP 405), as the venv module lays it out."""
+    (root / "lib" / f"python{python.minor}" / "site-packages").mkdir(parents=True)
+    (root / "lib64").symlink_to("lib")
+    (root / "bin").mkdir()
+    (root / "bin" / "python").symlink_to(python.executable)
+    for name in ("python3", f"python{python.minor}"):
+        (root / "bin" / name).symlink_to("python")
+    home = PurePosixPath(python.executable).parent
+    lines = f"home = {home}", "include-system-site-packages = false", f"version = {python.version}"
+    (root / "pyvenv.cfg").write_text("\n".join((*lines, "")))
+    _settle(root)
+
+
+def _settle(root: Path) -> None:
+    """Give everything below its mode whatever the umask was, and write the files' bytes to the disk."""
+    for directory, _, files in os.walk(root):
+        os.chmod(directory, 0o755)
+        for name in files:
+            path = Path(directory, name)
+            if not path.is_symlink():
+                with path.open("rb") as stream:
+                    executable = os.fstat(stream.fileno()).st_mode & 0o100
+                    os.fchmod(stream.fileno(), 0o755 if executable else 0o644)
+                    os.fsync(stream.fileno())
+
+
+def _link_tree(tree: str, root: str) -> Iterator[str]:
+    """Hard-link all files of ``tree`` into ``root``; yield those (relative) for which something else is in the way.
+
+    Strings and open directories rather than Path objects: linking thousands of files takes half the time.
+    """
+    pending = [""]
+    while pending:
+        directory = pending.pop()
+        with _open_directory(tree + directory) as source, _open_directory(root + directory) as target:
+            for entry in os.scandir(source):
+                path = f"{directory}/{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(path)
+                    if not _make_directory(root + path):
+                        yield path[1:]
+                    continue
+                try:
+                    os.link(entry.name, entry.name, src_dir_fd=source, dst_dir_fd=target)
+                except OSError as error:
+                    if not _link_failed(error, tree + path, root + path):
+                        yield path[1:]
+
+
+@contextmanager
+def _open_directory(path: str) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _make_directory(path: str) -> bool:
+    """Make a directory, or find one there; whether it is there now."""
+    try:
+        os.mkdir(path)
+        os.chmod(path, 0o755)  # whatever the umask is
+    except FileExistsError:
+        return os.path.isdir(path)
+    return True
+
+
+def _link_failed(error: OSError, source: str, target: str) -> bool:
+    """After a link that failed: whether the same file is at ``target`` all the same, or could be copied to it."""
+    if error.errno == errno.EEXIST:
+        return _same(source, target)
+    if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM):
+        raise error
+    shutil.copy(source, target)
+    with open(target, "rb") as stream:
+        os.fsync(stream.fileno())
+    return True
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two files have the same contents and mode; a link is never the same."""
+    modes = {os.lstat(path).st_mode for path in (one, other)}
+    return len(modes) == 1 and stat.S_ISREG(modes.pop()) and filecmp.cmp(one, other, shallow=False)

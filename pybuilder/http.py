@@ -1,0 +1,388 @@
+"""The one HTTP client: bounded pages, downloads that resume and are verified, retries that know when to stop."""
+
+from __future__ import annotations
+
+import email.utils
+import random
+import re
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from pybuilder.errors import FetchError
+from pybuilder.files import CHUNK, disk_errors, sha256_file, write_atomic
+
+if TYPE_CHECKING:
+    import httpx2
+
+T = TypeVar("T")
+Progress = Callable[[int, int | None], None]
+
+PAGE_LIMIT = 64 << 20
+DOWNLOAD_LIMIT = 16 << 30
+ATTEMPTS = 5
+_LONGEST_WAIT = 60.0
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+_NETWORK_CURE = "check the network, the proxy settings and the URL; what is in the store already needs no network"
+
+
+class NotFoundError(FetchError):
+    """The server says that there is no such thing (404 or 410), or there is no such file."""
+
+
+class _TryAgain(Exception):
+    """One attempt failed in a way that another may not."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """A small document.
+
+    Attributes:
+        url: Where it came from in the end, after redirects.
+        content_type: The media type without parameters, in lower case; empty where none was given.
+        body: Its bytes, content codings undone.
+    """
+
+    url: str
+    content_type: str
+    body: bytes
+
+
+@dataclass(kw_only=True)
+class Client:
+    """A context manager that owns the connections; it may be used from several threads.
+
+    Args:
+        timeout: Seconds without a byte after which an attempt has failed.
+        sleep: How to wait between attempts, in seconds.
+        jitter: A number from 0 to 1, so that clients that failed together do not return together.
+        now: The time in seconds since the epoch.
+    """
+
+    timeout: float = 30.0
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = random.random
+    now: Callable[[], float] = time.time
+    _http: httpx2.Client | None = field(default=None, init=False, repr=False)
+
+    def __enter__(self) -> Self:
+        """Open nothing yet: work that is all in the store should not pay for a client."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close all connections."""
+        if self._http is not None:
+            self._http.close()
+            self._http = None
+
+    def get(self, url: str, *, accept: str = "*/*", limit: int = PAGE_LIMIT) -> Page:
+        """Fetch a document into memory.
+
+        Args:
+            url: An ``http``, ``https`` or ``file`` URL.
+            accept: The Accept header.
+            limit: The most bytes it may have.
+
+        Raises:
+            NotFoundError: It is not there.
+            FetchError: It can't be fetched, or is larger than ``limit``.
+        """
+        if scheme(url) == "file":
+            with _local(url) as path, path.open("rb") as stream:
+                page = Page(url=url, content_type="", body=stream.read(limit + 1))
+        else:
+            page = self._retried(url, lambda: self._get_once(url, accept, limit))
+        if len(page.body) > limit:
+            raise FetchError(f"the page is larger than {limit} bytes", where=redact(url))
+        return page
+
+    def download(
+        self,
+        url: str,
+        destination: Path,
+        *,
+        sha256: str | None = None,
+        size: int | None = None,
+        progress: Progress | None = None,
+    ) -> str:
+        """Fetch a file; what arrived so far lies beside it as ``.part``, from which a later call goes on.
+
+        Args:
+            url: An ``http``, ``https`` or ``file`` URL.
+            destination: The file; only one process at a time may fetch to it.
+            sha256: The digest it must have.
+            size: The size in bytes it must have.
+            progress: Called with the bytes so far and the bytes in all, if known.
+
+        Returns:
+            The sha256 of the file.
+
+        Raises:
+            NotFoundError: It is not there.
+            FetchError: It can't be fetched, or has another digest or size; nothing is kept of a wrong file.
+        """
+        job = _Download(url=url, part=_Part(destination), sha256=sha256, size=size, report=progress or _silent)
+        with disk_errors(destination):
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                resumed = self._fill(job)
+                digest = sha256_file(job.part.path)
+                wrong = job.fault(digest)
+                if wrong is None:
+                    job.part.path.replace(destination)
+                    job.part.remove()
+                    return digest
+                job.part.remove()
+                # What an earlier run left may have been of another file: once more, from nothing.
+                if not resumed:
+                    raise wrong
+
+    def _fill(self, job: _Download) -> bool:
+        """Fetch until the part is whole; whether it began with bytes that an earlier run had left."""
+        if scheme(job.url) == "file":
+            job.part.remove()
+            with _local(job.url) as path, path.open("rb") as stream:
+                job.append(iter(lambda: stream.read(CHUNK), b""), path.stat().st_size)
+            return False
+        job.drop_what_cannot_be_resumed()
+        resumed = job.part.size > 0
+        if not (job.part.path.exists() and job.part.size == job.size):
+            self._retried(job.url, lambda: self._fill_once(job), lambda: job.part.size)
+        return resumed
+
+    def _get_once(self, url: str, accept: str, limit: int) -> Page:
+        with self._stream(url, {"Accept": accept}) as response:
+            self._check_status(response, url)
+            body = bytearray()
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > limit:
+                    break
+            kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            return Page(url=str(response.url), content_type=kind, body=bytes(body))
+
+    def _fill_once(self, job: _Download) -> None:
+        job.drop_what_cannot_be_resumed()
+        headers = job.part.range_headers()
+        # Raw bytes: where a server labels a .tar.gz as gzip-coded, undoing that would change the file.
+        with self._stream(job.url, headers | {"Accept-Encoding": "identity"}) as response:
+            if response.status_code == 416:
+                job.part.remove()
+                raise _TryAgain("the server has nothing after what came before")
+            self._check_status(response, job.url)
+            start = _range_start(response)
+            if start != job.part.size:
+                job.part.remove()
+                if start:
+                    raise _TryAgain("the server sent another range than it was asked for")
+            if not start:
+                job.part.note_validator(response.headers)
+            job.append(response.iter_raw(), _total(response, start))
+        if job.size is not None and job.part.size < job.size:
+            raise _TryAgain(f"only {job.part.size} of {job.size} bytes came")
+
+    def _retried(self, url: str, attempt: Callable[[], T], progressed: Callable[[], int] = lambda: 0) -> T:
+        """Try until it works or ``ATTEMPTS`` in a row came no further than any before."""
+        failures, furthest = 0, progressed()
+        while True:
+            try:
+                return attempt()
+            except _TryAgain as fault:
+                reason, wait = str(fault), fault.wait
+            if progressed() > furthest:
+                failures, furthest = 0, progressed()
+            failures += 1
+            if failures == ATTEMPTS:
+                what = f"fetching failed {ATTEMPTS} times: {reason}"
+                raise FetchError(what, where=redact(url), cure=_NETWORK_CURE)
+            backoff = 0.5 * 2 ** (failures - 1) * (1 + self.jitter())
+            self.sleep(min(max(wait, backoff), _LONGEST_WAIT))
+
+    @contextmanager
+    def _stream(self, url: str, headers: Mapping[str, str]) -> Iterator[httpx2.Response]:
+        import httpx2
+
+        if scheme(url) not in ("http", "https"):
+            raise FetchError("the URL is neither http, https nor file", where=redact(url))
+        if self._http is None:
+            self._http = httpx2.Client(
+                follow_redirects=True, timeout=self.timeout, headers={"User-Agent": "pybuild-hermetic"}
+            )
+        try:
+            with self._http.stream("GET", url, headers=headers) as response:
+                yield response
+        except httpx2.TransportError as error:
+            raise _transport_fault(error, url) from error
+        except (httpx2.InvalidURL, httpx2.TooManyRedirects, httpx2.DecodingError) as error:
+            raise FetchError(f"fetching failed: {_clean(error, url)}", where=redact(url)) from error
+
+    def _check_status(self, response: httpx2.Response, url: str) -> None:
+        status = response.status_code
+        said = f"the server answers {status} {response.reason_phrase}".rstrip()
+        if status in (404, 410):
+            raise NotFoundError(said, where=redact(url), cure="check the name, the version and the URL")
+        if status in (401, 403, 407):
+            raise FetchError(said, where=redact(url), cure="check the user name and password for this server")
+        if status in _TRANSIENT:
+            raise _TryAgain(said, _retry_after(response.headers.get("Retry-After", ""), self.now()))
+        if not 200 <= status < 300:
+            raise FetchError(said, where=redact(url))
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The beginning of a file, and what the server said to know the same file by (RFC 9110, section 13.1.5)."""
+
+    destination: Path
+
+    @property
+    def path(self) -> Path:
+        return self.destination.with_name(self.destination.name + ".part")
+
+    @property
+    def note(self) -> Path:
+        return self.destination.with_name(self.destination.name + ".part.validator")
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def validator(self) -> str:
+        try:
+            return self.note.read_text("latin-1")
+        except FileNotFoundError:
+            return ""
+
+    def range_headers(self) -> dict[str, str]:
+        if not self.size:
+            return {}
+        condition = {"If-Range": self.validator()} if self.validator() else {}
+        return {"Range": f"bytes={self.size}-"} | condition
+
+    def note_validator(self, headers: Mapping[str, str]) -> None:
+        etag = headers.get("ETag", "")
+        validator = etag if etag.startswith('"') else headers.get("Last-Modified", "")
+        write_atomic(self.note, validator.encode("latin-1", "replace"))
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.note.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Download:
+    url: str
+    part: _Part
+    sha256: str | None
+    size: int | None
+    report: Progress
+
+    def drop_what_cannot_be_resumed(self) -> None:
+        """Keep the part only if the server, or the digest in the end, can tell that the rest belongs to it."""
+        too_long = self.size is not None and self.part.size > self.size
+        if too_long or not (self.sha256 or self.part.validator()):
+            self.part.remove()
+
+    def append(self, chunks: Iterator[bytes], total: int | None) -> None:
+        done = self.part.size
+        limit = DOWNLOAD_LIMIT if self.size is None else self.size
+        with self.part.path.open("ab") as stream:
+            for chunk in chunks:
+                stream.write(chunk)
+                done += len(chunk)
+                self.report(done, total if self.size is None else self.size)
+                # One byte too many is enough to know; the size check says so afterwards.
+                if done > limit:
+                    break
+
+    def fault(self, digest: str) -> FetchError | None:
+        """What is wrong with the whole file, if anything is."""
+        where, size = redact(self.url), self.part.size
+        cure = "if upstream has really replaced this file, find out why before you trust it"
+        if self.sha256 is not None and digest != self.sha256:
+            return FetchError(f"sha256 mismatch: expected {self.sha256}, got {digest}", where=where, cure=cure)
+        if self.size is not None and size != self.size:
+            return FetchError(f"size mismatch: expected {self.size} bytes, got {size} or more", where=where, cure=cure)
+        if size > DOWNLOAD_LIMIT:
+            return FetchError(f"the file is larger than {DOWNLOAD_LIMIT} bytes", where=where)
+        return None
+
+
+def scheme(url: str) -> str:
+    """The scheme of a URL in lower case, empty where it has none."""
+    return url.partition(":")[0].lower() if ":" in url else ""
+
+
+def redact(url: str) -> str:
+    """A URL fit for messages: no user name, no password, no query (signed URLs keep their secrets there)."""
+    head, query, _ = url.partition("?")
+    return re.sub(r"(?<=://)[^/]*@", "", head) + ("?…" if query else "")
+
+
+def _silent(done: int, total: int | None) -> None:
+    """Report nothing."""
+
+
+def _transport_fault(error: Exception, url: str) -> Exception:
+    import httpx2
+
+    if isinstance(error, httpx2.UnsupportedProtocol):
+        return FetchError("the server redirects to something that is no http", where=redact(url))
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            cure = "add the authority to the system's certificates, or point SSL_CERT_FILE at a bundle that has it"
+            return FetchError("the server's certificate is not trusted", where=redact(url), cure=cure)
+        cause = cause.__cause__ or cause.__context__
+    return _TryAgain(_clean(error, url))
+
+
+def _clean(error: Exception, url: str) -> str:
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
+    detail = str(error).replace(url, redact(url))
+    return f"{words}: {detail}" if detail else words
+
+
+def _retry_after(header: str, now: float) -> float:
+    """Seconds to wait by a Retry-After header: a number or a date (RFC 9110, section 10.2.3); 0 if neither."""
+    if header.strip().isdigit():
+        return float(header)
+    try:
+        return email.utils.parsedate_to_datetime(header).timestamp() - now
+    except ValueError:
+        return 0.0
+
+
+def _range_start(response: httpx2.Response) -> int:
+    if response.status_code != 206:
+        return 0
+    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    if not found:
+        raise _TryAgain("the server sent a range without saying which")
+    return int(found[1])
+
+
+def _total(response: httpx2.Response, start: int) -> int | None:
+    length = response.headers.get("Content-Length", "")
+    return start + int(length) if length.isdigit() else None
+
+
+@contextmanager
+def _local(url: str) -> Iterator[Path]:
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost"):
+        raise FetchError("a file URL must name no other host", where=redact(url), cure="write file:///path")
+    try:
+        yield Path(unquote(parts.path))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise NotFoundError("there is no such file", where=redact(url)) from error

@@ -1,0 +1,195 @@
+"""The published index of one channel (DESIGN.md, "the index")."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from packaging.utils import NormalizedName
+
+from pybuilder import files as filesystem
+from pybuilder.errors import UsageError
+from pybuilder.index import changes, pages, planning, refresh, verify
+from pybuilder.index.changes import Change
+from pybuilder.index.pages import File, PageError
+from pybuilder.index.planning import Placement, Release
+from pybuilder.index.tree import SOURCES, Tree, write_changed
+
+_NOTE = ".unfinished.json"
+_Listed = Mapping[tuple[str, NormalizedName], tuple[File, ...]]
+
+
+class Index:
+    """One channel's index: any number may read it, one at a time writes it.
+
+    Args:
+        root: The published tree; made at the first publish.
+        lock: The lock file of those who write, outside the tree.
+    """
+
+    def __init__(self, root: Path, *, lock: Path) -> None:
+        self.root = root
+        self._lock = lock
+        self._note = root / _NOTE
+
+    def projects(self) -> tuple[NormalizedName, ...]:
+        """The published projects, in order of name."""
+        with filesystem.disk_errors(self.root):
+            return Tree(self.root).projects()
+
+    def files(self, project: NormalizedName) -> tuple[File, ...]:
+        """The published wheels of a project, oldest version first; none for a project that is not there."""
+        with filesystem.disk_errors(self.root):
+            return Tree(self.root).read(project)
+
+    def sources(self, project: NormalizedName) -> tuple[File, ...]:
+        """The published sources of a project, oldest version first."""
+        with filesystem.disk_errors(self.root):
+            return Tree(self.root / SOURCES).read(project)
+
+    def publish(self, releases: Sequence[Release]) -> tuple[Path, ...]:
+        """Publish wheels as one group.
+
+        Every file is in place and durable before the first page names one. Pages are switched in the order given,
+        sources before wheels, so put what is required first. When the process dies in between, the next publish or
+        refresh finishes what it began, or takes it back. What is published already stays as it is.
+
+        Returns:
+            The published wheels' paths below ``files/``, in the order given.
+
+        Raises:
+            ValidationError: A wheel is no numbered wheel, is not the one that was validated, or another content is
+                published under its name. Then nothing is published.
+            StateError: The disk is full or can't be written. Then the index is as it was.
+        """
+        with self._writing():
+            plan = planning.plan(self.root, releases)
+            gained = plan.changes()
+            if any(change.files for change in gained):
+                filesystem.write_atomic(self._note, changes.dump_changes(gained))
+            try:
+                self._place(plan.placements, releases)
+            except BaseException:
+                self._settle()
+                raise
+            self._list(gained, plan.listed)
+            self._note.unlink(missing_ok=True)
+        return tuple(Tree(self.root).files / release.wheel.name for release in releases)
+
+    def yank(self, project: NormalizedName, version: str, reason: str) -> None:
+        """Mark a numbered version as yanked (PEP 592): installers take it only where ``==`` asks for it.
+
+        Raises:
+            UsageError: It is not published.
+        """
+        self._mark(project, version, reason)
+
+    def unyank(self, project: NormalizedName, version: str) -> None:
+        """Take a yank back.
+
+        Raises:
+            UsageError: The version is not published.
+        """
+        self._mark(project, version, None)
+
+    def refresh(self) -> refresh.Refreshed:
+        """Make all pages agree with ``files/`` and remove what interrupted runs left; what is right stays untouched."""
+        with self._writing():
+            return refresh.refresh(self.root)
+
+    def verify(self) -> tuple[str, ...]:
+        """Every problem the index has, each as ``path: what``; reads all the files."""
+        with filesystem.disk_errors(self.root), filesystem.file_lock(self._lock):
+            interrupted = (f"{_NOTE}: a publish was interrupted; `pybuild index refresh` settles it",)
+            return (interrupted if self._note.exists() else ()) + verify.verify(self.root)
+
+    def write_review(self, waiting: Iterable[tuple[str, str, str]]) -> None:
+        """Publish the queue of packages that nobody has accepted yet: (name, requirement, wanted by) of each."""
+        keys = ("name", "requirement", "wanted_by")
+        queue = [dict(zip(keys, each, strict=True)) for each in sorted(set(waiting))]
+        with self._writing():
+            write_changed(self.root / "review.json", json.dumps({"review": queue}, indent=1).encode() + b"\n")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with filesystem.disk_errors(self.root), filesystem.file_lock(self._lock):
+            self._settle()
+            yield
+
+    def _settle(self) -> None:
+        """Finish or take back what an interrupted publish began."""
+        refresh.remove_temporaries(self.root, deep=self._note.exists())
+        if not self._note.exists():
+            return
+        try:
+            begun = changes.load_changes(self._note.read_bytes())
+        except PageError:
+            begun = ()
+        listed = {(each.tree, each.project): Tree(self.root / each.tree).read(each.project) for each in begun}
+        if all(Tree(self.root / change.tree).holds(file) for change in begun for file in change.files):
+            self._list(begun, listed)
+        else:
+            self._take_back(begun, listed)
+        self._note.unlink()
+
+    def _take_back(self, begun: Iterable[Change], listed: _Listed) -> None:
+        for change in begun:
+            kept = {file.filename for file in listed[change.tree, change.project]}
+            for file in change.files:
+                if file.filename not in kept:
+                    Tree(self.root / change.tree).remove(file.filename)
+
+    def _place(self, placements: Iterable[Placement], releases: Iterable[Release]) -> None:
+        # Records before files: once all the files are there, an interrupted publish is finished, not taken back.
+        for release in releases:
+            if release.record is not None:
+                _copy_record(release.record, self.root / "records" / release.record_path)
+        for each in placements:
+            tree = Tree(self.root / each.tree)
+            if not tree.holds(each.file):
+                tree.place(each.file, each.content)
+
+    def _list(self, gained: Iterable[Change], listed: _Listed) -> None:
+        """Switch the pages: each project's, then the lists of projects where a project is new."""
+        projects: dict[str, set[NormalizedName]] = {}
+        for change in gained:
+            files = pages.with_files(listed[change.tree, change.project], change.files)
+            Tree(self.root / change.tree).write(change.project, files)
+            projects.setdefault(change.tree, set()).add(change.project)
+        for name, some in projects.items():
+            Tree(self.root / name).add_to_root(some)
+
+    def _mark(self, project: NormalizedName, version: str, yanked: str | None) -> None:
+        with self._writing():
+            tree = Tree(self.root)
+            files = tree.read(project)
+            if version not in {file.version for file in files}:
+                published = ", ".join(dict.fromkeys(file.version for file in files))
+                raise UsageError(
+                    f"{project} {version} is not published",
+                    where=str(tree.simple / project),
+                    cure=f"name one of: {published}" if published else f"no version of {project} is published",
+                )
+            tree.write(
+                project,
+                tuple(replace(file, yanked=yanked) if file.version == version else file for file in files),
+            )
+
+
+def _copy_record(record: Path, target: Path) -> None:
+    """Copy a record, whole or not at all; one that is there already stays, as records never change."""
+    if target.exists():
+        return
+    with filesystem.atomic_dir(target) as fresh:
+        shutil.copytree(record, fresh, dirs_exist_ok=True)
+        for directory, _, names in os.walk(fresh):
+            for name in names:
+                with Path(directory, name).open("rb") as stream:
+                    os.fsync(stream.fileno())
+            filesystem.fsync_dir(Path(directory))
+        fresh.chmod(0o755)

@@ -1,0 +1,407 @@
+"""One package, and all that it needs, from spec to index. Read this first.
+
+``spec -> source -> plan -> (payload for this key known? skip the next two) -> root + build environment -> build ->
+payload -> validate -> number -> publish -> record``
+
+``provide`` resolves what is wanted and goes through the packages, those without needs first; ``_produce`` takes one of
+them from its source to a payload; ``_publish`` takes payloads from there into the index. A package that is needed to
+build another is provided in just the same way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from pybuilder import events
+from pybuilder.clock import timestamp
+from pybuilder.errors import ConfigError, FetchError, PybuildError, ReviewError
+from pybuilder.files import file_lock
+from pybuilder.graph import components, describe_cycle, reachable
+from pybuilder.names import numbered_version, split_number
+from pybuilder.plan import Plan
+from pybuilder.resolution import Wanted, applies, resolve
+from pybuilder.stages import Adapters, Made, Project, Source
+from pybuilder.stages.build import build
+from pybuilder.stages.choose import Chooser
+from pybuilder.stages.inspect import inspect_source, made_from_payload, published_build
+from pybuilder.stages.plan import build_requirements, make_plan, recipe
+from pybuilder.stages.publish import Item, Outcome, publish
+from pybuilder.stages.source import SourceGetter
+from pybuilder.stages.validate import validate
+
+# Real metadata may differ from what upstream states, and then other versions may be needed; that ends quickly.
+MAX_REPLANS = 8
+
+Package = tuple[NormalizedName, Version]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A package that could not be published, and the requirement that was asked for."""
+
+    name: str
+    version: str
+    wanted_for: str
+    error: PybuildError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """What a run came to.
+
+    Attributes:
+        built: Published under a new number in this run.
+        cached: Asked for, and published already as it should be.
+        failed: In the order in which they failed.
+        review: ``(name, requirement, wanted_by)`` of packages that nobody has accepted.
+        seconds: Wall time.
+    """
+
+    built: tuple[Outcome, ...]
+    cached: tuple[Outcome, ...]
+    failed: tuple[Failure, ...]
+    review: tuple[tuple[str, str, str], ...]
+    seconds: float
+
+
+@dataclass(kw_only=True, slots=True)
+class Pipeline:
+    """A run over some requirements; what it has found out is kept as long as it lasts.
+
+    Attributes:
+        adapters: The world.
+        sources: Gets sources.
+        chooser: Says which versions there are.
+        force: Whether what is named is built in any case, and gets a number in any case (``rebuild``).
+    """
+
+    adapters: Adapters
+    sources: SourceGetter
+    chooser: Chooser
+    force: bool
+    _named: dict[Requirement, Package] = field(default_factory=dict)
+    _sources: dict[Package, tuple[Source, Project]] = field(default_factory=dict)
+    _made: dict[Package, Made] = field(default_factory=dict)
+    _public: dict[Package, Made] = field(default_factory=dict)
+    _producing: list[Package] = field(default_factory=list)
+    _outcomes: dict[Package, Outcome] = field(default_factory=dict)
+
+    def run(self, requirements: Sequence[Requirement]) -> Result:
+        """Build, validate, number and publish what is asked for, each requirement by itself."""
+        began = time.monotonic()
+        failed: list[Failure] = []
+        review: dict[tuple[str, str, str], None] = {}
+        stopped: set[Requirement] = set()
+        for step in (self._name, self._provide_named):
+            for requirement in [r for r in requirements if r not in stopped]:
+                try:
+                    step(requirement)
+                except PybuildError as error:
+                    stopped.add(requirement)
+                    if isinstance(error, ReviewError):
+                        review.update(dict.fromkeys(error.wanted))
+                    else:
+                        failed.append(self._failed(requirement, error))
+        if review:
+            self.adapters.state.ask_review(tuple(review), now=timestamp(self.adapters.now()))
+        outcomes = self._outcomes
+        return Result(
+            built=tuple(outcome for outcome in outcomes.values() if outcome.minted),
+            cached=tuple(outcomes[p] for p in self._named.values() if p in outcomes and not outcomes[p].minted),
+            failed=tuple(failed),
+            review=tuple(review),
+            seconds=time.monotonic() - began,
+        )
+
+    def provide(self, wanted: Sequence[Wanted]) -> tuple[Made, ...]:
+        """Payloads that satisfy what is wanted, with everything that is installed beside them, all published.
+
+        Raises:
+            PybuildError: It can't be done; says which package failed and who needs it.
+        """
+        markers = self.adapters.target.markers
+        for _ in range(MAX_REPLANS):
+            self.chooser.check_accepted(wanted, markers)
+            chosen = resolve(wanted, self, markers=markers)
+            edges = self._edges(chosen)
+            if self._settle_all(chosen, edges):
+                return tuple(self._public[name, version] for name, (version, _) in chosen.items())
+        raise FetchError(
+            f"what {', '.join(str(w.requirement) for w in wanted)} requires was another each time it was built",
+            cure="state its requirements under [metadata] requires-dist in its spec",
+        )
+
+    # The resolver's view of the world.
+
+    def versions(self, name: NormalizedName, specifiers: Sequence[SpecifierSet]) -> Sequence[Version]:
+        """The versions that may be taken, the preferred first; see ``Chooser.versions``."""
+        return self.chooser.versions(name, specifiers)
+
+    def requirements(self, name: NormalizedName, version: Version) -> Sequence[Requirement]:
+        """What a version requires where it is installed: what its payload says, else what its source honestly states.
+
+        Where neither is to be had, it is built to find out.
+        """
+        package = (name, version)
+        known = self._made.get(package) or self._published(package)
+        if known:
+            found: Sequence[Requirement] | None = known.requires_dist
+        else:
+            source, project = self._source(package)
+            found = source.spec.metadata.requires_dist or project.requires_dist
+        if found is None:
+            found = self._produce(package).requires_dist
+        self.chooser.check_accepted([Wanted(r, f"{name} {version}") for r in found], self.adapters.target.markers)
+        return found
+
+    def _edges(self, chosen: Chosen) -> dict[NormalizedName, Sequence[NormalizedName]]:
+        """Which of the chosen packages each needs where it is installed."""
+        markers = self.adapters.target.markers
+        edges: dict[NormalizedName, Sequence[NormalizedName]] = {}
+        for name, (version, extras) in sorted(chosen.items()):
+            needed = {
+                canonicalize_name(requirement.name)
+                for requirement in self.requirements(name, version)
+                if applies(requirement, markers, extras)
+            }
+            edges[name] = tuple(sorted(needed & chosen.keys() - {name}))
+        return edges
+
+    # From package to payload to index.
+
+    def _settle_all(self, chosen: Chosen, edges: Mapping[NormalizedName, Sequence[NormalizedName]]) -> bool:
+        """Publish everything chosen, what others need first; whether all require what the resolver was told."""
+        return all(self._settle(group, chosen, edges) for group in components(edges))
+
+    def _settle(
+        self,
+        group: Sequence[NormalizedName],
+        chosen: Chosen,
+        edges: Mapping[NormalizedName, Sequence[NormalizedName]],
+    ) -> bool:
+        """Publish one group of packages that need each other; whether they require what the resolver was told."""
+        packages = [(name, chosen[name][0]) for name in group]
+        fresh = [package for package in packages if not self._is_public(package)]
+        told = {package: self.requirements(*package) for package in fresh}
+        made = {package: self._produce(package) for package in fresh}
+        if any(_differ(told[package], made[package].requires_dist) for package in fresh):
+            return False
+        closure = {name: [chosen_package(chosen, n) for n in sorted(reachable(edges, name))] for name in group}
+        for package in fresh:
+            with self._blame(package):
+                members = [self._made.get(p) or self._public[p] for p in closure[package[0]]]
+                validate(self.adapters, made[package], self._source(package)[0].spec, members)
+        if fresh:
+            items = [Item(made=made[p], force=self.force and p in self._named.values()) for p in fresh]
+            for package, outcome in zip(fresh, publish(self.adapters, items), strict=True):
+                self._public[package] = made[package]
+                self._tell(package, outcome)
+        return True
+
+    def _is_public(self, package: Package) -> bool:
+        """Whether nothing is to be done: done in this run, or nobody named it and its published recipe is current."""
+        if package in self._public:
+            return True
+        published = self._published(package)
+        if published:
+            self._public[package] = published
+        return bool(published)
+
+    def _published(self, package: Package) -> Made | None:
+        """The published payload that satisfies a requirement on a package, if there is one.
+
+        A number names one payload; else it is the newest, if its recipe is what the workspace says today. What a
+        person named is looked at down to its key, so nothing is taken for granted here.
+        """
+        name, version = package
+        if package in self._public:
+            return self._public[package]
+        numbered = split_number(version, self.adapters.channel.label)
+        if numbered:
+            return published_build(self.adapters, name, *numbered)
+        if package in self._named.values():
+            return None
+        newest = published_build(self.adapters, name, version)
+        if newest is None:
+            return None
+        pinned = self.sources.pinned(name, version)
+        current = pinned and recipe(pinned, self.adapters.channel).digest() == newest.recipe
+        return newest if current else None
+
+    def _produce(self, package: Package) -> Made:
+        """A payload for the plan that the workspace makes today; built unless one is known for its key."""
+        if package in self._made:
+            return self._made[package]
+        if package in self._producing:
+            raise self._cycle(package)
+        self._producing.append(package)
+        try:
+            with self._blame(package):
+                made = self._build(package)
+        finally:
+            self._producing.pop()
+        self._made[package] = made
+        return made
+
+    def _build(self, package: Package) -> Made:
+        source, project = self._source(package)
+        self._check_python(source, project)
+        state = self.adapters.state
+        static = build_requirements(source, project)
+        plan = first = self._plan(source, project, static)
+        dynamic = state.fact("dynamic", first.key())
+        if dynamic is not None:
+            extra = build_requirements(source, project, dynamic)
+            plan = first if self._satisfied(extra, first) else self._plan(source, project, extra)
+        forced = self.force and package in self._named.values()
+        if not forced and (known := self._known(plan)):
+            return known
+
+        def satisfied(wanted: tuple[Requirement, ...]) -> bool:
+            state.add_fact("dynamic", first.key(), [str(requirement) for requirement in wanted])
+            return self._satisfied(build_requirements(source, project, map(str, wanted)), plan)
+
+        def replan(wanted: tuple[Requirement, ...]) -> Plan:
+            return self._plan(source, project, build_requirements(source, project, map(str, wanted)))
+
+        with file_lock(self.adapters.layout.lock(f"build-{plan.key()}")):
+            # Whoever held the lock may have built it meanwhile.
+            if not forced and (known := self._known(plan)):
+                return known
+            built = build(self.adapters, source, project, plan, satisfied=satisfied, replan=replan)
+        return made_from_payload(
+            self.adapters,
+            sha256=built.sha256,
+            key=built.plan.key(),
+            recipe=built.plan.recipe.digest(),
+            attempt=built.attempt,
+            target=built.plan.target.name,
+        )
+
+    def _plan(self, source: Source, project: Project, requires: Sequence[Requirement]) -> Plan:
+        by = f"the build of {source.name} {source.version}"
+        environment = self.provide([Wanted(requirement, by) for requirement in requires])
+        return make_plan(
+            source,
+            project,
+            requires=requires,
+            environment=[made.ingredient for made in environment],
+            root=self.adapters.root,
+            target=self.adapters.target,
+            channel=self.adapters.channel,
+        )
+
+    def _known(self, plan: Plan) -> Made | None:
+        attempt = self.adapters.state.succeeded(plan.key())
+        if attempt is None or attempt.payload is None or self.adapters.store.payload(attempt.payload) is None:
+            return None
+        return made_from_payload(
+            self.adapters,
+            sha256=attempt.payload,
+            key=attempt.key,
+            recipe=attempt.recipe,
+            attempt=attempt.id,
+            target=attempt.target,
+        )
+
+    def _satisfied(self, requirements: Sequence[Requirement], plan: Plan) -> bool:
+        """Whether an environment has all of these already; extras are left to the resolver."""
+        there = {ingredient.name: Version(ingredient.version) for ingredient in plan.environment}
+        return all(
+            not requirement.extras
+            and (version := there.get(canonicalize_name(requirement.name))) is not None
+            and requirement.specifier.contains(version, prereleases=True)
+            for requirement in requirements
+            if str(requirement) not in plan.requires and applies(requirement, self.adapters.target.markers, frozenset())
+        )
+
+    def _source(self, package: Package) -> tuple[Source, Project]:
+        if package not in self._sources:
+            with self._blame(package):
+                source = self.sources.acquire(*package)
+                self._sources[package] = (source, inspect_source(self.adapters, source))
+        return self._sources[package]
+
+    def _check_python(self, source: Source, project: Project) -> None:
+        target = self.adapters.target
+        if not SpecifierSet(project.requires_python).contains(target.full_version, prereleases=True):
+            raise FetchError(
+                f"{source.name} {source.version} needs Python {project.requires_python}, "
+                f"the target has {target.full_version}",
+                cure="pin a version that supports this Python, or choose another buildroot",
+            )
+
+    def _name(self, requirement: Requirement) -> None:
+        """Choose the version that a person's requirement gets."""
+        name = canonicalize_name(requirement.name)
+        self.chooser.check_accepted([Wanted(requirement, "")], self.adapters.target.markers)
+        versions = self.chooser.versions(name, [requirement.specifier])
+        if not versions:
+            raise FetchError(
+                f"no version of {name} satisfies {str(requirement)!r}: {self.chooser.what_there_is(name)}",
+                cure="ask for one of these, or change [update] in its spec",
+            )
+        self._named[requirement] = (name, versions[0])
+
+    def _provide_named(self, requirement: Requirement) -> None:
+        self.provide([Wanted(_exactly(requirement, self._named[requirement][1]), "")])
+
+    # Telling what happened.
+
+    def _tell(self, package: Package, outcome: Outcome) -> None:
+        self._outcomes[package] = outcome
+        made = outcome.made
+        numbered = str(numbered_version(made.version, self.adapters.channel.label, outcome.number))
+        kind = events.Published if outcome.minted else events.Cached
+        self.adapters.listen(kind(name=made.name, version=str(made.version), build=f"{made.name}=={numbered}"))
+
+    def _failed(self, requirement: Requirement, error: PybuildError) -> Failure:
+        name, version = error.package or (canonicalize_name(requirement.name), "")
+        self.adapters.listen(
+            events.Failed(name=name, version=version, phase=error.phase, error=error.what, log=error.log)
+        )
+        return Failure(name=name, version=version, wanted_for=str(requirement), error=error)
+
+    @contextlib.contextmanager
+    def _blame(self, package: Package) -> Iterator[None]:
+        """Say which package an error happened to: the innermost."""
+        try:
+            yield
+        except PybuildError as error:
+            error.package = error.package or (package[0], str(package[1]))
+            raise
+
+    def _cycle(self, package: Package) -> ConfigError:
+        start = self._producing.index(package)
+        path = [f"{name} {version}" for name, version in (*self._producing[start:], package)]
+        return ConfigError(
+            f"a cycle of build requirements: {describe_cycle(path)}",
+            where=f"specs/{package[0]}.toml",
+            cure="pin an older version of one of them that needs less, take a requirement out with"
+            " [build] remove-requires, or give one of them a [prebuilt] reason",
+        )
+
+
+Chosen = Mapping[NormalizedName, tuple[Version, frozenset[str]]]
+
+
+def chosen_package(chosen: Chosen, name: NormalizedName) -> Package:
+    """A name with the version chosen for it."""
+    return name, chosen[name][0]
+
+
+def _exactly(requirement: Requirement, version: Version) -> Requirement:
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    return Requirement(f"{requirement.name}{extras}=={version}")
+
+
+def _differ(told: Sequence[Requirement], real: Sequence[Requirement]) -> bool:
+    return {str(requirement) for requirement in told} != {str(requirement) for requirement in real}

@@ -1,0 +1,105 @@
+"""The record of an attempt: everything that went into it and how it went, as files that anybody can read."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pybuilder import __version__
+from pybuilder.errors import StateError
+from pybuilder.plan import Plan
+
+FORMAT = 1
+LOG = "build.log"
+RECORD = "record.json"
+PLAN = "plan.json"
+ENVIRONMENT = "environment.txt"
+
+
+def record_json(
+    *,
+    attempt: str,
+    plan: Plan,
+    source: Mapping[str, Any],
+    patches: Sequence[Mapping[str, str]],
+    channel: str,
+    started: str,
+    seconds: float,
+    phases: Mapping[str, float],
+    engine: str,
+    seal: Mapping[str, Any],
+    tools: Mapping[str, str],
+    log_sha256: str,
+    result: Mapping[str, Any],
+) -> bytes:
+    """The account of one attempt.
+
+    Args:
+        attempt: Its id.
+        plan: What was tried; the whole of it lies beside this file.
+        source: ``file``, ``sha256``, ``origin`` and, for git, ``commit``.
+        patches: ``file`` and ``sha256`` of each, in order.
+        channel: Where it would be published.
+        started: UTC, ISO 8601.
+        seconds: How long it took.
+        phases: Seconds by phase.
+        engine: What sealed it.
+        seal: What was seen from inside before the build began.
+        tools: Versions of the programs that had a hand in it.
+        log_sha256: Digest of the log beside this file.
+        result: ``payload_sha256`` and ``filename``, or ``phase`` and ``error``.
+    """
+    return pretty_json(
+        {
+            "format": FORMAT,
+            "attempt": attempt,
+            "key": plan.key(),
+            "recipe": plan.recipe.digest(),
+            "name": plan.recipe.name,
+            "version": plan.recipe.version,
+            "channel": channel,
+            "target": plan.target.name,
+            "started": started,
+            "seconds": round(seconds, 3),
+            "phases": {name: round(value, 3) for name, value in phases.items()},
+            "source_date_epoch": plan.source_date_epoch,
+            "engine": engine,
+            "seal": dict(seal),
+            "source": dict(source),
+            "patches": [dict(patch) for patch in patches],
+            "environment": [
+                {"name": i.name, "version": i.version, "payload_sha256": i.payload} for i in plan.environment
+            ],
+            "tools": {"pybuild": __version__, "python": platform.python_version(), **tools},
+            "log_sha256": log_sha256,
+            "result": dict(result),
+        }
+    )
+
+
+def read_record(directory: Path) -> dict[str, Any]:
+    """The account that ``record_json`` wrote, from an attempt's directory.
+
+    Raises:
+        StateError: It is missing or damaged.
+    """
+    file = directory / RECORD
+    try:
+        account = json.loads(file.read_bytes())
+    except FileNotFoundError as error:
+        raise StateError("the record of an attempt is missing", where=str(file), cure="build it again") from error
+    except ValueError as error:
+        raise StateError(
+            f"the record of an attempt is damaged: {error}", where=str(file), cure="build it again"
+        ) from error
+    if not isinstance(account, dict) or account.get("format") != FORMAT:
+        raise StateError("the record of an attempt has another format", where=str(file), cure="build it again")
+    return account
+
+
+def pretty_json(value: Any) -> bytes:
+    """JSON for people and for ``diff``: sorted keys, two spaces, a newline at the end."""
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"

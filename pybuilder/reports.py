@@ -1,0 +1,149 @@
+"""What a face shows of builds and runs: the JSON of the contract, and the same as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+
+from pybuilder.layout import Layout
+from pybuilder.names import numbered_version
+from pybuilder.pipeline import Result
+from pybuilder.record import LOG
+from pybuilder.stages.publish import Outcome
+from pybuilder.state import Attempt, PublishedWheel, State
+
+
+def run_report(result: Result, state: State, layout: Layout) -> dict[str, Any]:
+    """The document that ``build`` and ``rebuild`` print with ``--json``."""
+    return {
+        "ok": not result.failed and not result.review,
+        "seconds": round(result.seconds, 3),
+        "built": [_published(outcome, state, layout) for outcome in result.built],
+        "cached": [_published(outcome, state, layout) for outcome in result.cached],
+        "failed": [
+            {
+                "name": failure.name,
+                "version": failure.version,
+                "phase": failure.error.phase,
+                "error": failure.error.what,
+                "attempt": failure.error.attempt or None,
+                "log": failure.error.log or None,
+            }
+            for failure in result.failed
+        ],
+        "review": [
+            {"name": name, "requirement": requirement, "wanted_by": by} for name, requirement, by in result.review
+        ],
+    }
+
+
+def builds(name: str, state: State, layout: Layout, *, channel: str | None = None) -> list[dict[str, Any]]:
+    """Every BUILD of a package, newest first: what was published, and the attempts that nothing was published of.
+
+    Args:
+        name: Normalised.
+        state: The database.
+        layout: Where logs and wheels are.
+        channel: Only of this channel; None for all.
+    """
+    wheels = [wheel for wheel in state.published_anywhere(name) if channel in (None, wheel.channel)]
+    groups: dict[tuple[str, str, int], list[PublishedWheel]] = {}
+    for wheel in wheels:
+        groups.setdefault((wheel.channel, wheel.version, wheel.number), []).append(wheel)
+    published = [build_json(group, state, layout) for group in groups.values()]
+    used = {wheel.attempt for wheel in wheels}
+    others = [
+        attempt_json(attempt, layout)
+        for attempt in state.attempts(name)
+        if attempt.id not in used and channel in (None, attempt.channel)
+    ]
+    return sorted([*published, *others], key=lambda build: str(build["started"]), reverse=True)
+
+
+def build_json(wheels: Sequence[PublishedWheel], state: State, layout: Layout) -> dict[str, Any]:
+    """The BUILD of one number."""
+    first = wheels[0]
+    numbered = str(numbered_version(Version(first.version), first.label, first.number))
+    attempts = [state.attempt(wheel.attempt) for wheel in wheels]
+    known = [attempt for attempt in attempts if attempt]
+    return {
+        "build": f"{first.channel}/{first.name}=={numbered}",
+        "channel": first.channel,
+        "name": first.name,
+        "version": first.version,
+        "number": first.number,
+        "wheels": [_wheel(wheel, state.attempt(wheel.attempt), layout) for wheel in wheels],
+        "state": "published",
+        "started": min((attempt.started for attempt in known), default=first.published),
+        "seconds": round(sum(attempt.seconds or 0.0 for attempt in known), 3),
+    }
+
+
+def attempt_json(attempt: Attempt, layout: Layout) -> dict[str, Any]:
+    """The BUILD of an attempt that has no number."""
+    return {
+        "build": None,
+        "channel": attempt.channel,
+        "name": attempt.name,
+        "version": attempt.version,
+        "number": None,
+        "wheels": [
+            {
+                "target": attempt.target,
+                "wheel": None,
+                "wheel_sha256": None,
+                "payload_sha256": attempt.payload,
+                "key": attempt.key,
+                "attempt": attempt.id,
+                "engine": attempt.engine,
+                "sealed": attempt.sealed,
+                "log": str(log_path(attempt, layout)),
+            }
+        ],
+        "state": attempt.state,
+        "started": attempt.started,
+        "seconds": None if attempt.seconds is None else round(attempt.seconds, 3),
+    }
+
+
+def log_path(attempt: Attempt, layout: Layout) -> Path:
+    """Where an attempt's log is: with its work while it runs, in its record afterwards."""
+    if attempt.state == "running":
+        return layout.work(attempt.id) / "record" / LOG
+    return layout.record(attempt.key, attempt.id) / LOG
+
+
+def build_lines(found: Iterable[dict[str, Any]]) -> list[str]:
+    """The builds as a table, a line each."""
+    lines = []
+    for build in found:
+        wheel = build["wheels"][0]
+        name = build["build"] or f"{build['channel']}/{build['name']}=={build['version']}"
+        took = "" if build["seconds"] is None else f"{build['seconds']:8.2f} s"
+        sealed = "sealed" if wheel["sealed"] else "not sealed"
+        lines.append(f"{name:44} {build['state']:10} {took:>10}  {wheel['engine']}, {sealed}  {wheel['attempt']}")
+    return lines
+
+
+def _published(outcome: Outcome, state: State, layout: Layout) -> dict[str, Any]:
+    made = outcome.made
+    rows = state.published_anywhere(made.name)
+    wheels = [w for w in rows if w.version == str(made.version) and w.number == outcome.number]
+    return build_json(wheels, state, layout)
+
+
+def _wheel(wheel: PublishedWheel, attempt: Attempt | None, layout: Layout) -> dict[str, Any]:
+    return {
+        "target": wheel.target,
+        "wheel": str(layout.index(wheel.channel) / "files" / wheel.wheel),
+        "wheel_sha256": wheel.wheel_sha256,
+        "payload_sha256": wheel.payload,
+        "key": wheel.key,
+        "attempt": wheel.attempt,
+        "engine": attempt.engine if attempt else None,
+        "sealed": attempt.sealed if attempt else False,
+        "log": str(layout.record(wheel.key, wheel.attempt) / LOG),
+    }

@@ -1,0 +1,111 @@
+"""What a build sees of this machine, as bubblewrap's arguments: the system read-only, our own /etc, its own places."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pybuilder.sandbox import (
+    BUILD_GID,
+    BUILD_PATH,
+    BUILD_UID,
+    ENVIRONMENT_PATH,
+    HOST_NAME,
+    OUTPUT_PATH,
+    Job,
+)
+
+RUNNER = "/.pybuild"
+_MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+
+# What of /etc a compiler, a linker and the C library need. Nothing in it is secret or names this machine.
+_ETC = (
+    "alternatives",
+    "crypto-policies",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "pki/tls/openssl.cnf",
+    "ssl/openssl.cnf",
+)
+
+OWN_ETC = {
+    "passwd": f"root:x:0:0:root:/nonexistent:/bin/false\nbuild:x:{BUILD_UID}:{BUILD_GID}:build:/tmp/home:/bin/sh\n"
+    "nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
+    "group": f"root:x:0:\nbuild:x:{BUILD_GID}:\nnobody:x:65534:\n",
+    "hosts": f"127.0.0.1 localhost {HOST_NAME}\n::1 localhost\n",
+    "hostname": f"{HOST_NAME}\n",
+    "resolv.conf": "",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+}
+
+
+def system_mounts(*, shared_memory: int) -> Iterator[str]:
+    """/usr and the names in / that lead into it; /usr/local is this machine's own and stays out.
+
+    Args:
+        shared_memory: Bytes that fit into /dev/shm; 0 is what the kernel thinks right, half of all there is.
+    """
+    yield from ("--ro-bind", "/usr", "/usr")
+    if not Path(sys.base_prefix).is_relative_to("/usr/local"):
+        yield from ("--tmpfs", "/usr/local", "--remount-ro", "/usr/local")
+    for name in _MERGED:
+        path = Path("/", name)
+        if path.is_symlink():
+            yield from ("--symlink", str(path.readlink()), str(path))
+        elif path.is_dir():
+            yield from ("--ro-bind", str(path), str(path))
+    yield from ("--proc", "/proc", "--dev", "/dev")
+    size = ("--size", str(shared_memory)) if shared_memory else ()
+    yield from ("--perms", "1777", *size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
+
+
+def etc_mounts(own: Path) -> Iterator[str]:
+    """What is needed of /etc, and our own files of ``OWN_ETC``, which lie in ``own``."""
+    yield from ("--perms", "0755", "--dir", "/etc")
+    for name in _ETC:
+        path = Path("/etc", name)
+        if path.exists():
+            for parent in reversed(path.relative_to("/etc").parents[:-1]):
+                yield from ("--perms", "0755", "--dir", f"/etc/{parent}")
+            yield from ("--ro-bind", str(path), str(path))
+    for name in OWN_ETC:
+        yield from ("--ro-bind", str(own / name), f"/etc/{name}")
+
+
+def private_mounts(job: Job) -> Iterator[str]:
+    """What is ours and the build's: the runner, the build environment, the directories that may be written."""
+    import pyproject_hooks
+
+    here = Path(__file__).parent
+    hooks = Path(pyproject_hooks.__file__).parent
+    yield from ("--perms", "0755", "--dir", RUNNER)
+    yield from ("--ro-bind", str(here / "inside.py"), f"{RUNNER}/inside.py")
+    yield from ("--ro-bind", str(hooks), f"{RUNNER}/pyproject_hooks")
+    yield from ("--ro-bind", str(job.environment), ENVIRONMENT_PATH)
+    for source, target in (("build", BUILD_PATH), ("out", OUTPUT_PATH), ("tmp", "/tmp")):
+        yield from ("--bind", str(job.work / source), target)
+
+
+def interpreter_mounts(prefix: Path) -> Iterator[str]:
+    """The interpreter where it lies outside, without the packages that somebody installed into it."""
+    if prefix != Path("/usr"):
+        for parent in reversed(prefix.parents[:-1]):
+            if not parent.is_relative_to("/usr"):
+                yield from ("--perms", "0755", "--dir", str(parent))
+        yield from ("--ro-bind", str(prefix), str(prefix))
+    for directory in installed_package_directories(prefix):
+        yield from ("--tmpfs", str(directory), "--remount-ro", str(directory))
+
+
+def installed_package_directories(prefix: Path) -> tuple[Path, ...]:
+    """Directories of packages that no build may see: those of the interpreter and of the system's Pythons."""
+    patterns = (
+        (prefix, "lib*/python3*/site-packages"),
+        (prefix, "lib*/python3*/dist-packages"),
+        (Path("/usr"), "lib*/python3*/site-packages"),
+        (Path("/usr"), "lib*/python3*/dist-packages"),
+    )
+    found = {path for base, pattern in patterns for path in base.glob(pattern) if path.is_dir()}
+    return tuple(sorted(path for path in found if not path.is_symlink()))

@@ -1,0 +1,184 @@
+"""A spec: how one package is built (DESIGN.md, "a spec"). Words only; the workspace reads the files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from packaging.version import InvalidVersion, Version
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
+
+from pybuilder.fields import Array, OwnName, Table, VersionKey
+from pybuilder.spec.tables import (
+    SOURCE_KEYS,
+    Build,
+    Limits,
+    Metadata,
+    Override,
+    PatchEntry,
+    Pin,
+    Prebuilt,
+    Source,
+    System,
+    Test,
+    Update,
+)
+from pybuilder.toml import Data, Document, Problem, merged, parse, problems
+from pybuilder.toml_places import KeyPath
+
+__all__ = [
+    "Build",
+    "EffectiveSpec",
+    "Limits",
+    "Metadata",
+    "Override",
+    "PatchEntry",
+    "Pin",
+    "Prebuilt",
+    "Source",
+    "Spec",
+    "System",
+    "Test",
+    "Update",
+    "parse_spec",
+    "schema",
+]
+
+
+def _distinct(versions: Any) -> Any:
+    """Refuse two spellings of one version, of which a mapping would silently keep the last."""
+    seen: dict[Version, str] = {}
+    for text in versions if isinstance(versions, dict) else ():
+        try:
+            other = seen.setdefault(Version(text), text)
+        except InvalidVersion:
+            continue  # reported where the key itself is read
+        if other != text:
+            raise ValueError(f"{other!r} and {text!r} are the same version; keep one")
+    return versions
+
+
+class EffectiveSpec(Table):
+    """What a spec says for one version and one target: the overrides have been merged."""
+
+    name: OwnName = Field(description="The normalised package name; the file's name is the same.")
+    source: Source = Field(default_factory=Source, description="The archive that a build starts from.")
+    patches: Array[PatchEntry] | None = Field(
+        default=None, description="Patches in order; default: every patches/<name>/*.patch in order of name."
+    )
+    system: System = Field(default_factory=System, description="Fedora RPMs.")
+    build: Build = Field(default_factory=Build, description="How the backend is called, and with what.")
+    metadata: Metadata = Field(default_factory=Metadata, description="Corrections of what upstream states wrongly.")
+    test: Test = Field(default_factory=Test, description="What is tried in a clean installation of the wheel.")
+    update: Update = Field(default_factory=Update, description="How new upstream versions are found.")
+    prebuilt: Prebuilt | None = Field(default=None, description="Use upstream's wheel.")
+
+
+class Spec(EffectiveSpec):
+    """How one package is built, as written."""
+
+    override: Array[Override] = Field(
+        default=(), description="The same tables for some versions or targets; the last wins."
+    )
+    versions: Annotated[Mapping[VersionKey, Pin], BeforeValidator(_distinct)] = Field(
+        default={}, description="Pins, written by pybuild."
+    )
+    _document: Document = PrivateAttr()
+
+    @property
+    def document(self) -> Document:
+        """The file that says so, for messages that name its lines."""
+        return self._document
+
+    def pin(self, version: Version) -> Pin | None:
+        """The pin of a version, however it is spelled."""
+        return self.versions.get(version)
+
+    def effective(self, *, version: Version, buildroot: str, python: str, variant: str = "") -> EffectiveSpec:
+        """What this spec says for one version and target.
+
+        Args:
+            version: Upstream's version.
+            buildroot: The buildroot's name.
+            python: The Python's version, ``3.11``.
+            variant: The variant, or empty.
+
+        Raises:
+            ConfigError: The overrides that match contradict each other.
+        """
+        target = {"buildroot": buildroot, "python": python, "variant": variant}
+        chosen = [i for i, o in enumerate(self.override) if o.when.matches(version=version, **target)]
+        result = _overridden(self._document, chosen)
+        if isinstance(result, list):
+            raise self._document.error(result)
+        return result
+
+
+def parse_spec(text: str, file: str) -> Spec:
+    """Read a spec.
+
+    Args:
+        text: The file's text.
+        file: Its path below the workspace, for messages and to compare its name with the spec's.
+
+    Raises:
+        ConfigError: Lists everything that is wrong with it.
+    """
+    document = parse(text, file)
+    stem, name = PurePosixPath(file).stem, document.data.get("name")
+    found: list[Problem] = []
+    if isinstance(name, str) and name != stem:
+        found.append(Problem(path=("name",), text=f"the name {name!r} must be the file's, which is {stem!r}"))
+    try:
+        spec = Spec.model_validate(document.data)
+    except ValidationError as error:
+        raise document.error(found + problems(error, Spec)) from error
+    spec._document = document
+    for index in range(len(spec.override)):
+        found += _override_problems(document, index)
+    if found:
+        raise document.error(found)
+    return spec
+
+
+def _override_problems(document: Document, index: int) -> list[Problem]:
+    """What is wrong once an override is merged; it may rest on the overrides before it, or on none of them."""
+    alone = _overridden(document, [index])
+    if isinstance(alone, list) and isinstance(_overridden(document, range(index + 1)), list):
+        return alone
+    return []
+
+
+def _overridden(document: Document, chosen: Sequence[int]) -> EffectiveSpec | list[Problem]:
+    data: Data = {key: value for key, value in document.data.items() if key not in ("override", "versions")}
+    origin: dict[str, KeyPath] = {}
+    for index in chosen:
+        override = {key: value for key, value in document.data["override"][index].items() if key != "when"}
+        data = merged(_without_stale_source(data, override), override)
+        origin |= dict.fromkeys(override, ("override", index))
+    try:
+        return EffectiveSpec.model_validate(data)
+    except ValidationError as error:
+        return [
+            Problem(path=origin.get(str(problem.path[0]), ()) + problem.path, text=problem.text)
+            for problem in problems(error, EffectiveSpec)
+        ]
+
+
+def _without_stale_source(data: Data, override: Data) -> Data:
+    """An override that changes the source's type takes away the keys that mean nothing for the new one."""
+    kind = override.get("source", {}).get("type")
+    if kind is None or "source" not in data:
+        return data
+    kept = {key: value for key, value in data["source"].items() if key in SOURCE_KEYS[kind]}
+    return {**data, "source": kept}
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a spec, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Spec.model_json_schema(by_alias=True),
+        "title": "A pybuild spec",
+    }

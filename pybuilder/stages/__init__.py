@@ -1,0 +1,183 @@
+"""The stages of the way through: each a function from one value to the next, and none imports another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from pybuilder.environment import Environments, PayloadRef, PythonTarget
+from pybuilder.events import Listener
+from pybuilder.index import Index
+from pybuilder.layout import Layout
+from pybuilder.plan import Ingredient, Root, Target
+from pybuilder.sandbox import Engine
+from pybuilder.spec import EffectiveSpec
+from pybuilder.state import State
+from pybuilder.store import Store
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Channel:
+    """What one buildroot publishes.
+
+    Attributes:
+        name: Of the buildroot, and of the variant if any.
+        label: Stands before the number in local version labels.
+        buildroot: The buildroot's name.
+        variant: The variant, or empty.
+        env: The buildroot's ``[env]``.
+        macros: The buildroot's ``[macros]``.
+    """
+
+    name: str
+    label: str
+    buildroot: str
+    variant: str
+    env: Mapping[str, str]
+    macros: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adapters:
+    """The world, as the stages may use it.
+
+    Attributes:
+        layout: Where things lie.
+        store: Content by digest.
+        state: What is remembered.
+        engine: Makes sealed places.
+        environments: Makes build environments.
+        index: The published tree of the channel.
+        channel: What is published where.
+        root: What lies under builds.
+        target: The Python built for.
+        python: The interpreter inside.
+        listen: Told what happens.
+        now: The clock.
+    """
+
+    layout: Layout
+    store: Store
+    state: State
+    engine: Engine
+    environments: Environments
+    index: Index
+    channel: Channel
+    root: Root
+    target: Target
+    python: PythonTarget
+    listen: Listener
+    now: Callable[[], datetime]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AppliedPatch:
+    """A patch that is applied to a source.
+
+    Attributes:
+        file: Its path in the workspace.
+        path: Where it is.
+        sha256: Its digest.
+    """
+
+    file: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pinned:
+    """A version whose source is known by digest, wherever its bytes are; enough for its recipe.
+
+    Attributes:
+        name: Normalised.
+        version: Upstream's.
+        spec: The spec for this version and target.
+        sha256: The source archive's digest.
+        patches: In the order they are applied.
+    """
+
+    name: NormalizedName
+    version: Version
+    spec: EffectiveSpec
+    sha256: str
+    patches: tuple[AppliedPatch, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source(Pinned):
+    """The verified archive that a build starts from.
+
+    Attributes:
+        file: The archive in the store.
+        origin: Where it came from, for people and for provenance.
+        scm: Whether no ``.git`` is there though the backend may look for one.
+    """
+
+    file: Path
+    origin: str
+    scm: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Project:
+    """What a source, patched, says of itself.
+
+    Attributes:
+        source_date_epoch: Seconds since 1970 (the payload contract's rule).
+        requires: ``build-system.requires`` (PEP 518).
+        backend: ``build-system.build-backend`` (PEP 517).
+        backend_path: ``build-system.backend-path``.
+        requires_dist: Install requirements, or None where only the backend knows (PEP 643).
+        requires_python: The Pythons it is for, or empty.
+    """
+
+    source_date_epoch: int
+    requires: tuple[Requirement, ...]
+    backend: str
+    backend_path: tuple[str, ...]
+    requires_dist: tuple[Requirement, ...] | None
+    requires_python: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """A payload, and how we came to it.
+
+    Attributes:
+        name: Normalised.
+        version: Upstream's.
+        sha256: Its digest.
+        path: In the store.
+        key: The plan's.
+        recipe: The recipe's digest.
+        attempt: The id of the attempt that made it.
+        target: What it was built for.
+        requires_dist: What it requires where it is installed.
+    """
+
+    name: NormalizedName
+    version: Version
+    sha256: str
+    path: Path
+    key: str
+    recipe: str
+    attempt: str
+    target: str
+    requires_dist: tuple[Requirement, ...]
+
+    @property
+    def ingredient(self) -> Ingredient:
+        """As it stands in a plan."""
+        return Ingredient(name=self.name, version=str(self.version), payload=self.sha256)
+
+    @property
+    def ref(self) -> PayloadRef:
+        """As it goes into an environment."""
+        return PayloadRef(sha256=self.sha256, path=self.path)

@@ -1,0 +1,380 @@
+"""From a plan to a payload: one attempt, from its first moment to its record."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from pybuilder import events, record
+from pybuilder.clock import new_attempt_id, timestamp
+from pybuilder.environment import PayloadRef, freeze
+from pybuilder.errors import BuildError, BuildTimeout, PybuildError
+from pybuilder.files import disk_errors, fsync_dir, remove_tree, sha256_file, write_atomic
+from pybuilder.patching import apply
+from pybuilder.plan import Plan
+from pybuilder.processes import process_identity
+from pybuilder.sandbox import Event, Job, Limits, Outcome, build_environ
+from pybuilder.sources.archive import extract
+from pybuilder.sources.scm import scm_env, tell_versioningit
+from pybuilder.stages import Adapters, Project, Source
+from pybuilder.stages.work import make_work
+from pybuilder.state import Attempt
+from pybuilder.wheel.canonical import canonicalise
+
+MIN_MEMORY_LEFT = 512 << 20
+LAST_LINES = 15
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """What an attempt made."""
+
+    sha256: str
+    filename: str
+    path: Path
+    plan: Plan
+    attempt: str
+
+
+# Given the requirements that only the backend knows: the plan with them, or the same plan if it has them already.
+Replan = Callable[[tuple[Requirement, ...]], Plan]
+
+
+def build(
+    adapters: Adapters,
+    source: Source,
+    project: Project,
+    plan: Plan,
+    *,
+    satisfied: Callable[[tuple[Requirement, ...]], bool],
+    replan: Replan,
+) -> Built:
+    """Make an attempt at a plan.
+
+    The backend is asked for its requirements in the same start of the sandbox in which it builds; only where it wants
+    something that isn't there does a second start follow, with the plan that ``replan`` makes.
+
+    Raises:
+        BuildError, BuildTimeout, EngineError: It failed; the attempt and its log are kept all the same.
+    """
+    attempt = _Attempt.begin(adapters, source, plan)
+    try:
+        built = attempt.make(project, satisfied, replan)
+    except PybuildError as error:
+        attempt.end(failure=error)
+        error.attempt, error.log = attempt.row.id, str(attempt.kept_log)
+        raise
+    except BaseException as error:
+        attempt.end(failure=BuildError(f"interrupted by {type(error).__name__}"))
+        raise
+    return built
+
+
+@dataclass(kw_only=True, slots=True)
+class _Attempt:
+    """An attempt under way."""
+
+    adapters: Adapters
+    source: Source
+    plan: Plan
+    row: Attempt
+    work: Path
+    began: float
+    phases: dict[str, float] = field(default_factory=dict)
+    seal: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, adapters: Adapters, source: Source, plan: Plan) -> _Attempt:
+        """Write the attempt down as running, and make room for its work."""
+        started = adapters.now()
+        row = Attempt(
+            id=new_attempt_id(started),
+            key=plan.key(),
+            recipe=plan.recipe.digest(),
+            name=source.name,
+            version=str(source.version),
+            channel=adapters.channel.name,
+            target=plan.target.name,
+            engine=adapters.engine.name,
+            state="running",
+            owner=process_identity(os.getpid()),
+            started=timestamp(started),
+        )
+        adapters.state.begin_attempt(row)
+        work = make_work(adapters.layout, row.id)
+        with disk_errors(work):
+            (work / "record").mkdir()
+            (work / "record" / record.LOG).touch()
+        adapters.listen(
+            events.Started(
+                name=source.name, version=row.version, phase="build", detail=str(work / "record" / record.LOG)
+            )
+        )
+        return cls(adapters=adapters, source=source, plan=plan, row=row, work=work, began=time.monotonic())
+
+    @property
+    def log(self) -> Path:
+        """Where everything the build prints goes, at once."""
+        return self.work / "record" / record.LOG
+
+    def make(self, project: Project, satisfied: Callable[[tuple[Requirement, ...]], bool], replan: Replan) -> Built:
+        """Go through the phases."""
+        with disk_errors(self.work):
+            self._lay_out_source(project)
+        wanted = self._run(project, satisfied)
+        if wanted is not None:
+            self._log(f"[pybuild: the backend also wants {', '.join(map(str, wanted))}; starting again with these]\n")
+            self._take_plan(replan(wanted))
+            with disk_errors(self.work):
+                remove_tree(self.work / "build")
+                self._lay_out_source(project)
+            again = self._run(project, satisfied)
+            if again is not None:
+                raise BuildError(
+                    f"the backend of {self.source.name} wants something else each time it is asked",
+                    where=str(self.log),
+                    cure="state what it needs in [build] add-requires",
+                )
+        with self._phase("canonicalise"), disk_errors(self.work):
+            payload = canonicalise(self._wheel(), self.work / "payload.whl", epoch=self.plan.source_date_epoch)
+            path = self.adapters.store.add_payload(
+                self.work / "payload.whl", sha256=payload.sha256, name=payload.filename
+            )
+        self.end(payload=(payload.sha256, payload.filename))
+        return Built(sha256=payload.sha256, filename=payload.filename, path=path, plan=self.plan, attempt=self.row.id)
+
+    def _lay_out_source(self, project: Project) -> None:
+        with self._phase("unpack"):
+            now = int(self.adapters.now().timestamp())
+            extracted = extract(self.source.file, self.work / "unpacked", now=now)
+            apply(extracted.root, [patch.path for patch in self.source.patches])
+            tree = self.work / self.plan.build_path.lstrip("/")
+            tree.parent.mkdir(exist_ok=True)
+            extracted.root.rename(tree)
+            remove_tree(self.work / "unpacked")
+            if self.source.scm:
+                directory = tree / self.source.spec.source.subdirectory
+                tell_versioningit(directory, self.source.name, self.source.version, project.requires)
+
+    def _run(
+        self, project: Project, satisfied: Callable[[tuple[Requirement, ...]], bool]
+    ) -> tuple[Requirement, ...] | None:
+        """One start of the sandbox; what the backend wants besides, or None when it made its wheel."""
+        adapters, spec = self.adapters, self.source.spec
+        with self._phase("environment"):
+            refs = payload_refs(adapters, self.plan)
+            environment = adapters.environments.prepare(refs, python=adapters.python)
+        wanted: list[tuple[Requirement, ...]] = []
+
+        def answer(event: Event) -> bool:
+            if event.get("event") != "done":
+                return True
+            step = str(event["step"])
+            self.phases[f"backend {step}"] = self.phases.get(f"backend {step}", 0.0) + float(event["seconds"])
+            if step != "requires":
+                return True
+            extra = _requirements(event["result"], self.source)
+            if satisfied(extra):
+                return True
+            wanted.append(extra)
+            return False
+
+        build_dir = self.plan.build_path
+        cwd = f"{build_dir}/{spec.source.subdirectory}".rstrip("/")
+        extra_env = {
+            **(scm_env(self.source.name, self.source.version) if self.source.scm else {}),
+            **adapters.channel.env,
+            **spec.build.env,
+        }
+        hook = {
+            "backend": project.backend,
+            "backend_path": list(project.backend_path),
+            "config_settings": _settings(spec.build.config_settings),
+        }
+        job = Job(
+            environment=environment,
+            work=self.work,
+            cwd=cwd,
+            env=build_environ(source_date_epoch=self.plan.source_date_epoch, build_dir=build_dir, extra=extra_env),
+            steps=tuple({"do": step, **hook} for step in ("requires", "metadata", "wheel")),
+            limits=Limits(
+                seconds=spec.build.limits.timeout.total_seconds(),
+                memory=spec.build.limits.memory,
+                cpus=spec.build.limits.cpus,
+            ),
+            log=self.log,
+        )
+        with self._phase("sandbox"):
+            outcome = adapters.engine.run(job, answer=answer, echo=self._echo)
+        self.seal = dict(outcome.seal)
+        self._check(outcome)
+        return wanted[0] if wanted else None
+
+    def _echo(self, data: bytes) -> None:
+        self.adapters.listen(events.Output(name=self.source.name, version=str(self.source.version), data=data))
+
+    def _check(self, outcome: Outcome) -> None:
+        if not outcome.failure:
+            return
+        lines = last_lines(self.log)
+        kind = BuildTimeout if outcome.timed_out else BuildError
+        raise kind(
+            f"{self.source.name} {self.source.version} did not build: {outcome.failure}"
+            + ("\n" + "\n".join(f"    | {line}" for line in lines) if lines else ""),
+            where=str(self.kept_log),
+            cure="raise [build] limits.timeout in its spec if it needs longer"
+            if outcome.timed_out
+            else f"read the log: pybuild log {self.row.id}",
+        )
+
+    @property
+    def kept_log(self) -> Path:
+        """Where the log is once the attempt has ended."""
+        return self.adapters.layout.record(self.plan.key(), self.row.id) / record.LOG
+
+    def _wheel(self) -> Path:
+        """The one wheel in /out, which nothing but a regular file may be.
+
+        Raises:
+            BuildError: There is none, or there are several.
+        """
+        out = self.work / "out"
+        wheels = sorted(path for path in out.iterdir() if path.name.endswith(".whl"))
+        if len(wheels) != 1:
+            found = ", ".join(path.name for path in wheels) or "nothing"
+            raise BuildError(
+                f"the backend of {self.source.name} {self.source.version} left {found} where one wheel belongs",
+                where=str(self.kept_log),
+            )
+        if not stat.S_ISREG(wheels[0].lstat().st_mode):
+            raise BuildError(f"what the backend of {self.source.name} left as {wheels[0].name} is no regular file")
+        return wheels[0]
+
+    def _take_plan(self, plan: Plan) -> None:
+        self.plan = plan
+        self.adapters.state.move_attempt(self.row.id, key=plan.key())
+
+    def _log(self, text: str) -> None:
+        with self.log.open("ab") as stream:
+            stream.write(text.encode())
+        self._echo(text.encode())
+
+    def _phase(self, name: str) -> _Phase:
+        return _Phase(self.phases, name)
+
+    def end(self, *, payload: tuple[str, str] | None = None, failure: PybuildError | None = None) -> None:
+        """Write the record, then say in the database how it ended, then clear away the work."""
+        seconds = time.monotonic() - self.began
+        result: dict[str, Any] = (
+            {"phase": failure.phase, "error": failure.what}
+            if failure
+            else {"payload_sha256": payload[0], "filename": payload[1]}
+            if payload
+            else {}
+        )
+        with disk_errors(self.work):
+            self._write_record(seconds, result)
+        self.adapters.state.end_attempt(
+            self.row.id,
+            seconds=seconds,
+            sealed=bool(self.seal),
+            payload=payload,
+            failure=(failure.phase, failure.what) if failure else None,
+        )
+        with suppress(OSError):
+            remove_tree(self.work)
+
+    def _write_record(self, seconds: float, result: dict[str, Any]) -> None:
+        directory = self.work / "record"
+        plan, source = self.plan, self.source
+        write_atomic(directory / record.PLAN, record.pretty_json(plan.as_json()))
+        write_atomic(directory / record.ENVIRONMENT, freeze(payload_refs(self.adapters, plan)).encode())
+        for patch in source.patches:
+            write_atomic(directory / "patches" / patch.path.name, patch.path.read_bytes())
+        write_atomic(
+            directory / record.RECORD,
+            record.record_json(
+                attempt=self.row.id,
+                plan=plan,
+                source={"file": source.file.name, "sha256": source.sha256, "origin": source.origin},
+                patches=[{"file": patch.file, "sha256": patch.sha256} for patch in source.patches],
+                channel=self.adapters.channel.name,
+                started=self.row.started,
+                seconds=seconds,
+                phases=self.phases,
+                engine=self.adapters.engine.name,
+                seal=self.seal,
+                tools=self.adapters.engine.tools(),
+                log_sha256=sha256_file(self.log),
+                result=result,
+            ),
+        )
+        target = self.adapters.layout.record(plan.key(), self.row.id)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        directory.rename(target)
+        fsync_dir(target.parent)
+
+
+@dataclass(slots=True)
+class _Phase:
+    """Adds the time spent in a block to a phase."""
+
+    phases: dict[str, float]
+    name: str
+    began: float = 0.0
+
+    def __enter__(self) -> None:
+        self.began = time.monotonic()
+
+    def __exit__(self, *exception: object) -> None:
+        self.phases[self.name] = self.phases.get(self.name, 0.0) + time.monotonic() - self.began
+
+
+def payload_refs(adapters: Adapters, plan: Plan) -> list[PayloadRef]:
+    """The payloads of a plan's environment, in the store.
+
+    Raises:
+        BuildError: One of them isn't there any more.
+    """
+    refs = []
+    for ingredient in plan.environment:
+        path = adapters.store.payload(ingredient.payload)
+        if path is None:
+            raise BuildError(
+                f"the payload of {ingredient.name} {ingredient.version} is gone from the store",
+                where=str(adapters.layout.payload(ingredient.payload)),
+                cure=f"build it again: pybuild rebuild {ingredient.name}=={ingredient.version}",
+            )
+        refs.append(PayloadRef(sha256=ingredient.payload, path=path))
+    return refs
+
+
+def last_lines(log: Path, count: int = LAST_LINES) -> list[str]:
+    """The last lines of a log, whatever bytes it is of, without control characters that a terminal would obey."""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - 16_384))
+        text = stream.read().decode("utf-8", errors="replace")
+    clean = (
+        "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line)
+        for line in text.splitlines()
+    )
+    return [line for line in clean if line.strip()][-count:]
+
+
+def _requirements(texts: Sequence[str], source: Source) -> tuple[Requirement, ...]:
+    try:
+        return tuple(Requirement(text) for text in texts)
+    except InvalidRequirement as error:
+        raise BuildError(f"the backend of {source.name} wants something that is no requirement: {error}") from error
+
+
+def _settings(settings: Any) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}

@@ -1,0 +1,143 @@
+"""What sources and payloads say of themselves, read once and remembered by digest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tomli
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from pybuilder import events
+from pybuilder.clock import new_attempt_id
+from pybuilder.errors import BuildError, StateError
+from pybuilder.files import disk_errors
+from pybuilder.metadata import build_system, parse_metadata, static_requirements
+from pybuilder.patching import apply
+from pybuilder.plan import digest
+from pybuilder.sources.archive import extract
+from pybuilder.sources.limits import source_date_epoch
+from pybuilder.stages import Adapters, Made, Project, Source
+from pybuilder.stages.work import work_directory
+from pybuilder.wheel.read import WheelName, open_wheel
+
+# Part of the digests under which facts are remembered: raise it when other facts are read.
+VERSION = 1
+
+
+def inspect_source(adapters: Adapters, source: Source) -> Project:
+    """What a source says of itself once its patches are applied.
+
+    Raises:
+        FetchError: The archive can't be unpacked.
+        ConfigError: A patch does not apply.
+        BuildError: Its pyproject.toml can't be used.
+    """
+    subdirectory = source.spec.source.subdirectory
+    key = digest([VERSION, source.sha256, [patch.sha256 for patch in source.patches], subdirectory])
+    known = adapters.state.fact("project", key)
+    if known is None:
+        adapters.listen(events.Started(name=source.name, version=str(source.version), phase="unpack"))
+        with laid_out(adapters, source) as (tree, newest):
+            known = _read_project(tree / subdirectory, source, newest, now=int(adapters.now().timestamp()))
+        adapters.state.add_fact("project", key, known)
+    return _project(known)
+
+
+@contextmanager
+def laid_out(adapters: Adapters, source: Source) -> Iterator[tuple[Path, int]]:
+    """The unpacked, patched source in a directory that goes away, and the newest time in its archive."""
+    with work_directory(adapters.layout, new_attempt_id(adapters.now())) as work:
+        with disk_errors(work):
+            extracted = extract(source.file, work / "unpacked", now=int(adapters.now().timestamp()))
+            apply(extracted.root, [patch.path for patch in source.patches])
+        yield extracted.root, extracted.newest_mtime
+
+
+def _read_project(directory: Path, source: Source, newest: int, *, now: int) -> dict[str, Any]:
+    pyproject_file = directory / "pyproject.toml"
+    text = pyproject_file.read_text(encoding="utf-8") if pyproject_file.is_file() else None
+    system = build_system(text)
+    pkg_info = directory / "PKG-INFO"
+    raw = pkg_info.read_bytes() if pkg_info.is_file() else None
+    table: Mapping[str, Any] = tomli.loads(text) if text else {}
+    static = static_requirements(raw, table)
+    project = table.get("project", {})
+    stated = parse_metadata(raw).requires_python if raw else project.get("requires-python", "")
+    return {
+        "source_date_epoch": source_date_epoch(newest, now=now),
+        "requires": [str(requirement) for requirement in system.requires],
+        "backend": system.backend,
+        "backend_path": list(system.backend_path),
+        "requires_dist": None if static is None else [str(requirement) for requirement in static],
+        "requires_python": str(stated or ""),
+    }
+
+
+def _project(facts: Mapping[str, Any]) -> Project:
+    requires_dist = facts["requires_dist"]
+    return Project(
+        source_date_epoch=facts["source_date_epoch"],
+        requires=tuple(Requirement(text) for text in facts["requires"]),
+        backend=facts["backend"],
+        backend_path=tuple(facts["backend_path"]),
+        requires_dist=None if requires_dist is None else tuple(Requirement(text) for text in requires_dist),
+        requires_python=facts["requires_python"],
+    )
+
+
+def made_from_payload(adapters: Adapters, *, sha256: str, key: str, recipe: str, attempt: str, target: str) -> Made:
+    """A payload of the store, with what its METADATA says.
+
+    Raises:
+        StateError: It isn't there.
+        BuildError: It is damaged.
+    """
+    path = adapters.store.payload(sha256)
+    if path is None:
+        raise StateError(
+            "a payload is gone from the store",
+            where=str(adapters.layout.payload(sha256)),
+            cure="rebuild the package it belongs to",
+        )
+    facts = adapters.state.fact("metadata", sha256)
+    if facts is None:
+        metadata = parse_metadata(open_wheel(path).metadata)
+        if metadata.unreadable:
+            raise BuildError(f"METADATA has a line that can't be read: {metadata.unreadable[0]}", where=str(path))
+        facts = {"requires_dist": [str(requirement) for requirement in metadata.requires_dist]}
+        adapters.state.add_fact("metadata", sha256, facts)
+    name = WheelName.parse(path.name)
+    return Made(
+        name=name.name,
+        version=name.version,
+        sha256=sha256,
+        path=path,
+        key=key,
+        recipe=recipe,
+        attempt=attempt,
+        target=target,
+        requires_dist=tuple(Requirement(text) for text in facts["requires_dist"]),
+    )
+
+
+def published_build(adapters: Adapters, name: str, version: Version, number: int | None = None) -> Made | None:
+    """What the channel has published of a version, under one number or the newest; None if it isn't there."""
+    published = adapters.state.published(adapters.channel.name, canonicalize_name(name), str(version))
+    wanted = max((wheel.number for wheel in published), default=0) if number is None else number
+    for wheel in published:
+        serves = wheel.target == adapters.target.name
+        if wheel.number == wanted and serves and adapters.store.payload(wheel.payload):
+            return made_from_payload(
+                adapters,
+                sha256=wheel.payload,
+                key=wheel.key,
+                recipe=wheel.recipe,
+                attempt=wheel.attempt,
+                target=wheel.target,
+            )
+    return None

@@ -1,0 +1,77 @@
+"""From a source, what it says of itself and the payloads it needs, to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from pybuilder.plan import Ingredient, Plan, Recipe, Root, Target
+from pybuilder.sandbox import BUILD_PATH, ENVIRONMENT_PATH, SANDBOX_VERSION
+from pybuilder.stages import Channel, Pinned, Project, Source
+from pybuilder.wheel.canonical import VERSION as CANONICALISER_VERSION
+
+
+def recipe(source: Pinned, channel: Channel) -> Recipe:
+    """What a person decided about this version."""
+    build = source.spec.build
+    return Recipe(
+        name=source.name,
+        version=str(source.version),
+        source=source.sha256,
+        subdirectory=source.spec.source.subdirectory,
+        patches=tuple(patch.sha256 for patch in source.patches),
+        add_requires=tuple(str(requirement) for requirement in build.add_requires),
+        remove_requires=tuple(build.remove_requires),
+        env=dict(build.env),
+        config_settings=dict(build.config_settings),
+        vendor=build.vendor,
+        root_env=dict(channel.env),
+        root_macros=dict(channel.macros),
+    )
+
+
+def build_requirements(source: Source, project: Project, dynamic: Iterable[str] = ()) -> tuple[Requirement, ...]:
+    """What the build environment must satisfy: what upstream states, less and plus what the spec says, less doubles.
+
+    Args:
+        source: Whose spec adds and removes.
+        project: Whose ``build-system.requires`` is the beginning.
+        dynamic: What ``get_requires_for_build_wheel`` returned.
+    """
+    removed = set(source.spec.build.remove_requires)
+    stated = [*project.requires, *(Requirement(text) for text in dynamic)]
+    kept = [requirement for requirement in stated if canonicalize_name(requirement.name) not in removed]
+    added = [Requirement(str(text)) for text in source.spec.build.add_requires]
+    return tuple({str(requirement): requirement for requirement in (*kept, *added)}.values())
+
+
+def build_path(source: Source) -> str:
+    """Where the source lies inside the sandbox."""
+    return f"{BUILD_PATH}/{source.name}-{source.version}"
+
+
+def make_plan(
+    source: Source,
+    project: Project,
+    *,
+    requires: Sequence[Requirement],
+    environment: Iterable[Ingredient],
+    root: Root,
+    target: Target,
+    channel: Channel,
+) -> Plan:
+    """The plan for one source on one target."""
+    return Plan(
+        recipe=recipe(source, channel),
+        root=root,
+        target=target,
+        requires=tuple(sorted(str(requirement) for requirement in requires)),
+        environment=tuple(sorted(environment)),
+        source_date_epoch=project.source_date_epoch,
+        build_path=build_path(source),
+        environment_path=ENVIRONMENT_PATH,
+        sandbox_version=SANDBOX_VERSION,
+        canonicaliser_version=CANONICALISER_VERSION,
+    )

@@ -1,0 +1,207 @@
+"""From validated payloads to numbered wheels in the index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from pybuilder.clock import new_attempt_id, timestamp
+from pybuilder.errors import PybuildError, StateError
+from pybuilder.files import disk_errors, file_lock
+from pybuilder.index import Index, Release
+from pybuilder.index import Source as IndexSource
+from pybuilder.names import normalize, numbered_version, split_number
+from pybuilder.record import read_record
+from pybuilder.sbom import Origin, PatchNote, wheel_sbom
+from pybuilder.stages import Adapters, Made
+from pybuilder.stages.work import work_directory
+from pybuilder.state import PublishedWheel
+from pybuilder.wheel.numbering import number
+from pybuilder.wheel.read import open_wheel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """One payload to publish, and whether it gets a new number though it has one already."""
+
+    made: Made
+    force: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What publishing one payload came to."""
+
+    made: Made
+    number: int
+    minted: bool
+
+
+def publish(adapters: Adapters, items: Sequence[Item]) -> tuple[Outcome, ...]:
+    """Number payloads and publish them as one group: either all of them become visible or none.
+
+    Raises:
+        ConfigError: The channel has published under another label.
+        ValidationError: The index holds another file under a name that is to be published.
+        StateError: The disk doesn't let us.
+    """
+    channel = adapters.channel
+    with ExitStack() as locks:
+        # In order of name, so that two groups that share members can't wait for each other.
+        for name in sorted({item.made.name for item in items}):
+            locks.enter_context(file_lock(adapters.layout.lock(f"number-{channel.label}-{name}")))
+        adapters.state.claim_label(channel.name, channel.label)
+        settle(adapters)
+        work = locks.enter_context(work_directory(adapters.layout, new_attempt_id(adapters.now())))
+        wheels: list[tuple[PublishedWheel, Release]] = []
+        outcomes = []
+        for item in items:
+            newest = newest_build(adapters, item.made)
+            known = next((wheel for wheel in newest if wheel.payload == item.made.sha256), None)
+            if known and not item.force:
+                outcomes.append(Outcome(made=item.made, number=known.number, minted=False))
+                continue
+            numbered, new = _number(adapters, item, newest, work)
+            wheels += new
+            outcomes.append(Outcome(made=item.made, number=numbered, minted=True))
+        if wheels:
+            _make_visible(adapters, wheels)
+    return tuple(outcomes)
+
+
+def settle(adapters: Adapters) -> None:
+    """Finish what a killed run had begun: what reached the index is published, what didn't never was."""
+    for wheel in adapters.state.unfinished_publishes(adapters.channel.name):
+        listed = {file.filename for file in adapters.index.files(normalize(wheel.name))}
+        end = adapters.state.finish_publish if wheel.wheel in listed else adapters.state.drop_unfinished
+        end(wheel.label, wheel.name, wheel.version, wheel.number)
+
+
+def newest_build(adapters: Adapters, made: Made) -> tuple[PublishedWheel, ...]:
+    """The wheels of the newest number under which the channel has published this version."""
+    published = adapters.state.published(adapters.channel.name, made.name, str(made.version))
+    newest = max((wheel.number for wheel in published), default=0)
+    return tuple(wheel for wheel in published if wheel.number == newest)
+
+
+def _number(
+    adapters: Adapters, item: Item, newest: Sequence[PublishedWheel], work: Path
+) -> tuple[int, list[tuple[PublishedWheel, Release]]]:
+    """Put a number on a payload: the newest where only this target is missing in it, else the next one.
+
+    Under a new number the payloads of the other targets are published again, so that a number covers them all.
+    """
+    made, channel = item.made, adapters.channel
+    others = [wheel for wheel in newest if wheel.target != made.target]
+    again: list[PublishedWheel] = []
+    if newest and len(others) == len(newest) and not item.force:
+        chosen = newest[0].number
+    else:
+        chosen = adapters.state.mint(
+            channel.label,
+            made.name,
+            str(made.version),
+            channel=channel.name,
+            floor=index_floor(adapters.index, made.name, made.version, channel.label),
+            now=timestamp(adapters.now()),
+        )
+        again = others
+    fresh = _Numberable(made.name, str(made.version), made.target, made.sha256, made.key, made.recipe, made.attempt)
+    old = [_Numberable(w.name, w.version, w.target, w.payload, w.key, w.recipe, w.attempt) for w in again]
+    return chosen, [_wheel(adapters, one, chosen, work) for one in (fresh, *old)]
+
+
+class _Numberable(NamedTuple):
+    """A payload that gets a number, and where its record is."""
+
+    name: str
+    version: str
+    target: str
+    payload: str
+    key: str
+    recipe: str
+    attempt: str
+
+
+def index_floor(index: Index, name: NormalizedName, version: Version, label: str) -> int:
+    """The greatest number of a version in an index, yanked wheels included."""
+    numbers = [0]
+    for file in index.files(name):
+        split = split_number(Version(file.version), label)
+        if split and split[0] == version:
+            numbers.append(split[1])
+    return max(numbers)
+
+
+def _wheel(adapters: Adapters, one: _Numberable, chosen: int, work: Path) -> tuple[PublishedWheel, Release]:
+    """The numbered wheel of a payload, with its row in the database and its place in the index.
+
+    What its bill of materials says of the source is read from the record, so that a payload that is published again
+    says the same as the first time.
+    """
+    directory = adapters.layout.record(one.key, one.attempt)
+    account = read_record(directory)
+    payload = adapters.store.payload(one.payload)
+    if payload is None:
+        raise StateError(
+            f"the payload of {one.name} {one.version} is gone from the store",
+            where=str(adapters.layout.payload(one.payload)),
+            cure=f"pybuild rebuild {one.name}=={one.version}",
+        )
+    source = account["source"]
+    label = adapters.channel.label
+    sbom = wheel_sbom(
+        metadata=open_wheel(payload).metadata,
+        version=str(numbered_version(Version(one.version), label, chosen)),
+        payload_sha256=one.payload,
+        origin=Origin(filename=source["file"], sha256=source["sha256"], url=source["origin"]),
+        patches=[PatchNote(filename=patch["file"], sha256=patch["sha256"]) for patch in account["patches"]],
+        epoch=account["source_date_epoch"],
+    )
+    with disk_errors(work):
+        numbered = number(payload, work, label=label, number=chosen, sbom=sbom)
+    now = adapters.now()
+    row = PublishedWheel(
+        label=label,
+        name=one.name,
+        version=one.version,
+        number=chosen,
+        target=one.target,
+        channel=adapters.channel.name,
+        wheel=numbered.path.name,
+        wheel_sha256=numbered.sha256,
+        payload=one.payload,
+        key=one.key,
+        recipe=one.recipe,
+        attempt=one.attempt,
+        published=timestamp(now),
+    )
+    archive = adapters.store.source(source["sha256"])
+    release = Release(
+        wheel=numbered.path,
+        sha256=numbered.sha256,
+        upload_time=now,
+        payload_sha256=one.payload,
+        source=IndexSource(path=archive, sha256=source["sha256"]) if archive else None,
+        record=directory,
+    )
+    return row, release
+
+
+def _make_visible(adapters: Adapters, wheels: Sequence[tuple[PublishedWheel, Release]]) -> None:
+    """Publish as one group; at whatever instant we die, ``settle`` can tell what came of it."""
+    rows = [row for row, _ in wheels]
+    adapters.state.begin_publish(rows)
+    try:
+        adapters.index.publish([release for _, release in wheels])
+    except PybuildError:
+        settle(adapters)
+        raise
+    for row in rows:
+        adapters.state.finish_publish(row.label, row.name, row.version, row.number)

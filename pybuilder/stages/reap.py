@@ -1,0 +1,48 @@
+"""After a run that was killed: say that its attempts were interrupted, and clear away what it left."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from pybuilder import record
+from pybuilder.files import fsync_dir, remove_tree
+from pybuilder.processes import process_identity
+from pybuilder.sandbox import cgroups
+from pybuilder.stages import Adapters
+from pybuilder.stages.work import strays
+from pybuilder.state import Attempt
+
+
+def reap(adapters: Adapters) -> tuple[Attempt, ...]:
+    """End the attempts whose process is gone; their logs are kept.
+
+    Returns:
+        The attempts that had been interrupted.
+    """
+    dead = [attempt for attempt in adapters.state.running() if not is_alive(attempt)]
+    for attempt in dead:
+        _keep_log(adapters, attempt)
+        adapters.state.end_attempt(
+            attempt.id, seconds=0.0, sealed=False, failure=("build", "interrupted: the run was killed")
+        )
+        remove_tree(adapters.layout.work(attempt.id))
+    if dead:
+        cgroups.sweep("pybuild-")
+    for stray in strays(adapters.layout):
+        remove_tree(stray)
+    return tuple(dead)
+
+
+def is_alive(attempt: Attempt) -> bool:
+    """Whether the process that makes an attempt is still there, and still the same."""
+    return process_identity(int(attempt.owner.partition(":")[0])) == attempt.owner
+
+
+def _keep_log(adapters: Adapters, attempt: Attempt) -> None:
+    left = adapters.layout.work(attempt.id) / "record"
+    kept = adapters.layout.record(attempt.key, attempt.id)
+    if (left / record.LOG).is_file() and not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):
+            left.rename(kept)
+            fsync_dir(kept.parent)

@@ -1,0 +1,187 @@
+"""From a payload to the right to be published: the wheel is sound, installs from our index alone, and imports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from pybuilder import events
+from pybuilder.clock import new_attempt_id, timestamp
+from pybuilder.errors import PybuildError, ValidationError
+from pybuilder.metadata import parse_metadata
+from pybuilder.plan import digest
+from pybuilder.resolution import applies
+from pybuilder.sandbox import BUILD_PATH, SANDBOX_VERSION, Job, Limits, build_environ
+from pybuilder.spec import EffectiveSpec
+from pybuilder.stages import Adapters, Made
+from pybuilder.stages.work import work_directory
+from pybuilder.wheel.check import problems
+from pybuilder.wheel.modules import top_level_modules
+from pybuilder.wheel.read import open_wheel
+from pybuilder.wheel.tags import accepted
+
+# Raise it when validation asks for more than it did: everything is then validated again.
+VERSION = 1
+
+# One interpreter imports them all, each named before it is tried, so that a crash is named as well.
+_IMPORT = """
+import importlib, sys
+for name in sys.argv[1:]:
+    print("import", name, flush=True)
+    importlib.import_module(name)
+"""
+
+
+def validate(adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Sequence[Made]) -> None:
+    """Refuse a payload that must not be published.
+
+    Args:
+        adapters: The world.
+        made: The payload.
+        spec: Its spec, for ``[test]``.
+        closure: Everything that is installed with it, itself included.
+
+    Raises:
+        ValidationError: With everything that is wrong.
+    """
+    key = validation_key(adapters, made, spec, closure)
+    known = adapters.state.validation(key)
+    if known and known[0]:
+        return
+    adapters.listen(events.Started(name=made.name, version=str(made.version), phase="validate"))
+    now = timestamp(adapters.now())
+    try:
+        _check_wheel(adapters, made)
+        _check_closure(adapters, made, closure)
+        _try_out(adapters, made, spec, closure)
+    except ValidationError as error:
+        adapters.state.add_validation(key, ok=False, error=error.what, now=now)
+        raise
+    adapters.state.add_validation(key, ok=True, error="", now=now)
+
+
+def validation_key(adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Sequence[Made]) -> str:
+    """The digest of everything that can change how a validation ends."""
+    return digest(
+        {
+            "version": VERSION,
+            "payload": made.sha256,
+            "imports": list(spec.test.imports),
+            "commands": list(spec.test.commands),
+            "closure": sorted(member.sha256 for member in closure),
+            "root": adapters.root.digest,
+            "target": adapters.target.name,
+            "sandbox": SANDBOX_VERSION,
+        }
+    )
+
+
+def consistency_problems(
+    installed: Mapping[NormalizedName, tuple[Version, Sequence[Requirement]]], markers: Mapping[str, str]
+) -> tuple[str, ...]:
+    """What ``pip check`` would say of an environment.
+
+    Args:
+        installed: By normalised name: the version, and what it requires.
+        markers: The target's environment (PEP 508).
+    """
+    found = []
+    for name, (version, requirements) in sorted(installed.items()):
+        for requirement in requirements:
+            if not applies(requirement, markers, frozenset()):
+                continue
+            other = installed.get(canonicalize_name(requirement.name))
+            if other is None:
+                found.append(f"{name} {version} requires {requirement}, which is not installed")
+            elif not requirement.specifier.contains(other[0], prereleases=True):
+                found.append(f"{name} {version} requires {requirement}, but {other[0]} is installed")
+    return tuple(found)
+
+
+def _check_wheel(adapters: Adapters, made: Made) -> None:
+    wheel = open_wheel(made.path)
+    found = list(problems(made.path, name=made.name, version=made.version))
+    if not accepted(wheel.filename.tags, adapters.target.tags):
+        found.append(f"its tags {', '.join(wheel.filename.tags)} are not for {adapters.target.name}")
+    metadata = parse_metadata(wheel.metadata)
+    found += [f"METADATA has a line that can't be read: {line}" for line in metadata.unreadable]
+    _refuse(made, found)
+
+
+def _check_closure(adapters: Adapters, made: Made, closure: Sequence[Made]) -> None:
+    metadata = {
+        member.name: parse_metadata(open_wheel(member.path).metadata) for member in closure
+    }
+    installed = {member.name: (member.version, metadata[member.name].requires_dist) for member in closure}
+    found = list(consistency_problems(installed, adapters.target.markers))
+    python = adapters.target.full_version
+    for name, facts in metadata.items():
+        if not SpecifierSet(facts.requires_python).contains(python, prereleases=True):
+            found.append(f"{name} needs Python {facts.requires_python}, this is {python}")
+    _refuse(made, found)
+
+
+def _refuse(made: Made, found: Sequence[str]) -> None:
+    if found:
+        raise ValidationError(
+            f"{made.name} {made.version} must not be published: " + "; ".join(found),
+            where=str(made.path),
+            cure="mend it with a patch or [build] settings in its spec, then run the same command again",
+        )
+
+
+def _try_out(adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Sequence[Made]) -> None:
+    """Install it with all it needs into a clean sealed environment, import it, run the spec's commands."""
+    steps = _steps(made, spec)
+    environment = adapters.environments.prepare([member.ref for member in closure], python=adapters.python)
+    limits = Limits(
+        seconds=spec.build.limits.timeout.total_seconds(),
+        memory=spec.build.limits.memory,
+        cpus=spec.build.limits.cpus,
+    )
+    env = build_environ(source_date_epoch=0, build_dir=BUILD_PATH, extra={})
+    with work_directory(adapters.layout, new_attempt_id(adapters.now())) as work:
+        log = work / "test.log"
+        job = Job(environment=environment, work=work, cwd=BUILD_PATH, env=env, steps=steps, limits=limits, log=log)
+        outcome = adapters.engine.run(job, answer=lambda event: True)
+        if outcome.failure:
+            raise _failed(made, outcome.failure, log)
+
+
+def _steps(made: Made, spec: EffectiveSpec) -> tuple[dict[str, object], ...]:
+    modules = tuple(spec.test.imports) or importable(made.path)
+    imports: list[dict[str, object]] = (
+        [{"do": "run", "argv": ["/env/bin/python", "-c", _IMPORT, *modules]}] if modules else []
+    )
+    commands: list[dict[str, object]] = [
+        {"do": "run", "argv": ["/bin/sh", "-ec", command]} for command in spec.test.commands
+    ]
+    return (*imports, *commands)
+
+
+def importable(wheel: Path) -> tuple[str, ...]:
+    """The top-level modules of a wheel, those of its ``.data`` directories included."""
+    opened = open_wheel(wheel)
+    data = f"{opened.prefix}.data/"
+    names = []
+    for entry in opened.entries:
+        if entry.name.startswith(data):
+            scheme, _, rest = entry.name[len(data) :].partition("/")
+            names += [rest] if scheme in ("purelib", "platlib") else []
+        elif not entry.name.startswith(f"{opened.dist_info}/"):
+            names.append(entry.name)
+    return top_level_modules(names)
+
+
+def _failed(made: Made, failure: str, log: Path) -> PybuildError:
+    lines = log.read_text(errors="replace").splitlines()[-15:]
+    shown = "\n".join(f"    | {line}" for line in lines)
+    return ValidationError(
+        f"{made.name} {made.version} was built but does not work when it is installed: {failure}\n{shown}",
+        cure="name other modules in [test] imports, or mend the package; what was built is kept",
+    )

@@ -1,0 +1,54 @@
+"""Directories for work in progress: who makes one is written into it, so that what a killed run left can be told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pybuilder.files import disk_errors, remove_tree
+from pybuilder.layout import Layout
+from pybuilder.processes import process_identity
+
+_OWNER = "owner"
+
+
+def make_work(layout: Layout, name: str) -> Path:
+    """A directory that is removed at a later start if its maker dies before removing it."""
+    work = layout.work(name)
+    with disk_errors(work):
+        # The name appears with the note in it: a directory without one is removed by anybody who looks.
+        fresh = work.with_name(f"{name}.new-{os.getpid()}")
+        fresh.mkdir(parents=True)
+        (fresh / _OWNER).write_text(process_identity(os.getpid()))
+        fresh.rename(work)
+    return work
+
+
+@contextmanager
+def work_directory(layout: Layout, name: str) -> Iterator[Path]:
+    """The same for a block; it is gone afterwards."""
+    work = make_work(layout, name)
+    try:
+        yield work
+    finally:
+        remove_tree(work)
+
+
+def strays(layout: Layout) -> list[Path]:
+    """Work directories whose maker is dead."""
+    try:
+        entries = list(layout.work("x").parent.iterdir())
+    except FileNotFoundError:
+        return []
+    return [entry for entry in entries if not _in_use(entry)]
+
+
+def _in_use(work: Path) -> bool:
+    with suppress(OSError, ValueError):
+        identity = (work / _OWNER).read_text()
+        return process_identity(int(identity.partition(":")[0])) == identity
+    # Being made right now, by a live process.
+    maker = work.name.rpartition(".new-")[2]
+    return maker.isdigit() and bool(process_identity(int(maker)))

@@ -1,0 +1,136 @@
+"""The database file: one SQLite file, its errors as ours, and who owns it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pybuilder.errors import ConfigError, StateError
+from pybuilder.files import disk_errors, write_atomic
+from pybuilder.layout import Layout
+from pybuilder.state.schema import SCHEMA, SCHEMA_VERSION
+
+
+class Database:
+    """The database file of one state directory: opening it, transactions, statements."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, *, fresh: bool) -> None:
+        self._connection = connection
+        self._path = path
+        self.fresh = fresh
+
+    @classmethod
+    def open(cls, layout: Layout) -> Self:
+        """Open the database, made anew where there is none.
+
+        Raises:
+            StateError: It is damaged, or the disk doesn't let us.
+            ConfigError: It belongs to another user.
+        """
+        with disk_errors(layout.root):
+            layout.root.mkdir(parents=True, exist_ok=True)
+            check_owner(layout)
+        with _sqlite_errors(layout.database):
+            connection = sqlite3.connect(layout.database, timeout=60, isolation_level=None)
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA synchronous = FULL")
+            database = cls(connection, layout.database, fresh=False)
+            if connection.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
+                database._create()
+        return database
+
+    def _create(self) -> None:
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        with self.transaction():
+            found = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            if found == SCHEMA_VERSION:
+                return
+            if found:
+                raise StateError(
+                    f"the state is of version {found}, this pybuild knows version {SCHEMA_VERSION}",
+                    where=str(self._path),
+                    cure="use the pybuild that wrote it, or choose another directory with --state",
+                )
+            for statement in SCHEMA.split(";\n"):
+                if statement.strip():
+                    self._connection.execute(statement)
+            self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self.fresh = True
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, and nobody else writes meanwhile."""
+        with _sqlite_errors(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def _write(self, statement: str, values: Mapping[str, Any]) -> int:
+        with _sqlite_errors(self._path):
+            return self._connection.execute(statement, values).rowcount
+
+    def _rows(self, statement: str, **values: Any) -> list[sqlite3.Row]:
+        with _sqlite_errors(self._path):
+            return self._connection.execute(statement, values).fetchall()
+
+    def _row(self, statement: str, **values: Any) -> sqlite3.Row | None:
+        rows = self._rows(statement, **values)
+        return rows[0] if rows else None
+
+
+@contextlib.contextmanager
+def _sqlite_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        text = str(error)
+        if "malformed" in text or "not a database" in text:
+            cure = f"move {path.name} away and run again: numbers, records and index are read back from the store"
+        elif "full" in text:
+            cure = "free some space, then run the same command again"
+        elif "readonly" in text or "unable to open" in text:
+            cure = "make the directory writable, or choose another with --state"
+        else:
+            cure = "run the same command again"
+        raise StateError(f"the state's database can't be used: {text}", where=str(path), cure=cure) from error
+
+
+def check_owner(layout: Layout) -> None:
+    """Refuse a state that another user (or the same through another id map) made.
+
+    Files of a root made under one id map have other owners under another, so mixing them breaks both.
+
+    Raises:
+        ConfigError: It belongs to somebody else.
+    """
+    me = {"uid": os.geteuid(), "uid_map": Path("/proc/self/uid_map").read_text().split()}
+    try:
+        owner = json.loads(layout.owner.read_bytes())
+    except FileNotFoundError:
+        write_atomic(layout.owner, json.dumps(me).encode())
+        return
+    except ValueError as error:
+        raise StateError(
+            "the note of who owns the state is damaged",
+            where=str(layout.owner),
+            cure="remove that file, as its owner",
+        ) from error
+    if owner != me:
+        raise ConfigError(
+            f"this state belongs to uid {owner.get('uid')}, you are uid {me['uid']} (or in another user namespace)",
+            where=str(layout.root),
+            cure="run as its owner, or choose another directory with --state",
+        )

@@ -1,0 +1,74 @@
+"""What was found out once: pins, facts, validations, and who waits for review."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pybuilder.state.database import Database
+
+
+class Memory(Database):
+    """What a state remembers besides attempts and numbers."""
+
+    # Pins: what a version's source was when we first saw it.
+
+    def pin(self, name: str, version: str) -> Mapping[str, str] | None:
+        """The pin of a version, or None at its first sight."""
+        row = self._row("SELECT pin FROM pins WHERE name = :name AND version = :version", name=name, version=version)
+        return json.loads(row["pin"]) if row else None
+
+    def add_pin(self, name: str, version: str, pin: Mapping[str, str], *, now: str) -> None:
+        """Remember a first sight; an older pin stays."""
+        self._write(
+            "INSERT OR IGNORE INTO pins VALUES (:name, :version, :pin, :now)",
+            {"name": name, "version": version, "pin": json.dumps(dict(pin), sort_keys=True), "now": now},
+        )
+
+    # Facts: what a digest's owner has been found to say; they can be found out again.
+
+    def fact(self, kind: str, key: str) -> Any:
+        """What is known under a key, or None."""
+        row = self._row("SELECT value FROM facts WHERE kind = :kind AND key = :key", kind=kind, key=key)
+        return json.loads(row["value"]) if row else None
+
+    def add_fact(self, kind: str, key: str, value: Any) -> None:
+        """Remember a fact."""
+        self._write(
+            "INSERT OR REPLACE INTO facts VALUES (:kind, :key, :value)",
+            {"kind": kind, "key": key, "value": json.dumps(value, sort_keys=True)},
+        )
+
+    # Validations, by their own key.
+
+    def validation(self, key: str) -> tuple[bool, str] | None:
+        """Whether a validation passed, and what was wrong if not; None if it never ran."""
+        row = self._row("SELECT ok, error FROM validations WHERE key = :key", key=key)
+        return (bool(row["ok"]), row["error"]) if row else None
+
+    def add_validation(self, key: str, *, ok: bool, error: str, now: str) -> None:
+        """Remember how a validation ended."""
+        self._write(
+            "INSERT OR REPLACE INTO validations VALUES (:key, :ok, :error, :now)",
+            {"key": key, "ok": int(ok), "error": error, "now": now},
+        )
+
+    # Review.
+
+    def ask_review(self, wanted: Sequence[tuple[str, str, str]], *, now: str) -> None:
+        """Queue ``(name, requirement, wanted_by)``."""
+        with self.transaction():
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO review VALUES (?, ?, ?, ?)", [(*entry, now) for entry in wanted]
+            )
+
+    def drop_review(self, names: Sequence[str]) -> None:
+        """Forget packages that have been accepted."""
+        with self.transaction():
+            self._connection.executemany("DELETE FROM review WHERE name = ?", [(name,) for name in names])
+
+    def review(self) -> list[dict[str, str]]:
+        """The queue, oldest first."""
+        rows = self._rows("SELECT name, requirement, wanted_by, first_seen FROM review ORDER BY first_seen, name")
+        return [dict(row) for row in rows]

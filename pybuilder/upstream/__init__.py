@@ -1,0 +1,92 @@
+"""The upstream index: which files a project has there (PEP 503 and 691, with 592, 658, 700, 714 and 792)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from packaging.version import Version
+
+from pybuilder.errors import FetchError
+from pybuilder.http import Client, NotFoundError, redact, scheme
+from pybuilder.names import NormalizedName
+from pybuilder.upstream.files import File, Project
+
+__all__ = ["File", "Project", "Upstream"]
+
+
+@dataclass(kw_only=True)
+class Upstream:
+    """An index that speaks the simple API; each project's page is asked for once.
+
+    Args:
+        client: Who fetches.
+        url: The index; empty for the one that pip and uv would use on this machine, found out when first needed.
+        environ: The environment in which that one is looked up.
+    """
+
+    client: Client
+    url: str = ""
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    _projects: dict[NormalizedName, Project] = field(default_factory=dict, init=False, repr=False)
+
+    def project(self, name: NormalizedName) -> Project:
+        """What the index says of a project.
+
+        Raises:
+            NotFoundError: It has no such project.
+            FetchError: It can't be reached, or what it answers is no page of an index.
+        """
+        if name not in self._projects:
+            self._projects[name] = self._fetch_project(name)
+        return self._projects[name]
+
+    def sdists(self, name: NormalizedName) -> dict[Version, File]:
+        """``Project.sdists`` of the project with this name, with the errors of ``project``."""
+        return self.project(name).sdists()
+
+    def metadata(self, file: File) -> bytes | None:
+        """The core metadata that the index offers beside a file (PEP 658), or None where it offers none.
+
+        Raises:
+            FetchError: It can't be fetched, or has another digest than the index says.
+        """
+        if not file.has_metadata:
+            return None
+        parts = urlsplit(file.url)
+        url = urlunsplit(parts._replace(path=parts.path + ".metadata", query=""))
+        body = self.client.get(url).body
+        digest = hashlib.sha256(body).hexdigest()
+        if file.metadata_sha256 not in (None, digest):
+            what = f"sha256 mismatch of {file.filename}.metadata: expected {file.metadata_sha256}, got {digest}"
+            raise FetchError(what, where=redact(url))
+        return body
+
+    def _fetch_project(self, name: NormalizedName) -> Project:
+        # pypi_simple takes half a second to import: only for those who ask an index.
+        from pypi_simple import ACCEPT_JSON_PREFERRED
+
+        from pybuilder.upstream.pages import parse_project
+        from pybuilder.upstream.settings import default_index
+
+        if not self.url:
+            self.url = default_index(self.environ, prefix=Path(sys.prefix))
+        url = f"{self.url.rstrip('/')}/{name}/"
+        # A directory on disk has nobody who would pick its index page.
+        asked = f"{url}index.html" if scheme(url) == "file" else url
+        try:
+            page = self.client.get(asked, accept=ACCEPT_JSON_PREFERRED)
+        except NotFoundError as error:
+            cure = "check the name; a package that is not there needs another [source] type"
+            raise NotFoundError(f"the index has no project {name!r}", where=redact(url), cure=cure) from error
+        return parse_project(page, name, credentials=_credentials(self.url))
+
+
+def _credentials(index: str) -> str:
+    location = urlsplit(index).netloc
+    return location if "@" in location else ""

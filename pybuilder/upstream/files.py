@@ -1,0 +1,78 @@
+"""What an index lists: projects and their files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from packaging.version import Version
+
+from pybuilder.filenames import SDIST_SUFFIXES, sdist_version, wheel_version
+from pybuilder.names import NormalizedName
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class File:
+    """One file of a project, as the index describes it.
+
+    Attributes:
+        filename: Its name.
+        url: Where it is, absolute, without a fragment.
+        sha256: Its digest, where the index gives it.
+        size: In bytes, where the index gives it (PEP 700).
+        requires_python: The specifier; empty for any Python.
+        yanked: Whether it was withdrawn (PEP 592).
+        yanked_reason: Why, where somebody said.
+        upload_time: When it was uploaded, where the index gives it (PEP 700).
+        has_metadata: Whether the index offers its core metadata as a file beside it (PEP 658, 714).
+        metadata_sha256: The digest of that, where the index gives it.
+    """
+
+    filename: str
+    url: str
+    sha256: str | None
+    size: int | None
+    requires_python: str
+    yanked: bool
+    yanked_reason: str
+    upload_time: datetime | None
+    has_metadata: bool
+    metadata_sha256: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Project:
+    """What an index says of a project.
+
+    Attributes:
+        name: The normalised name.
+        files: All files, in the order of the page.
+        status: ``active``, ``archived``, ``quarantined``, ``deprecated`` or a newer word (PEP 792).
+        status_reason: Why, where somebody said.
+    """
+
+    name: NormalizedName
+    files: tuple[File, ...]
+    status: str
+    status_reason: str
+
+    def sdists(self) -> dict[Version, File]:
+        """One sdist for each version that has any, oldest version first; what has no valid version is left out.
+
+        Of several, one that is not yanked comes before one that is, then the order of ``SDIST_SUFFIXES`` decides.
+        """
+        best: dict[Version, File] = {}
+        for file in sorted(self.files, key=_preference):
+            version = sdist_version(file.filename, self.name)
+            if version is not None:
+                best.setdefault(version, file)
+        return dict(sorted(best.items()))
+
+    def wheels(self, version: Version) -> tuple[File, ...]:
+        """All wheels of a version."""
+        return tuple(file for file in self.files if wheel_version(file.filename) == version)
+
+
+def _preference(file: File) -> tuple[bool, int, str]:
+    ranks = [rank for rank, suffix in enumerate(SDIST_SUFFIXES) if file.filename.lower().endswith(suffix)]
+    return file.yanked, ranks[0] if ranks else len(SDIST_SUFFIXES), file.filename

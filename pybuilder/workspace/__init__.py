@@ -1,0 +1,294 @@
+"""The workspace: the git repository of specs, patches and buildroots. Reads its files, and writes pins."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import errno
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.version import Version
+
+from pybuilder.errors import ConfigError, EngineError, FetchError, UsageError
+from pybuilder.files import disk_errors, write_atomic
+from pybuilder.names import normalize
+from pybuilder.workspace.checkout import Checkout, Run
+from pybuilder.workspace.fresh import init
+
+if TYPE_CHECKING:
+    from pybuilder.buildroot import Buildroot, Definition
+    from pybuilder.settings import Settings
+    from pybuilder.spec import EffectiveSpec, PatchEntry, Pin, Spec
+    from pybuilder.toml_places import KeyPath
+
+__all__ = ["Patch", "Workspace", "init"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patch:
+    """One patch file.
+
+    Attributes:
+        file: Its name below ``patches/<name>/``.
+        path: Where it is.
+        sha256: The digest of its bytes, which enters the key.
+    """
+
+    file: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """A workspace's files.
+
+    Attributes:
+        root: The directory that has ``pybuild.toml`` or ``specs/``.
+        run: Runs git; the shape of ``processes.run``.
+    """
+
+    root: Path
+    run: Run
+
+    @classmethod
+    def open(cls, directory: Path, *, run: Run) -> Workspace:
+        """The workspace that a directory belongs to: the nearest one upwards.
+
+        Raises:
+            UsageError: There is none.
+        """
+        start = directory.absolute()
+        for candidate in (start, *start.parents):
+            if (candidate / "pybuild.toml").is_file() or (candidate / "specs").is_dir():
+                return cls(root=candidate, run=run)
+        raise UsageError(
+            "there is no workspace here or above",
+            where=str(start),
+            cure="name one with -w, or make one with `pybuild init`",
+        )
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What ``pybuild.toml`` says, or the defaults.
+
+        Raises:
+            ConfigError: It is wrong.
+        """
+        from pybuilder.settings import parse_settings
+
+        text = self._text("pybuild.toml")
+        return parse_settings(text or "", "pybuild.toml")
+
+    def spec_path(self, name: str) -> Path:
+        """Where the spec of a package is, or would be."""
+        return self.root / "specs" / f"{name}.toml"
+
+    def spec_names(self) -> tuple[str, ...]:
+        """The accepted packages, sorted; no spec is read."""
+        return _stems(self.root / "specs")
+
+    def similar(self, name: str) -> tuple[str, ...]:
+        """Accepted packages with nearly this name, the nearest first."""
+        return tuple(difflib.get_close_matches(name, self.spec_names(), n=3))
+
+    def spec(self, name: str) -> Spec | None:
+        """The spec of a package, or None where it is not accepted.
+
+        Args:
+            name: The normalised name.
+
+        Raises:
+            ConfigError: The spec is wrong.
+        """
+        from pybuilder.spec import parse_spec
+
+        file = f"specs/{normalize(name) and name}.toml"
+        text = self._text(file)
+        return None if text is None else parse_spec(text, file)
+
+    def buildroot_names(self) -> tuple[str, ...]:
+        """The buildroots that are defined, sorted."""
+        return _stems(self.root / "buildroots")
+
+    def buildroot(self, name: str) -> Buildroot:
+        """A buildroot, together with those it extends.
+
+        Raises:
+            EngineError: There is none of this name.
+            ConfigError: Its definition is wrong, or extends itself in the end.
+        """
+        from pybuilder.buildroot import complete, extend
+
+        definition = self._definition(name)
+        seen = [name]
+        while definition.extends:
+            parent = definition.extends
+            place = definition.document.place(("extends",))
+            if parent in seen:
+                circle = " -> ".join([*seen, parent])
+                raise ConfigError(
+                    f"buildroots extend each other in a circle: {circle}", where=place, cure="end it somewhere"
+                )
+            seen.append(parent)
+            definition = extend(definition, self._definition(parent, wanted_by=place))
+        running = f"{sys.version_info.major}.{sys.version_info.minor}"
+        return complete(definition, python=running, arch=platform.machine())
+
+    def _definition(self, name: str, *, wanted_by: str = "") -> Definition:
+        from pybuilder.buildroot import parse_buildroot
+
+        file = f"buildroots/{name}.toml"
+        text = self._text(file) if re.fullmatch(r"[A-Za-z0-9._-]+", name) else None
+        if text is not None:
+            return parse_buildroot(text, file)
+        known = ", ".join(self.buildroot_names()) or "none"
+        what, cure = f"there is no buildroot {name!r}", f"choose one of those defined in buildroots/: {known}"
+        if wanted_by:
+            raise ConfigError(what, where=wanted_by, cure=cure)
+        raise EngineError(what, where=file, cure=cure)
+
+    def patches(self, name: str, version: Version, spec: EffectiveSpec) -> tuple[Patch, ...]:
+        """The patches of a version in the order they are applied.
+
+        Args:
+            name: The package.
+            version: The version; the ranges of ``[[patches]]`` are compared with it, and prereleases count.
+            spec: What the spec says for this version and target.
+
+        Raises:
+            ConfigError: A patch is missing, or leads out of the package's own directory.
+        """
+        directory = self.root / "patches" / name
+        if spec.patches is None:
+            files = sorted(path.name for path in directory.glob("*.patch") if not path.name.startswith("."))
+        else:
+            files = [p.file for p in spec.patches if p.versions.contains(version, prereleases=True)]
+        return tuple(self._patch(name, directory, file, listed=spec.patches is not None) for file in files)
+
+    def _patch(self, name: str, directory: Path, file: str, *, listed: bool) -> Patch:
+        path = directory / file
+        real = path.resolve()
+        # Compared with the directory as it would be without links, so that no link on the way leads out.
+        home = self.root.resolve() / "patches" / name
+        if real.is_relative_to(home) and real.is_file():
+            return Patch(file=file, path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+        where = self._patch_place(name, file) if listed else f"patches/{name}/{file}"
+        if not real.is_relative_to(home):
+            raise ConfigError(
+                f"the patch {file!r} leads out of patches/{name}", where=where, cure="put the file itself there"
+            )
+        raise ConfigError(
+            f"there is no file patches/{name}/{file}", where=where, cure="add the file or correct the spec"
+        )
+
+    def _patch_place(self, name: str, file: str) -> str:
+        spec = self.spec(name)
+        if spec is None:
+            return f"specs/{name}.toml"
+        listings: list[tuple[KeyPath, tuple[PatchEntry, ...] | None]] = [(("patches",), spec.patches)]
+        listings += [(("override", index, "patches"), over.patches) for index, over in enumerate(spec.override)]
+        for path, entries in listings:
+            for index, entry in enumerate(entries or ()):
+                if entry.file == file:
+                    return spec.document.place((*path, index, "file"))
+        return spec.document.place(())
+
+    def write_pin(self, name: str, version: Version, pin: Pin) -> bool:
+        """Pin a version in the package's spec, if the workspace can be written.
+
+        Returns:
+            Whether the spec now has the pin.
+
+        Raises:
+            ConfigError: There is no such spec, or it is wrong.
+            FetchError: The version is pinned to another source.
+        """
+        from pybuilder.spec import parse_spec
+        from pybuilder.spec_edit import with_pin
+
+        path, file = self.spec_path(name), f"specs/{name}.toml"
+        if not path.is_file():
+            raise ConfigError(f"{name} has no spec to pin a version in", where=file, cure=f"pybuild new {name}")
+        with disk_errors(path), _locked(path.parent):
+            text = self._text(file) or ""
+            spec = parse_spec(text, file)
+            known = spec.pin(version)
+            if known is None:
+                return _written(path, with_pin(text, version, pin))
+            if known != pin:
+                raise FetchError(
+                    f"{name} {version} is pinned to another source",
+                    where=spec.document.place(("versions",)),
+                    cure="find out which one upstream stands by; remove the pin to take the other",
+                )
+            return True
+
+    def commit_id(self) -> str | None:
+        """The commit that is checked out, or None where there is none or git can't tell."""
+        return Checkout(root=self.root, run=self.run).commit_id()
+
+    def dirty(self, paths: Iterable[Path]) -> bool:
+        """Whether files have changes that are not committed; pins that were added to specs do not count.
+
+        Args:
+            paths: The files that a plan read.
+
+        Returns:
+            True as well where git can't tell.
+        """
+        return Checkout(root=self.root, run=self.run).dirty(paths)
+
+    def _text(self, file: str) -> str | None:
+        path = self.root / file
+        try:
+            data = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise ConfigError(f"{file} can't be read: {error.strerror}", where=str(path)) from error
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise ConfigError("this is not UTF-8", where=f"{file}:{line}", cure="save the file as UTF-8") from error
+
+
+def _written(path: Path, text: str) -> bool:
+    try:
+        write_atomic(path, text.encode(), mode=path.stat().st_mode & 0o777)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        return False
+    return True
+
+
+def _stems(directory: Path) -> tuple[str, ...]:
+    try:
+        return tuple(
+            sorted(name[:-5] for name in os.listdir(directory) if name.endswith(".toml") and not name.startswith("."))
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold a lock on a directory itself: a lock file would show up in the packager's git status."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,90 @@
+"""What git says about a workspace."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pybuilder.errors import ConfigError, EngineError
+
+if TYPE_CHECKING:
+    from pybuilder.processes import Completed
+
+Run = Callable[..., "Completed"]
+"""The shape of ``processes.run``."""
+
+
+_ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkout:
+    """A working tree.
+
+    Attributes:
+        root: The workspace, which may be a directory below the repository's top.
+        run: Runs git.
+    """
+
+    root: Path
+    run: Run
+
+    def commit_id(self) -> str | None:
+        """The commit that is checked out, or None where there is none or git can't tell."""
+        out = self._git("rev-parse", "--verify", "HEAD^{commit}")
+        return None if out is None else out.decode().strip()
+
+    def dirty(self, paths: Iterable[Path]) -> bool:
+        """Whether files have changes that are not committed; pins that were added to specs do not count.
+
+        Args:
+            paths: The files that a plan read.
+
+        Returns:
+            True as well where git can't tell.
+        """
+        names = [os.path.relpath(path, self.root) for path in paths]
+        if not names:
+            return False
+        out = self._git(
+            "status", "--porcelain", "-z", "--ignored", "--untracked-files=all", "--no-renames", "--", *names
+        )
+        if out is None or self.commit_id() is None:
+            return True
+        return any(not self._pins_only(entry) for entry in out.decode(errors="surrogateescape").split("\0") if entry)
+
+    def _pins_only(self, entry: str) -> bool:
+        """Whether a line of ``git status`` is a spec that only has gained pins since the commit."""
+        prefix = self._git("rev-parse", "--show-prefix")
+        if prefix is None or not set(entry[:2]) <= {" ", "M"}:
+            return False
+        file = entry[3:].removeprefix(prefix.decode().strip())
+        before = self._git("show", f"HEAD:./{file}") if re.fullmatch(r"specs/[^/]+\.toml", file) else None
+        return before is not None and _gained_pins_only(before, (self.root / file).read_bytes(), file)
+
+    def _git(self, *arguments: str) -> bytes | None:
+        # A hook hands on variables that point at its own repository. No optional locks: looking must not write.
+        environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+        environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1", "LC_ALL": "C"}
+        try:
+            done = self.run(
+                ["git", "-c", "core.fsmonitor=false", *arguments], cwd=self.root, env=environment, timeout=60
+            )
+        except EngineError:
+            return None
+        return done.stdout if done.returncode == 0 else None
+
+
+def _gained_pins_only(before: bytes, after: bytes, file: str) -> bool:
+    from pybuilder.toml import parse
+
+    try:
+        old, new = (parse(data.decode(), file).data for data in (before, after))
+    except (ConfigError, UnicodeDecodeError):
+        return False
+    old_pins, new_pins = old.pop("versions", {}), new.pop("versions", {})
+    return old == new and all(new_pins.get(version) == pin for version, pin in old_pins.items())

@@ -1,0 +1,207 @@
+"""Damage of every kind: verify names it, reading survives it, refresh mends what can be mended."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from packaging.utils import NormalizedName
+
+from pybuilder.index import Index
+from tests.support.indexes import make_release, make_source, make_wheel, open_index, tree_bytes
+
+SIX = NormalizedName("six")
+NAME = "six-1.17.0+pb.1-py3-none-any.whl"
+SOURCE = "six-1.17.0.tar.gz"
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Index:
+    index = open_index(tmp_path / "state")
+    record = tmp_path / "attempt"
+    record.mkdir()
+    (record / "provenance.json").write_text("{}")
+    source = make_source(tmp_path, SOURCE)
+    index.publish([make_release(make_wheel(tmp_path), source=source, record=record)])
+    index.publish([make_release(make_wheel(tmp_path, version="1.17.0+pb.2"))])
+    index.publish([make_release(make_wheel(tmp_path, "idna", "3.10+pb.1", requires_dist=("six",)))])
+    index.yank(SIX, "1.17.0+pb.1", "a <reason>")
+    return index
+
+
+def remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def spoil(path: Path) -> None:
+    path.write_bytes(b"<html>Please log in \xff</html>")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def lie(path: Path) -> None:
+    """Change one digit that stays plausible: the first digest."""
+    data = path.read_bytes()
+    at = data.index(b"sha256") + 12
+    path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+
+
+def create(path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"left over")
+
+
+PAGES = [
+    (remove, "simple/index.json", "is missing"),
+    (remove, "simple/index.html", "is missing"),
+    (remove, "simple/index.v1_json", "is missing"),
+    (spoil, "simple/index.json", "is no JSON"),
+    (spoil, "simple/index.html", "does not agree with index.json"),
+    (remove, "simple/six/index.json", "is missing"),
+    (remove, "simple/six/index.html", "is missing"),
+    (spoil, "simple/six/index.json", "is no JSON"),
+    (cut, "simple/six/index.json", "is no JSON"),
+    (cut, "simple/six/index.html", "does not agree with index.json"),
+    (lie, "simple/six/index.html", "does not agree with index.json"),
+    (spoil, "simple/six/index.v1_json", "does not agree with index.json"),
+    (spoil, "sources/simple/six/index.json", "is no JSON"),
+    (remove, "sources/simple/index.html", "is missing"),
+    (remove, f"files/{NAME}.metadata", "is missing"),
+    (spoil, f"files/{NAME}.metadata", "is not the wheel's METADATA"),
+    (create, "files/.six.whl.abc.tmp", "left from an interrupted run"),
+    (create, "simple/six/.index.html.abc.tmp", "left from an interrupted run"),
+    (create, "records/.attempt.abc.tmp", "left from an interrupted run"),
+    (create, ".unfinished.json", "a publish was interrupted"),
+]
+
+
+@pytest.mark.parametrize(("damage", "path", "problem"), PAGES)
+def test_a_damaged_page_is_reported_and_mended_byte_for_byte(
+    index: Index, damage: Callable[[Path], None], path: str, problem: str
+) -> None:
+    whole = tree_bytes(index.root)
+    damage(index.root / path)
+
+    problems = index.verify()
+    assert any(each.startswith(f"{path}: ") and problem in each for each in problems), problems
+    assert [(file.version, file.yanked) for file in index.files(SIX)] == [
+        ("1.17.0+pb.1", "a <reason>"),
+        ("1.17.0+pb.2", None),
+    ]
+    assert set(index.projects()) == {"six", "idna"}
+
+    index.refresh()
+    assert index.verify() == ()
+    assert tree_bytes(index.root) == whole
+
+
+@pytest.mark.parametrize("damage", [remove, spoil])
+def test_publishing_mends_the_pages_it_touches(index: Index, tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    for page in ("index.json", "index.v1_json"):
+        damage(index.root / "simple/six" / page)
+        damage(index.root / "simple" / page)
+    index.publish([make_release(make_wheel(tmp_path, version="1.17.0+pb.3"))])
+    assert index.verify() == ()
+    assert [file.yanked for file in index.files(SIX)] == ["a <reason>", None, None]
+
+
+def test_with_all_pages_lost_they_are_made_from_the_files(index: Index) -> None:
+    before = index.files(SIX)
+    remove(index.root / "simple")
+    remove(index.root / "sources" / "simple")
+    done = index.refresh()
+    assert f"files/{NAME}" in done.listed
+    assert f"sources/files/{SOURCE}" in done.listed
+    assert index.verify() == ()
+    after = index.files(SIX)
+    assert [(file.sha256, file.upload_time) for file in after] == [(file.sha256, file.upload_time) for file in before]
+
+
+@pytest.mark.parametrize(
+    ("damage", "path", "problem"),
+    [
+        (spoil, f"files/{NAME}", "has sha256 "),
+        (cut, f"files/{NAME}", "has sha256 "),
+        (spoil, f"sources/files/{SOURCE}", "has sha256 "),
+    ],
+)
+def test_a_damaged_file_is_never_made_good(
+    index: Index, tmp_path: Path, damage: Callable[[Path], None], path: str, problem: str
+) -> None:
+    whole = tree_bytes(index.root)
+    damage(index.root / path)
+    assert [each.startswith(f"{path}: {problem}") for each in index.verify()] == [True]
+    done = index.refresh()
+    assert (done.listed, done.dropped, done.pages) == ((), (), ())
+    assert [each.startswith(f"{path}: {problem}") for each in index.verify()] == [True]
+
+    source = make_source(tmp_path, SOURCE)
+    index.publish([make_release(make_wheel(tmp_path), source=source)])
+    assert index.verify() == ()
+    assert tree_bytes(index.root) == whole
+
+
+def test_a_damaged_file_beside_a_damaged_page_is_not_listed_as_new(index: Index) -> None:
+    spoil(index.root / "files" / NAME)
+    spoil(index.root / "simple/six/index.json")
+    assert [file.version for file in index.files(SIX)] == ["1.17.0+pb.2"]
+    index.refresh()
+    assert f"files/{NAME}: is on no page" in index.verify()
+
+
+def test_another_wheel_beside_a_damaged_page_keeps_the_published_digest(index: Index, tmp_path: Path) -> None:
+    shutil.copyfile(make_wheel(tmp_path / "other", content="evil = 1\n"), index.root / "files" / NAME)
+    spoil(index.root / "simple/six/index.json")
+    index.refresh()
+    assert any(each.startswith(f"files/{NAME}: has sha256 ") for each in index.verify())
+
+
+def test_a_lost_file_is_reported_and_then_dropped(index: Index) -> None:
+    remove(index.root / "files" / NAME)
+    assert f"files/{NAME}: is missing, but six's page lists it" in index.verify()
+    assert index.refresh().dropped == (f"files/{NAME}",)
+    assert [file.version for file in index.files(SIX)] == ["1.17.0+pb.2"]
+    assert index.verify() == ()
+
+
+def test_a_project_without_files_disappears(index: Index) -> None:
+    for file in (index.root / "files").glob("idna*"):
+        remove(file)
+    index.refresh()
+    assert index.projects() == ("six",)
+    assert not (index.root / "simple/idna").exists()
+    assert index.verify() == ()
+
+
+def test_a_file_on_no_page_is_reported_and_then_listed(index: Index, tmp_path: Path) -> None:
+    wheel = make_wheel(index.root / "files", "attrs", "25.1+pb.1")
+    assert index.verify() == (f"files/{wheel.name}: is on no page",)
+    assert index.refresh().listed == (f"files/{wheel.name}",)
+    assert index.verify() == ()
+    assert index.projects() == ("attrs", "idna", "six")
+
+
+def test_what_is_no_package_is_reported_and_left_alone(index: Index) -> None:
+    create(index.root / "files" / "notes.txt")
+    index.refresh()
+    assert index.verify() == ("files/notes.txt: is on no page",)
+
+
+def test_lost_provenance_and_a_list_that_is_wrong_are_reported(index: Index) -> None:
+    shutil.rmtree(index.root / "records")
+    (index.root / "simple" / "attrs").mkdir()
+    problems = index.verify()
+    assert f"simple/six/index.json: links provenance of {NAME} that is missing" in problems
+    assert "simple/attrs/index.json: is missing" in problems
+    assert "simple/index.json: does not list attrs" in problems
+
+
+def test_refreshing_what_is_right_touches_nothing(index: Index) -> None:
+    before = {path: path.stat().st_mtime_ns for path in index.root.rglob("*")}
+    done = index.refresh()
+    assert (done.listed, done.dropped, done.pages) == ((), (), ())
+    assert {path: path.stat().st_mtime_ns for path in index.root.rglob("*")} == before

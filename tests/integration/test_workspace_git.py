@@ -1,0 +1,117 @@
+"""What a real git says about a workspace."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from packaging.version import Version
+
+from pybuilder.processes import run
+from pybuilder.spec import Pin
+from pybuilder.workspace import Workspace, init
+
+SPEC = f'name = "six"\n[versions]\n"1.16.0" = {{ file = "six-1.16.0.tar.gz", sha256 = "{"cd" * 32}" }}\n'
+
+
+def git(root: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+    return subprocess.run(["git", *identity, *arguments], cwd=root, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(params=["", "packages/python"], ids=["top", "below the top"])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    root: Path = tmp_path / "repository" / request.param
+    init(root)
+    (root / "specs" / "six.toml").write_text(SPEC)
+    (root / "patches" / "six").mkdir()
+    (root / "patches" / "six" / "a.patch").write_text("patch")
+    git(tmp_path / "repository", "init", "-q")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "one")
+    return root
+
+
+@pytest.fixture
+def workspace(home: Path) -> Workspace:
+    return Workspace.open(home, run=run)
+
+
+def files(home: Path) -> list[Path]:
+    return [home / "specs" / "six.toml", home / "patches" / "six" / "a.patch"]
+
+
+def test_a_clean_workspace(home: Path, workspace: Workspace) -> None:
+    assert workspace.commit_id() == git(home, "rev-parse", "HEAD").strip()
+    assert not workspace.dirty(files(home))
+
+
+def test_changes_in_files_that_were_not_read_do_not_count(home: Path, workspace: Workspace) -> None:
+    (home / "specs" / "idna.toml").write_text('name = "idna"')
+    assert not workspace.dirty(files(home))
+
+
+def test_a_pin_that_pybuild_wrote_does_not_count(home: Path, workspace: Workspace) -> None:
+    assert workspace.write_pin("six", Version("1.17.0"), Pin(file="six-1.17.0.tar.gz", sha256="ab" * 32))
+    assert not workspace.dirty(files(home))
+    git(home, "add", "-A")
+    assert not workspace.dirty(files(home))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("patches/six/a.patch", "patch", "other"),
+        ("specs/six.toml", "[versions]", "[test]\nimports = ['six']\n[versions]"),
+        ("specs/six.toml", "cdcd", "abab"),
+        ("specs/six.toml", '"1.16.0"', '"1.15.0"'),
+        ("specs/six.toml", 'name = "six"', "name = "),
+    ],
+    ids=["patch", "table", "pin changed", "pin taken away", "no toml"],
+)
+@pytest.mark.parametrize("staged", [False, True])
+def test_any_other_change_counts(home: Path, workspace: Workspace, file: str, old: str, new: str, staged: bool) -> None:
+    path = home / file
+    path.write_text(path.read_text().replace(old, new, 1))
+    if staged:
+        git(home, "add", "-A")
+    assert workspace.dirty(files(home))
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_file_that_git_does_not_know_counts(home: Path, workspace: Workspace, ignored: bool) -> None:
+    if ignored:
+        (home / ".gitignore").write_text("*.patch\n")
+    new = home / "patches" / "six" / "b.patch"
+    new.write_text("")
+    assert workspace.dirty([*files(home), new])
+
+
+def test_a_file_outside_counts(home: Path, workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("")
+    assert workspace.dirty([tmp_path / "x"])
+
+
+def test_looking_writes_nothing(home: Path, workspace: Workspace) -> None:
+    index = Path(git(home, "rev-parse", "--absolute-git-dir").strip()) / "index"
+    before = index.read_bytes()
+    (home / "specs" / "six.toml").touch()
+    workspace.dirty(files(home))
+    assert index.read_bytes() == before
+
+
+def test_the_variables_of_a_hook_do_not_lead_astray(
+    home: Path, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "init", "-q", "other")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    assert workspace.commit_id() is not None
+
+
+def test_before_the_first_commit_everything_is_dirty(tmp_path: Path) -> None:
+    init(tmp_path)
+    git(tmp_path, "init", "-q")
+    workspace = Workspace.open(tmp_path, run=run)
+    assert workspace.commit_id() is None
+    assert workspace.dirty([tmp_path / "pybuild.toml"])

@@ -1,0 +1,225 @@
+import errno
+import os
+import stat
+import threading
+
+import pytest
+
+from pybuilder import environment
+from pybuilder.environment import Environments, PayloadRef, PythonTarget, freeze
+from pybuilder.errors import BuildError, StateError
+from pybuilder.layout import Layout
+from tests.support.wheels import Draft, stored_payload
+
+PYTHON = PythonTarget(executable="/usr/bin/python3.14", version="3.14.2")
+SITE = "lib/python3.14/site-packages"
+
+
+@pytest.fixture
+def layout(tmp_path):
+    return Layout(root=tmp_path / "state")
+
+
+@pytest.fixture
+def add(layout, tmp_path):
+    def add(**draft):
+        payload, path = stored_payload(layout, tmp_path, Draft(**draft))
+        return PayloadRef(sha256=payload.sha256, path=path)
+
+    return add
+
+
+def files_of(root):
+    return {
+        os.path.relpath(os.path.join(directory, name), root): os.lstat(os.path.join(directory, name))
+        for directory, directories, files in os.walk(root)
+        for name in directories + files
+    }
+
+
+def test_an_environment_is_a_virtual_environment_of_the_payloads(layout, add):
+    demo = add(
+        files={
+            "demo/__init__.py": b"",
+            "demo/tool": b"",
+            "demo/__pycache__/x.pyc": b"",
+            "demo-1.0.data/scripts/old": b"#!python\nprint('old')\n",
+            "demo-1.0.data/data/share/demo.txt": b"shared",
+            "demo-1.0.data/headers/demo.h": b"",
+        },
+        executable=["demo/tool"],
+        entry_points="[console_scripts]\nnew = demo.x:main.run\n",
+    )
+    made = Environments(layout).prepare([demo, add(name="other", files={"other.py": b"1"})], python=PYTHON)
+    assert made.parent == layout.environment("x").parent
+    assert set(files_of(made)) >= {
+        f"{SITE}/demo/__init__.py",
+        f"{SITE}/other.py",
+        "include/site/python3.14/demo/demo.h",
+        "share/demo.txt",
+    }
+    assert not list(made.rglob("*.pyc"))
+    assert (made / "bin/old").read_text() == "#!/env/bin/python\nprint('old')\n"
+    assert (made / "bin/new").read_text().startswith("#!/env/bin/python\n")
+    assert "from demo.x import main" in (made / "bin/new").read_text()
+    assert (made / SITE / "demo-1.0.dist-info/INSTALLER").read_text() == "pybuild\n"
+    assert "../../../bin/new,sha256=" in (made / SITE / "demo-1.0.dist-info/RECORD").read_text()
+    assert (made / "pyvenv.cfg").read_text().splitlines() == [
+        "home = /usr/bin",
+        "include-system-site-packages = false",
+        "version = 3.14.2",
+    ]
+    links = {name: os.readlink(made / name) for name in ("bin/python", "bin/python3", "bin/python3.14", "lib64")}
+    assert links == {
+        "bin/python": "/usr/bin/python3.14",
+        "bin/python3": "python",
+        "bin/python3.14": "python",
+        "lib64": "lib",
+    }
+
+
+def test_everybody_may_read_it_whatever_the_umask(layout, add):
+    payload = add(
+        files={"demo/tool": b"", "demo/x.py": b""}, executable=["demo/tool"], entry_points="[gui_scripts]\ng = x:y"
+    )
+    old = os.umask(0o077)
+    try:
+        made = Environments(layout).prepare([payload], python=PYTHON)
+    finally:
+        os.umask(old)
+    modes = {name: oct(info.st_mode & 0o777) for name, info in files_of(made).items() if not stat.S_ISLNK(info.st_mode)}
+    executable = {name for name, mode in modes.items() if mode == "0o755" and (made / name).is_file()}
+    assert executable == {f"{SITE}/demo/tool", "bin/g"}
+    assert set(modes.values()) == {"0o755", "0o644"}
+    assert oct(made.stat().st_mode & 0o777) == "0o755"
+
+
+def test_a_payload_is_unpacked_once_and_linked(layout, add):
+    demo, other = add(), add(name="other", files={"other.py": b"1"})
+    one = Environments(layout).prepare([demo], python=PYTHON)
+    two = Environments(layout).prepare([other, demo], python=PYTHON)
+    assert (one / SITE / "demo/__init__.py").samefile(two / SITE / "demo/__init__.py")
+    assert not (one / SITE / "other.py").exists()
+
+
+def test_the_address_is_that_of_the_contents(layout, add):
+    environments = Environments(layout)
+    demo, other = add(), add(name="other", files={"other.py": b"1"})
+    first = environments.prepare([demo, other], python=PYTHON)
+    inode = first.stat().st_ino
+    assert environments.prepare([other, demo], python=PYTHON) == first
+    assert first.stat().st_ino == inode
+    patch = PythonTarget(executable=PYTHON.executable, version="3.14.3")
+    path = PythonTarget(executable="/opt/bin/python3.14", version="3.14.2")
+    made = {environments.prepare([demo, other], python=python) for python in (PYTHON, patch, path)}
+    assert len(made | {environments.prepare([demo], python=PYTHON), environments.prepare([], python=PYTHON)}) == 5
+
+
+def test_an_existing_environment_is_only_looked_at(layout, add, monkeypatch):
+    demo = add()
+    first = Environments(layout).prepare([demo], python=PYTHON)
+    demo.path.unlink()
+    monkeypatch.setattr(os, "link", None)
+    assert Environments(layout).prepare([demo], python=PYTHON) == first
+
+
+def test_the_same_file_in_two_payloads_is_fine(layout, add):
+    namespace = {"google/__init__.py": b"same"}
+    one = add(files={**namespace, "google/a.py": b""})
+    two = add(name="other", files={**namespace, "google/b.py": b""})
+    made = Environments(layout).prepare([one, two], python=PYTHON)
+    assert {path.name for path in (made / SITE / "google").iterdir()} == {"__init__.py", "a.py", "b.py"}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "path"),
+    [
+        ({"tests/x.py": b"1"}, {"tests/x.py": b"2"}, "tests/x.py"),
+        ({"x": b"1"}, {"x/y.py": b""}, "x"),
+        ({"demo-1.0.data/scripts/run": b"1"}, {"other-1.0.data/scripts/run": b"2"}, "bin/run"),
+    ],
+)
+def test_files_that_differ_are_a_conflict_that_names_both(layout, add, ours, theirs, path):
+    payloads = [add(files=ours), add(name="other", files=theirs)]
+    with pytest.raises(BuildError) as caught:
+        Environments(layout).prepare(payloads, python=PYTHON)
+    for said in ("demo-1.0-py3-none-any.whl", "other-1.0-py3-none-any.whl", path):
+        assert said in caught.value.what
+    assert not any((layout.root / "store/envs").iterdir())
+
+
+@pytest.mark.parametrize("path", ["bin/python", "pyvenv.cfg", "lib64"])
+def test_no_payload_replaces_the_environment_itself(layout, add, path):
+    payload = add(files={f"demo-1.0.data/data/{path}": b"evil"})
+    with pytest.raises(BuildError, match=f"the environment itself both have {path}"):
+        Environments(layout).prepare([payload], python=PYTHON)
+
+
+def test_two_versions_of_a_project_are_refused(layout, add):
+    with pytest.raises(BuildError, match=r"demo-1\.\d-.* and demo-1\.\d-.* are the same project"):
+        Environments(layout).prepare([add(), add(version="1.1", files={"x.py": b""})], python=PYTHON)
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        {"entry_points": "[console_scripts]\nx = demo\n"},
+        {"entry_points": "[console_scripts]\n../../../x = demo:f\n"},
+        {"entry_points": "[console_scripts]\nx\n"},
+        {"files": {"demo/x": b"", "demo-1.0.data/purelib/demo/x": b""}},
+        {"files": {"demo-1.0.data/nowhere/x": b""}},
+        {"files": {"demo-1.0.data/scripts/run": b""}, "entry_points": "[console_scripts]\nrun = demo:f\n"},
+    ],
+)
+def test_a_payload_that_can_not_be_installed_is_named(layout, add, draft):
+    with pytest.raises(BuildError, match=r"demo-1\.0-py3-none-any\.whl can't be installed: ."):
+        Environments(layout).prepare([add(**draft)], python=PYTHON)
+
+
+@pytest.mark.parametrize("code", [errno.EXDEV, errno.EMLINK])
+def test_files_are_copied_where_they_can_not_be_linked(layout, add, monkeypatch, code):
+    def refuse(*args, **options):
+        raise OSError(code, os.strerror(code))
+
+    payload = add(executable=["demo/__init__.py"])
+    monkeypatch.setattr(os, "link", refuse)
+    made = Environments(layout).prepare([payload], python=PYTHON)
+    copied = made / SITE / "demo/__init__.py"
+    assert (copied.read_bytes(), copied.stat().st_nlink, copied.stat().st_mode & 0o777) == (b"VALUE = 1\n", 1, 0o755)
+
+
+def test_a_full_disk_leaves_nothing_and_the_next_run_goes_on(layout, add, monkeypatch):
+    payload = add()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", lambda *args, **options: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        patch.setattr(environment, "_link_failed", lambda error, *paths: (_ for _ in ()).throw(error))
+        with pytest.raises(StateError, match="the disk is full"):
+            Environments(layout).prepare([payload], python=PYTHON)
+    assert not any((layout.root / "store/envs").iterdir())
+    assert Environments(layout).prepare([payload], python=PYTHON).is_dir()
+
+
+def test_several_at_once_make_one(layout, add):
+    payloads = [add(), add(name="other", files={f"other/{number}.py": b"" for number in range(99)})]
+    made, start = [], threading.Barrier(4)
+
+    def work():
+        start.wait()
+        made.append(Environments(layout).prepare(payloads, python=PYTHON))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 4
+    assert len(set(made)) == 1
+    assert len(list(made[0].rglob("other/*.py"))) == 99
+    assert [path.name for path in (layout.root / "store/envs").iterdir()] == [made[0].name]
+
+
+def test_freeze_is_what_pip_reads(add):
+    payloads = [add(name="Zope.x", version="1!2.0", files={}), add()]
+    assert freeze(payloads) == (
+        f"demo==1.0 --hash=sha256:{payloads[1].sha256}\nzope-x==1!2.0 --hash=sha256:{payloads[0].sha256}\n"
+    )
