@@ -113,8 +113,9 @@ class Environments:
 
 def freeze(payloads: Sequence[PayloadRef]) -> str:
     """The payloads as requirements with digests, one a line in order of name, in the form that pip reads."""
-    wheels = [(WheelName.parse(payload.path.name), payload.sha256) for payload in payloads]
-    return "".join(sorted(f"{wheel.name}=={wheel.version} --hash=sha256:{sha256}\n" for wheel, sha256 in wheels))
+    wheels = ((WheelName.parse(payload.path.name), payload.sha256) for payload in payloads)
+    lines = {wheel.name: f"{wheel.name}=={wheel.version} --hash=sha256:{sha256}\n" for wheel, sha256 in wheels}
+    return "".join(line for _, line in sorted(lines.items()))
 
 
 def _check_projects(payloads: Sequence[PayloadRef]) -> None:

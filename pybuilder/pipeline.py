@@ -110,8 +110,7 @@ class Pipeline:
                         review.update(dict.fromkeys(error.wanted))
                     else:
                         failed.append(self._failed(requirement, error))
-        if review:
-            self.adapters.state.ask_review(tuple(review), now=timestamp(self.adapters.now()))
+        self._queue(tuple(review))
         outcomes = self._outcomes
         return Result(
             built=tuple(outcome for outcome in outcomes.values() if outcome.minted),
@@ -355,6 +354,17 @@ class Pipeline:
         self.provide([Wanted(_exactly(requirement, self._named[requirement][1]), "")])
 
     # Telling what happened.
+
+    def _queue(self, wanted: Sequence[tuple[str, str, str]]) -> None:
+        """Put packages that nobody has accepted into the review queue, and take out those that have been."""
+        state = self.adapters.state
+        before = state.review()
+        accepted = sorted({entry["name"] for entry in before if self.chooser.is_accepted(entry["name"])})
+        if wanted or accepted:
+            state.ask_review(wanted, now=timestamp(self.adapters.now()))
+            state.drop_review(accepted)
+            waiting = [(entry["name"], entry["requirement"], entry["wanted_by"]) for entry in state.review()]
+            self.adapters.index.write_review(waiting)
 
     def _tell(self, package: Package, outcome: Outcome) -> None:
         self._outcomes[package] = outcome

@@ -239,8 +239,8 @@ def parse_entry(raw: Mapping[str, Any]) -> File:
             yanked=yanked if isinstance(yanked, str) else ("" if yanked else None),
             provenance=raw.get("_provenance", ""),
         )
-        digests = [file.sha256] + ([file.metadata_sha256] if file.metadata_sha256 else [])
-        if found and all(map(_SHA256.match, digests)) and raw["url"] == _url(file):
+        sound = _SHA256.match(file.sha256) and _SHA256.match(file.metadata_sha256 or file.sha256)
+        if found and sound and raw["url"] == _url(file):
             return file
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PageError(f"has an entry that can't be read: {error!r}") from error

@@ -97,6 +97,14 @@ class Index:
         """
         self._mark(project, version, None)
 
+    def settle(self) -> None:
+        """Finish or take back what an interrupted publish began; from then on `files` tells which.
+
+        All that writes begins with it; call it before asking the index how a publish that was killed has ended.
+        """
+        with self._writing():
+            pass
+
     def refresh(self) -> refresh.Refreshed:
         """Make all pages agree with ``files/`` and remove what interrupted runs left; what is right stays untouched."""
         with self._writing():

@@ -71,28 +71,26 @@ class HostEngine:
         A build dies with the *thread* that calls this (PR_SET_PDEATHSIG), which waits here until it has ended.
         """
         started = time.monotonic()
-        limits = job.limits
         ids = unprivileged_ids() if os.geteuid() == 0 else None
         _prepare(job.work, ids)
         with (
-            contextlib.ExitStack() as stack,
             job.log.open("ab") as stream,
-            cgroups.group(f"pybuild-{job.work.name}", limits) as cgroup,
+            cgroups.group(f"pybuild-{job.work.name}", job.limits) as cgroup,
             _pipes() as pipes,
+            user_namespace(ids) if ids else contextlib.nullcontext() as namespace,
         ):
             before = stream.tell()
             grouped = cgroup is not None and "memory" in cgroup.directories
-            namespace = stack.enter_context(user_namespace(ids)) if ids else None
-            log = BoundedLog(stream=stream, limit=limits.log, echo=echo)
             argv = _in_cgroup(self._argv(job, namespace, pipes), cgroup.entrances if cgroup else ())
             descriptors = pipes.inside + (() if namespace is None else (namespace,))
+            log = BoundedLog(stream=stream, limit=job.limits.log, echo=echo)
             with spawn(argv, env=_OUTER_ENV, merge_output=True, pass_fds=descriptors) as process:
                 pipes.close_inside()
                 supervisor = Supervisor(
                     process=process,
                     control_in=pipes.events,
                     control_out=pipes.answers,
-                    limits=limits,
+                    limits=job.limits,
                     work=job.work,
                     answer=answer,
                     judge=functools.partial(judge, expected_pids=3),
@@ -101,9 +99,11 @@ class HostEngine:
                 with _until_all_are_dead(pipes.info):
                     supervisor.run(_job_message(job, grouped=grouped))
             log.close()
-            failure = supervisor.failure or _bad_end(supervisor, process.returncode, job.log, before)
-            if cgroup.out_of_memory() if cgroup and grouped else limits.memory and failure and _no_memory(job.log, before):
-                failure = f"needed more memory than its limit of {limits.memory >> 20} MiB"
+            failure = supervisor.failure or _bad_end(supervisor, process.returncode, _tail(job.log, before))
+            if (cgroup and cgroup.out_of_memory()) or (
+                failure and job.limits.memory and not grouped and _no_memory(_tail(job.log, before))
+            ):
+                failure = f"needed more memory than its limit of {job.limits.memory >> 20} MiB"
         if not supervisor.seal:
             raise EngineError(f"bubblewrap can't make a sandbox here: {failure}", cure="see `pybuild doctor`")
         return Outcome(
@@ -242,18 +242,18 @@ def _outside(ids: IdMap | None) -> dict[str, int]:
     return {"uid": ids.uid, "gid": ids.gid} if ids else {"uid": os.geteuid(), "gid": os.getegid()}
 
 
-def _bad_end(supervisor: Supervisor, code: int, log: Path, before: int) -> str:
-    """How a sandbox ended that said nothing of a failure; empty if it ended well."""
+def _bad_end(supervisor: Supervisor, code: int, said: bytes) -> str:
+    """How a sandbox ended that told of no failure; empty if it ended well."""
     if code == 0 and supervisor.ended:
         return ""
-    if not supervisor.seal and (lines := _tail(log, before).decode(errors="replace").strip().splitlines()):
+    if not supervisor.seal and (lines := said.decode(errors="replace").strip().splitlines()):
         return lines[-1]
     return f"was killed by signal {-code}" if code < 0 else f"the sandbox ended with {code} before its steps were done"
 
 
-def _no_memory(log: Path, before: int) -> bool:
+def _no_memory(said: bytes) -> bool:
     """Whether a build that has no control group, but a limit for each process, seems to have met it."""
-    return any(words in _tail(log, before) for words in _NO_MEMORY)
+    return any(words in said for words in _NO_MEMORY)
 
 
 def _tail(log: Path, before: int) -> bytes:

@@ -36,14 +36,23 @@ CAPABILITY_VERSION_3 = 0x20080522
 PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_SECCOMP = 3, 4, 22
 SECCOMP_MODE_FILTER, SECCOMP_ALLOW, SECCOMP_ERRNO = 2, 0x7FFF0000, 0x00050000
 SECCOMP_DATA_NR, SECCOMP_DATA_ARCH = 0, 4
+SECCOMP_DATA_FIRST_ARGUMENT = 16
 BPF_LOAD, BPF_EQUAL, BPF_RETURN = 0x20, 0x15, 0x06
+AF_VSOCK = 40
+IO_URING_SETUP = 425
 X32 = 0x40000000
-# By machine: each system call interface it has (linux/audit.h), with its numbers of add_key, request_key and keyctl.
-KEYRING_CALLS = {
-    "x86_64": ((0xC000003E, (248, 249, 250, X32 + 248, X32 + 249, X32 + 250)), (0x40000003, (286, 287, 288))),
-    "aarch64": ((0xC00000B7, (217, 218, 219)), (0x40000028, (309, 310, 311))),
-    "ppc64le": ((0xC0000015, (269, 270, 271)),),
-    "s390x": ((0x80000016, (278, 279, 280)),),
+# By machine, each way to call the kernel that it has (linux/audit.h): the number of socket, and what is forbidden: that
+# is add_key, request_key, keyctl, io_uring_setup, and, where it exists, socketcall, which can't be looked into.
+FORBIDDEN = {
+    "x86_64": (
+        (0xC000003E, 41, (248, 249, 250, IO_URING_SETUP)),
+        (0xC000003E, X32 + 41, (X32 + 248, X32 + 249, X32 + 250, X32 + IO_URING_SETUP)),
+        (0x40000003, 359, (286, 287, 288, IO_URING_SETUP, 102)),
+    ),
+    "aarch64": (
+        (0xC00000B7, 198, (217, 218, 219, IO_URING_SETUP)),
+        (0x40000028, 281, (309, 310, 311, IO_URING_SETUP)),
+    ),
 }
 
 Step = Mapping[str, Any]
@@ -61,6 +70,7 @@ def main() -> int:
     set_limits(job["limits"])
     become(job["uid"], job["gid"])
     hide()
+    forbid_calls()
     os.umask(0o022)
     os.chdir(job["cwd"])
     os.makedirs(job["env"]["HOME"], exist_ok=True)
@@ -134,7 +144,7 @@ def become(uid: int, gid: int) -> None:
 
 
 def hide() -> None:
-    """Give up inheritable capabilities and the host's keyrings, and be out of reach for processes of the same user.
+    """Give up inheritable capabilities, and be out of reach for processes of the same user.
 
     A process that isn't dumpable can't be traced, and its memory and descriptors can't be opened through /proc: that
     keeps the pipes to the outside ours (prctl(2), ptrace(2) "ptrace access mode checking").
@@ -142,25 +152,26 @@ def hide() -> None:
     header, nothing = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
     if LIBC.capset(header, nothing) or LIBC.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "capset or prctl")
-    forbid_keyrings()
 
 
-def forbid_keyrings() -> None:
-    """Let add_key, request_key and keyctl fail for this process and all its children.
+def forbid_calls() -> None:
+    """Let system calls fail, for this process and all its children, that reach what no namespace holds back.
 
-    Keyrings are not in any namespace: the caller's session keyring, with the tickets and passwords in it, is inherited
-    by whatever it starts (keyrings(7)). Other engines forbid these calls themselves.
+    Keyrings: the caller's session keyring, with the tickets in it, is inherited by whatever it starts (keyrings(7)).
+    AF_VSOCK: from a virtual machine to its host (vsock(7)). io_uring: makes sockets past this filter. Container engines
+    forbid the same by default. On a machine that isn't in the table the seal says ``seccomp: 0``.
     """
     rules: list[tuple[int, int, int, int]] = []  # operation, how many to jump over if so, if not, operand
-    for interface, calls in KEYRING_CALLS.get(os.uname().machine, ()):
-        rules += [
-            (BPF_LOAD, 0, 0, SECCOMP_DATA_ARCH),
-            (BPF_EQUAL, 0, len(calls) + 3, interface),
+    for interface, socket_call, calls in FORBIDDEN.get(os.uname().machine, ()):
+        block = [
             (BPF_LOAD, 0, 0, SECCOMP_DATA_NR),
-            *((BPF_EQUAL, len(calls) - n, 0, call) for n, call in enumerate(calls)),
-            (BPF_RETURN, 0, 0, SECCOMP_ALLOW),
+            *((BPF_EQUAL, len(calls) - n + 2, 0, call) for n, call in enumerate(calls)),
+            (BPF_EQUAL, 0, 3, socket_call),
+            (BPF_LOAD, 0, 0, SECCOMP_DATA_FIRST_ARGUMENT),
+            (BPF_EQUAL, 0, 1, AF_VSOCK),
             (BPF_RETURN, 0, 0, SECCOMP_ERRNO | errno.EPERM),
         ]
+        rules += [(BPF_LOAD, 0, 0, SECCOMP_DATA_ARCH), (BPF_EQUAL, 0, len(block), interface), *block]
     rules.append((BPF_RETURN, 0, 0, SECCOMP_ALLOW))
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *rule) for rule in rules))
     program = struct.pack("HP", len(rules), ctypes.addressof(code))

@@ -41,6 +41,10 @@ class Chooser:
     python: str
     now: Callable[[], datetime]
 
+    def is_accepted(self, name: str) -> bool:
+        """Whether the package has a spec."""
+        return self.workspace.spec_path(name).is_file()
+
     def check_accepted(self, wanted: Iterable[Wanted], markers: Mapping[str, str]) -> None:
         """Refuse requirements on packages that nobody has accepted, all of them at once.
 
@@ -53,7 +57,7 @@ class Chooser:
             if (not w.requirement.extras and applies(w.requirement, markers, frozenset()))
             or (w.requirement.extras and applies(w.requirement, markers, frozenset(w.requirement.extras)))
         ]
-        missing = [entry for entry in missing if not self.workspace.spec_path(entry[0]).is_file()]
+        missing = [entry for entry in missing if not self.is_accepted(entry[0])]
         if missing:
             names = sorted({name for name, _, _ in missing})
             raise ReviewError(

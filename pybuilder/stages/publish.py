@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +57,7 @@ def publish(adapters: Adapters, items: Sequence[Item]) -> tuple[Outcome, ...]:
         for name in sorted({item.made.name for item in items}):
             locks.enter_context(file_lock(adapters.layout.lock(f"number-{channel.label}-{name}")))
         adapters.state.claim_label(channel.name, channel.label)
-        settle(adapters)
+        _settle(adapters, {item.made.name for item in items})
         work = locks.enter_context(work_directory(adapters.layout, new_attempt_id(adapters.now())))
         wheels: list[tuple[PublishedWheel, Release]] = []
         outcomes = []
@@ -75,9 +75,18 @@ def publish(adapters: Adapters, items: Sequence[Item]) -> tuple[Outcome, ...]:
     return tuple(outcomes)
 
 
-def settle(adapters: Adapters) -> None:
-    """Finish what a killed run had begun: what reached the index is published, what didn't never was."""
-    for wheel in adapters.state.unfinished_publishes(adapters.channel.name):
+def _settle(adapters: Adapters, names: Collection[str]) -> None:
+    """Finish what a killed run had begun: what reached the index is published, what didn't never was.
+
+    Args:
+        adapters: The world.
+        names: Packages whose locks we hold; other packages' rows may belong to a run that is alive.
+    """
+    unfinished = adapters.state.unfinished_publishes(adapters.channel.name)
+    mine = [wheel for wheel in unfinished if wheel.name in names]
+    if mine:
+        adapters.index.settle()
+    for wheel in mine:
         listed = {file.filename for file in adapters.index.files(normalize(wheel.name))}
         end = adapters.state.finish_publish if wheel.wheel in listed else adapters.state.drop_unfinished
         end(wheel.label, wheel.name, wheel.version, wheel.number)
@@ -195,13 +204,13 @@ def _wheel(adapters: Adapters, one: _Numberable, chosen: int, work: Path) -> tup
 
 
 def _make_visible(adapters: Adapters, wheels: Sequence[tuple[PublishedWheel, Release]]) -> None:
-    """Publish as one group; at whatever instant we die, ``settle`` can tell what came of it."""
+    """Publish as one group; at whatever instant we die, ``_settle`` can tell what came of it."""
     rows = [row for row, _ in wheels]
     adapters.state.begin_publish(rows)
     try:
         adapters.index.publish([release for _, release in wheels])
     except PybuildError:
-        settle(adapters)
+        _settle(adapters, {row.name for row in rows})
         raise
     for row in rows:
         adapters.state.finish_publish(row.label, row.name, row.version, row.number)

@@ -114,9 +114,7 @@ def _check_wheel(adapters: Adapters, made: Made) -> None:
 
 
 def _check_closure(adapters: Adapters, made: Made, closure: Sequence[Made]) -> None:
-    metadata = {
-        member.name: parse_metadata(open_wheel(member.path).metadata) for member in closure
-    }
+    metadata = {member.name: parse_metadata(open_wheel(member.path).metadata) for member in closure}
     installed = {member.name: (member.version, metadata[member.name].requires_dist) for member in closure}
     found = list(consistency_problems(installed, adapters.target.markers))
     python = adapters.target.full_version

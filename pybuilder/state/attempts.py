@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pybuilder.state.database import Database
 
@@ -59,22 +61,7 @@ class Attempts(Database):
         self._write(
             "INSERT INTO attempts (id, key, recipe, name, version, channel, target, engine, state, owner, started)"
             " VALUES (:id, :key, :recipe, :name, :version, :channel, :target, :engine, :state, :owner, :started)",
-            {
-                field: getattr(attempt, field)
-                for field in (
-                    "id",
-                    "key",
-                    "recipe",
-                    "name",
-                    "version",
-                    "channel",
-                    "target",
-                    "engine",
-                    "state",
-                    "owner",
-                    "started",
-                )
-            },
+            dataclasses.asdict(attempt),
         )
 
     def end_attempt(
@@ -112,6 +99,14 @@ class Attempts(Database):
             },
         )
 
+    def restore_attempt(self, attempt: Attempt) -> None:
+        """Write down an attempt that ended long ago, as its record says; one that is known stays as it is."""
+        names = Attempt.__slots__
+        self._write(
+            f"INSERT OR IGNORE INTO attempts ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})",
+            {name: getattr(attempt, name) for name in names},
+        )
+
     def succeeded(self, key: str) -> Attempt | None:
         """The newest attempt that made a payload for this key."""
         row = self._row(
@@ -130,7 +125,8 @@ class Attempts(Database):
         return [
             _attempt(row)
             for row in self._rows(
-                "SELECT * FROM attempts WHERE name = :name AND (:version IS NULL OR version = :version) ORDER BY id DESC",
+                "SELECT * FROM attempts WHERE name = :name AND (:version IS NULL OR version = :version)"
+                " ORDER BY id DESC",
                 name=name,
                 version=version,
             )
@@ -141,5 +137,5 @@ class Attempts(Database):
         return [_attempt(row) for row in self._rows("SELECT * FROM attempts WHERE state = 'running'")]
 
 
-def _attempt(row: sqlite3.Row) -> Attempt:
-    return Attempt(**{**dict(row), "sealed": bool(row["sealed"])})
+def _attempt(row: Mapping[str, Any]) -> Attempt:
+    return Attempt(**{**row, "sealed": bool(row["sealed"])})

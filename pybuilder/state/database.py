@@ -73,20 +73,22 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                # After some errors, such as a full disk, SQLite has rolled back by itself.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     def _write(self, statement: str, values: Mapping[str, Any]) -> int:
         with _sqlite_errors(self._path):
             return self._connection.execute(statement, values).rowcount
 
-    def _rows(self, statement: str, **values: Any) -> list[sqlite3.Row]:
+    def _rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         with _sqlite_errors(self._path):
-            return self._connection.execute(statement, values).fetchall()
+            return [dict(row) for row in self._connection.execute(statement, values)]
 
-    def _row(self, statement: str, **values: Any) -> sqlite3.Row | None:
+    def _row(self, statement: str, **values: Any) -> dict[str, Any] | None:
         rows = self._rows(statement, **values)
         return rows[0] if rows else None
 
@@ -95,6 +97,9 @@ class Database:
 def _sqlite_errors(path: Path) -> Iterator[None]:
     try:
         yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        # A fault in our statements, not in the file.
+        raise
     except sqlite3.DatabaseError as error:
         text = str(error)
         if "malformed" in text or "not a database" in text:
@@ -122,12 +127,14 @@ def check_owner(layout: Layout) -> None:
     except FileNotFoundError:
         write_atomic(layout.owner, json.dumps(me).encode())
         return
-    except ValueError as error:
+    except ValueError:
+        owner = None
+    if not isinstance(owner, dict):
         raise StateError(
             "the note of who owns the state is damaged",
             where=str(layout.owner),
             cure="remove that file, as its owner",
-        ) from error
+        )
     if owner != me:
         raise ConfigError(
             f"this state belongs to uid {owner.get('uid')}, you are uid {me['uid']} (or in another user namespace)",

@@ -70,5 +70,4 @@ class Memory(Database):
 
     def review(self) -> list[dict[str, str]]:
         """The queue, oldest first."""
-        rows = self._rows("SELECT name, requirement, wanted_by, first_seen FROM review ORDER BY first_seen, name")
-        return [dict(row) for row in rows]
+        return self._rows("SELECT name, requirement, wanted_by, first_seen FROM review ORDER BY first_seen, name")

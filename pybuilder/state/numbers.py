@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,23 @@ from pybuilder.state.database import Database
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublishedWheel:
-    """One wheel of a numbered build."""
+    """One wheel of a numbered build.
+
+    Attributes:
+        label: The word before the number, ``pb``.
+        name: Normalised package name.
+        version: Upstream's version.
+        number: The build's number.
+        target: ``cp311-linux_x86_64``.
+        channel: Where it is published.
+        wheel: Its file name.
+        wheel_sha256: Its digest.
+        payload: The digest of the payload it is made of.
+        key: The digest of the plan that made the payload.
+        recipe: The digest of what a person decided.
+        attempt: The attempt that made the payload.
+        published: UTC, ISO 8601.
+    """
 
     label: str
     name: str
@@ -26,6 +43,10 @@ class PublishedWheel:
     recipe: str
     attempt: str
     published: str
+
+
+_BUILD = "label = :label AND name = :name AND version = :version AND number = :number"
+_COLUMNS = ", ".join(field.name for field in dataclasses.fields(PublishedWheel))
 
 
 class Numbers(Database):
@@ -64,36 +85,65 @@ class Numbers(Database):
             )
         return number
 
-    def add_wheels(self, wheels: Sequence[PublishedWheel]) -> None:
-        """Write down what has been published, all of it or nothing."""
+    def begin_publish(self, wheels: Sequence[PublishedWheel]) -> None:
+        """Write down, before it happens, what is about to be published: all of it or nothing.
+
+        Until ``finish_publish`` no other method than ``unfinished_publishes`` shows these wheels. Those of an earlier
+        try that didn't finish are replaced.
+
+        Raises:
+            StateError: A wheel for that target has been published under that number; such a wheel never changes.
+        """
         with self.transaction():
             for wheel in wheels:
-                self._connection.execute(
-                    "INSERT OR REPLACE INTO wheels VALUES (:label, :name, :version, :number, :target, :channel, :wheel,"
-                    " :wheel_sha256, :payload, :key, :recipe, :attempt, :published)",
-                    {name: getattr(wheel, name) for name in PublishedWheel.__slots__},
+                changed = self._write(
+                    "INSERT INTO wheels VALUES (:label, :name, :version, :number, :target, :channel, :wheel,"
+                    " :wheel_sha256, :payload, :key, :recipe, :attempt, :published, 0) ON CONFLICT DO UPDATE SET"
+                    " channel = excluded.channel, wheel = excluded.wheel, wheel_sha256 = excluded.wheel_sha256,"
+                    " payload = excluded.payload, key = excluded.key, recipe = excluded.recipe,"
+                    " attempt = excluded.attempt, published = excluded.published WHERE visible = 0",
+                    dataclasses.asdict(wheel),
                 )
+                if not changed:
+                    raise StateError(f"{wheel.wheel} has been published already", where=str(self._path))
+
+    def finish_publish(self, label: str, name: str, version: str, number: int) -> None:
+        """Say that the wheels begun under this number can be seen by everybody."""
+        self._write(
+            f"UPDATE wheels SET visible = 1 WHERE {_BUILD}",
+            {"label": label, "name": name, "version": version, "number": number},
+        )
+
+    def drop_unfinished(self, label: str, name: str, version: str, number: int) -> None:
+        """Forget the wheels begun under this number; those that were published under it stay."""
+        self._write(
+            f"DELETE FROM wheels WHERE {_BUILD} AND visible = 0",
+            {"label": label, "name": name, "version": version, "number": number},
+        )
+
+    def unfinished_publishes(self, channel: str) -> list[PublishedWheel]:
+        """Wheels whose publishing was begun and not finished, oldest first."""
+        return self._wheels(
+            "channel = :channel AND visible = 0 ORDER BY published, name, version, number, target", channel=channel
+        )
 
     def published(self, channel: str, name: str, version: str | None = None) -> list[PublishedWheel]:
-        """What a channel has published of a package, newest number first."""
-        return [
-            PublishedWheel(**dict(row))
-            for row in self._rows(
-                "SELECT * FROM wheels WHERE channel = :channel AND name = :name AND"
-                " (:version IS NULL OR version = :version) ORDER BY published DESC, number DESC, target",
-                channel=channel,
-                name=name,
-                version=version,
-            )
-        ]
+        """What a channel has published of a package, newest first."""
+        return self._wheels(
+            "channel = :channel AND name = :name AND (:version IS NULL OR version = :version) AND visible = 1"
+            " ORDER BY published DESC, number DESC, target",
+            channel=channel,
+            name=name,
+            version=version,
+        )
 
     def published_anywhere(self, name: str) -> list[PublishedWheel]:
         """What any channel has published of a package, newest first."""
+        return self._wheels("name = :name AND visible = 1 ORDER BY published DESC, number DESC, target", name=name)
+
+    def _wheels(self, condition: str, **values: str | None) -> list[PublishedWheel]:
         return [
-            PublishedWheel(**dict(row))
-            for row in self._rows(
-                "SELECT * FROM wheels WHERE name = :name ORDER BY published DESC, number DESC", name=name
-            )
+            PublishedWheel(**row) for row in self._rows(f"SELECT {_COLUMNS} FROM wheels WHERE {condition}", **values)
         ]
 
     def claim_label(self, channel: str, label: str) -> None:

@@ -110,10 +110,12 @@ class Workspace:
 
         Raises:
             ConfigError: The spec is wrong.
+            UsageError: This is no package's name.
         """
         from pybuilder.spec import parse_spec
 
-        file = f"specs/{normalize(name) and name}.toml"
+        normalize(name)  # refuses what is no name, so that no path leads out of specs/
+        file = f"specs/{name}.toml"
         text = self._text(file)
         return None if text is None else parse_spec(text, file)
 
@@ -130,18 +132,16 @@ class Workspace:
         """
         from pybuilder.buildroot import complete, extend
 
-        definition = self._definition(name)
+        definition = last = self._definition(name)
         seen = [name]
-        while definition.extends:
-            parent = definition.extends
-            place = definition.document.place(("extends",))
-            if parent in seen:
-                circle = " -> ".join([*seen, parent])
-                raise ConfigError(
-                    f"buildroots extend each other in a circle: {circle}", where=place, cure="end it somewhere"
-                )
-            seen.append(parent)
-            definition = extend(definition, self._definition(parent, wanted_by=place))
+        while last.extends:
+            place = last.document.place(("extends",))
+            if last.extends in seen:
+                circle = " -> ".join([*seen, last.extends])
+                raise ConfigError(f"buildroots extend each other: {circle}", where=place, cure="end the circle")
+            seen.append(last.extends)
+            last = self._definition(last.extends, wanted_by=place)
+            definition = extend(definition, last)
         running = f"{sys.version_info.major}.{sys.version_info.minor}"
         return complete(definition, python=running, arch=platform.machine())
 

@@ -130,7 +130,7 @@ def test_two_contents_under_one_name_in_a_group_are_refused(index: Index, tmp_pa
 @pytest.mark.parametrize(
     ("filename", "message"),
     [
-        ("six-1.17.0-py3-none-any.whl", "no numbered wheel"),
+        ("six-1.18.0+pb.1-py3-none-any.whl", "does not agree with the file name"),
         ("six-1.17.0.tar.gz", "no numbered wheel"),
         ("six.whl", "neither a wheel's nor a source archive's name"),
     ],
@@ -140,6 +140,11 @@ def test_what_is_no_numbered_wheel_is_refused(index: Index, tmp_path: Path, file
     with pytest.raises(ValidationError, match=message) as caught:
         index.publish([make_release(wheel)])
     assert filename in str(caught.value)
+
+
+def test_a_wheel_without_a_number_is_refused(index: Index, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=r"six-1\.17\.0-py3-none-any\.whl is no numbered wheel"):
+        index.publish([make_release(make_wheel(tmp_path, version="1.17.0"))])
 
 
 @pytest.mark.parametrize("damage", [b"", b"no zip", b"PK\x05\x06" + bytes(18)])
@@ -330,11 +335,18 @@ def publish_again(index: Index, state: Path) -> None:
     assert not die(state, 10_000, "before")
 
 
+def settle(index: Index, state: Path) -> None:
+    index.settle()
+    told = {project: index.files(project) for project in index.projects()}
+    index.publish([])
+    assert told == {project: index.files(project) for project in index.projects()}
+
+
 def publish_another(index: Index, state: Path) -> None:
     index.publish([make_release(make_wheel(state / "out", "attrs", "25.1+pb.1"))])
 
 
-@pytest.mark.parametrize("heal", [refresh, publish_again, publish_another])
+@pytest.mark.parametrize("heal", [refresh, settle, publish_again, publish_another])
 def test_killed_at_any_rename_the_index_is_valid_and_heals(tmp_path: Path, heal: Callable[[Index, Path], None]) -> None:
     count, seen = 1, set()
     for count in range(1, 100):

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pybuilder.errors import ConfigError
 from pybuilder.patching import apply
+from pybuilder.processes import Completed, run
 from tests.support.git import git, repository
+
+Make = Callable[..., Path]
 
 BEFORE = {
     "setup.py": b"".join(b"line %d\n" % n for n in range(30)),
@@ -28,7 +33,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make(tmp_path: Path, tree: Path) -> object:
+def make(tmp_path: Path, tree: Path) -> Make:
     twin = tmp_path / "twin"
 
     def made(name: str = "0001.patch", **changes: bytes) -> Path:
@@ -55,7 +60,7 @@ def hand(tmp_path: Path, text: str) -> Path:
     return patch
 
 
-def test_text_crlf_binary_new_and_removed_files(tree: Path, make, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_text_crlf_binary_new_and_removed_files(tree: Path, make: Make, tmp_path: Path) -> None:
     (tmp_path / "twin" / "gone").write_bytes(b"x\n")
     (tree / "gone").write_bytes(b"x\n")
     make("base.patch")
@@ -73,7 +78,7 @@ def test_text_crlf_binary_new_and_removed_files(tree: Path, make, tmp_path: Path
     assert (tree / "new.py").stat().st_mode & 0o777 == 0o644
 
 
-def test_mode_bits_and_renames(tree: Path, make, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_mode_bits_and_renames(tree: Path, make: Make, tmp_path: Path) -> None:
     (tmp_path / "twin" / "setup.py").chmod(0o755)
     git(tmp_path / "twin", "mv", "dos.txt", "renamed.txt")
     apply(tree, [make()])
@@ -81,14 +86,16 @@ def test_mode_bits_and_renames(tree: Path, make, tmp_path: Path) -> None:  # typ
     assert (tree / "renamed.txt").exists() and not (tree / "dos.txt").exists()
 
 
-def test_patches_are_applied_in_order(tree: Path, make) -> None:  # type: ignore[no-untyped-def]
+def test_patches_are_applied_in_order(tree: Path, make: Make) -> None:
     first, second = make("0001.patch", setup_py=changed(7)), make("0002.patch", setup_py=changed(7, b"again\n"))
     apply(tree, [first, second])
     assert (tree / "setup.py").read_bytes() == changed(7, b"again\n")
 
 
 @pytest.mark.parametrize("where", ["around", "inside"])
-def test_repositories_around_and_inside_the_tree_have_no_say(tree: Path, make, tmp_path: Path, where: str) -> None:  # type: ignore[no-untyped-def]
+def test_repositories_around_and_inside_the_tree_have_no_say(
+    tree: Path, make: Make, tmp_path: Path, where: str
+) -> None:
     directory = tree if where == "inside" else tmp_path / "work"
     git(directory, "init", "--quiet")
     marker = tmp_path / "ran"
@@ -100,7 +107,7 @@ def test_repositories_around_and_inside_the_tree_have_no_say(tree: Path, make, t
     assert not marker.exists()
 
 
-def test_a_patch_that_does_not_apply_names_patch_file_and_hunk(tree: Path, make) -> None:  # type: ignore[no-untyped-def]
+def test_a_patch_that_does_not_apply_names_patch_file_and_hunk(tree: Path, make: Make) -> None:
     patch = make(setup_py=changed(7), new_py=b"new\n")
     (tree / "setup.py").write_bytes(changed(6, b"upstream changed\n"))
     with pytest.raises(ConfigError) as caught:
@@ -110,17 +117,26 @@ def test_a_patch_that_does_not_apply_names_patch_file_and_hunk(tree: Path, make)
     assert not (tree / "new.py").exists()
 
 
-def test_a_patch_for_a_file_that_is_not_there(tree: Path, make) -> None:  # type: ignore[no-untyped-def]
+def test_a_patch_for_a_file_that_is_not_there(tree: Path, make: Make) -> None:
     patch = make(setup_py=changed(7))
     (tree / "setup.py").unlink()
     with pytest.raises(ConfigError, match=r"patches/foo/0001.patch: setup.py: No such file"):
         apply(tree, [patch])
 
 
-def test_a_patch_is_not_applied_twice(tree: Path, make) -> None:  # type: ignore[no-untyped-def]
+def test_a_patch_is_not_applied_twice(tree: Path, make: Make) -> None:
     patch = make(setup_py=changed(7))
     with pytest.raises(ConfigError, match="does not apply"):
         apply(tree, [patch, patch])
+
+
+def test_a_git_that_says_yes_and_does_nothing(tree: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def idle(argv: Sequence[str], **options: Any) -> Completed:
+        return run(argv if "--numstat" in argv else ["true"], **options)
+
+    monkeypatch.setattr("pybuilder.patching.run", idle)
+    with pytest.raises(ConfigError, match=r"0001.patch: git left 'setup.py' as it was"):
+        apply(tree, [make(setup_py=changed(7))])
 
 
 OUTSIDE = """--- /dev/null

@@ -111,7 +111,7 @@ def random_draft(seed: int) -> Draft:
         prefix=prefix,
         tag=dice.choice(["py3-none-any", "py2.py3-none-any", "cp311-cp311-linux_x86_64"]),
         files=dict(dice.sample(sorted(files.items()), len(files))),
-        executable=[path for path in files if dice.random() < 0.3],
+        executable=[path for path in (*files, f"{prefix}.dist-info/METADATA") if dice.random() < 0.3],
         metadata=end.join(lines).encode(),
     )
 

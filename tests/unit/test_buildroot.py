@@ -65,7 +65,7 @@ def test_the_definition_that_ships_is_the_one_that_init_writes() -> None:
         ('arch = "x86_64"', "", "needs the keys 'arch'§1:1"),
         ('packages = ["bash", "gcc"]', "package = []", "7:1 package§did you mean 'packages'?"),
         ('"3.14", "3.13"', '"python3"', "6:12 pythons[0]§is no Python"),
-        ("[repositories.fedora]", "[repositories.fedora]\nprio = 1", "[repositories].fedora.prio§did you mean 'priority'?"),
+        ("[repositories.fedora]", "[repositories.fedora]\nprio = 1", "fedora.prio§did you mean 'priority'?"),
         ('metalink = "https', 'metalink = "gopher', "[repositories].fedora.metalink§is no URL"),
         ('gpgkey = ["keys/fedora-45.asc"]', "", "the repository 'fedora' needs the key 'gpgkey'§"),
         ('gpgkey = ["keys/', 'gpgkey = ["../', "gpgkey[0]§plain relative path"),

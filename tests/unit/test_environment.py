@@ -37,6 +37,7 @@ def files_of(root):
     }
 
 
+@pytest.mark.filterwarnings("error")
 def test_an_environment_is_a_virtual_environment_of_the_payloads(layout, add):
     demo = add(
         files={
@@ -219,7 +220,9 @@ def test_several_at_once_make_one(layout, add):
 
 
 def test_freeze_is_what_pip_reads(add):
-    payloads = [add(name="Zope.x", version="1!2.0", files={}), add()]
-    assert freeze(payloads) == (
-        f"demo==1.0 --hash=sha256:{payloads[1].sha256}\nzope-x==1!2.0 --hash=sha256:{payloads[0].sha256}\n"
-    )
+    zope, demo2, demo = add(name="Zope.x", version="1!2.0", files={}), add(name="demo2"), add()
+    assert freeze([zope, demo2, demo]).splitlines() == [
+        f"demo==1.0 --hash=sha256:{demo.sha256}",
+        f"demo2==1.0 --hash=sha256:{demo2.sha256}",
+        f"zope-x==1!2.0 --hash=sha256:{zope.sha256}",
+    ]

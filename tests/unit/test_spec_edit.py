@@ -66,14 +66,13 @@ def test_setting_a_value_keeps_comments_and_makes_tables() -> None:
     assert spec.update.series == ("1.*", "2.*") and spec.build.limits.exclusive
 
 
-@pytest.mark.parametrize(("dotted", "value"), [("update.alow", "<3"), ("update.allow", "x"), ("name", "seven")])
-def test_an_edit_that_breaks_the_spec_is_refused(dotted: str, value: str) -> None:
-    text = 'name = "six"\n'
-    if dotted == "name":
-        assert set_value(text, dotted, value) == 'name = "seven"\n'
-        return
-    with pytest.raises(ConfigError, match="alow|no version range"):
-        set_value(text, dotted, value)
+@pytest.mark.parametrize(
+    ("dotted", "value", "words"),
+    [("update.alow", "<3", "unknown key 'alow'"), ("update.allow", "x", "no version range"), ("name", "a/b", "name")],
+)
+def test_an_edit_that_breaks_the_spec_is_refused(dotted: str, value: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        set_value('name = "six"\n', dotted, value)
 
 
 def test_text_that_is_no_toml_is_refused() -> None:
@@ -92,7 +91,9 @@ def test_a_new_spec_of_a_pure_package_is_a_name_a_comment_and_a_pin() -> None:
 
 
 def test_a_new_spec_has_what_was_guessed() -> None:
-    made = guess(build=("cargo", "gcc"), runtime=("libffi",), remove_requires=("cmake",), vendor="cargo", notes=("look",))
+    made = guess(
+        build=("cargo", "gcc"), runtime=("libffi",), remove_requires=("cmake",), vendor="cargo", notes=("look",)
+    )
     text = new_spec(name="six", version=V, pin=PIN, summary="", licence="", guess=made)
     spec = parse_spec(text, "specs/six.toml")
     assert (spec.system.build, spec.system.runtime) == (("cargo", "gcc"), ("libffi",))

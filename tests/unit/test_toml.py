@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from random import Random
+
 import pytest
+import tomli
 
 from pybuilder.errors import ConfigError
 from pybuilder.toml import Problem, describe, dotted, merged, nearest, parse
+from pybuilder.toml_places import key_offsets
 
 TEXT = '''\
 # a comment with = and [brackets]
@@ -143,3 +148,25 @@ def test_merged_goes_down_tables_and_replaces_arrays() -> None:
     base = {"a": {"x": 1, "y": [1, 2], "z": {"k": 1}}, "b": 1}
     assert merged(base, {"a": {"y": [3], "z": {"l": 2}}}) == {"a": {"x": 1, "y": [3], "z": {"k": 1, "l": 2}}, "b": 1}
     assert base["a"] == {"x": 1, "y": [1, 2], "z": {"k": 1}}
+
+
+PIECES = ["a", '"b c"', "'d'", ".", "=", " ", "\n", "[", "]", "{", "}", ",", '"x#]"', "'''q'''", '"""z"" """', "1"]
+PIECES += ["# c\n", "a.b = 1\n", "[t]\n", "[[u]]\n", "x = [1, {k = 2}]\n", "\r\n"]
+
+
+def paths(data: object, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    pairs = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in pairs:
+        yield (*at, key)
+        yield from paths(value, (*at, key))
+
+
+def test_whatever_tomli_reads_has_a_place_for_every_key() -> None:
+    random = Random(1)
+    for _ in range(20_000):
+        text = "".join(random.choices(PIECES, k=random.randint(1, 9)))
+        try:
+            data = tomli.loads(text)
+        except tomli.TOMLDecodeError:
+            continue
+        assert set(paths(data)) <= key_offsets(text).keys(), text

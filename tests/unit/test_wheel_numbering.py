@@ -119,6 +119,12 @@ def test_a_wheel_of_another_label_is_not_stripped(tmp_path, label):
         strip(wheel.path, tmp_path / "stripped.whl", label=label)
 
 
+def test_a_number_that_only_metadata_spells_otherwise_is_not_ours(tmp_path):
+    draft = Draft(version="1.0+pb.2", metadata=b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0+pb-2\n")
+    with pytest.raises(ValidationError, match="carries no number"):
+        strip(draft.write(tmp_path), tmp_path / "stripped.whl", label="pb")
+
+
 def test_numbering_twice_gives_the_same_bytes(tmp_path):
     (tmp_path / "again").mkdir()
     _, path = payload_of(random_draft(3), tmp_path)

@@ -1,3 +1,5 @@
+import sysconfig
+
 import pytest
 
 from pybuilder.wheel.read import expand_tag
@@ -25,6 +27,12 @@ PLATFORMS = ("manylinux_2_36_x86_64", "manylinux_2_17_x86_64", "linux_x86_64")
 )
 def test_which_python_takes_which_wheel(tag, python, expected):
     assert accepted(expand_tag(tag), supported_tags(python, PLATFORMS)) is expected
+
+
+def test_the_interpreter_that_runs_has_no_say(monkeypatch):
+    expected = supported_tags((3, 12), PLATFORMS)
+    monkeypatch.setattr(sysconfig, "get_config_var", lambda name: True)  # a debug build without the lock
+    assert supported_tags((3, 12), PLATFORMS) == expected
 
 
 def test_the_most_specific_tag_comes_first():

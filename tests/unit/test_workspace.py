@@ -1,4 +1,4 @@
-"""The workspace's files: found, read, pinned. Git is a fake here; tests/integration/test_workspace_git.py has the real one."""
+"""The workspace's files: found, read, pinned. Git is a fake here; integration tests have the real one."""
 
 from __future__ import annotations
 
@@ -194,7 +194,9 @@ def test_a_patch_carries_the_digest_of_its_bytes(home: Path) -> None:
     spec = workspace.spec("x")
     assert spec is not None
     (patch,) = workspace.patches("x", V, spec)
-    assert patch.sha256 == hashlib.sha256(b"text\r\n").hexdigest() == hashlib.sha256(patch.path.read_bytes()).hexdigest()
+    assert (
+        patch.sha256 == hashlib.sha256(b"text\r\n").hexdigest() == hashlib.sha256(patch.path.read_bytes()).hexdigest()
+    )
 
 
 def test_a_listed_patch_that_is_missing_names_the_line(home: Path) -> None:
@@ -257,7 +259,9 @@ def test_a_pin_needs_a_spec(home: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
-def test_a_workspace_that_can_t_be_written_is_no_error(home: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_workspace_that_can_t_be_written_is_no_error(
+    home: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
