@@ -222,7 +222,7 @@ def test_what_is_not_in_the_repository(
     sources: Sources, upstream_repository: Path, reference: dict[str, str], why: str
 ) -> None:
     with pytest.raises(FetchError, match=why):
-        sources.fetch(wanted(Source(type="git", url=upstream_repository.as_uri(), **reference)))
+        sources.fetch(wanted(Source.model_validate({"type": "git", "url": upstream_repository.as_uri(), **reference})))
     assert nothing_is_kept(sources)
 
 

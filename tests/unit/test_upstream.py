@@ -10,8 +10,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pybuilder.errors import ConfigError, FetchError
-from pybuilder.http import Page
 from pybuilder.filenames import directory_version, sdist_version, wheel_version
+from pybuilder.http import Page
 from pybuilder.upstream.pages import parse_project
 from pybuilder.upstream.settings import default_index
 
@@ -25,7 +25,8 @@ def html(body: str, *, url: str = URL) -> Page:
 
 
 def json_page(files: object, *, url: str = URL, kind: str = "application/json", **more: object) -> Page:
-    data = {"meta": {"api-version": "1.1"}, "name": "foo", "files": files, **more}
+    data: dict[str, object] = {"meta": {"api-version": "1.1"}, "name": "foo", "files": files}
+    data |= {key.replace("_", "-"): value for key, value in more.items()}
     return Page(url=url, content_type=kind, body=json.dumps(data).encode())
 
 
@@ -84,7 +85,7 @@ def test_a_json_page_with_everything() -> None:
         "provenance": "../relative.provenance",
         "something-new": 1,
     }
-    project = parse_project(json_page([entry], **{"project-status": {"status": "newfangled", "reason": "r"}}), FOO)
+    project = parse_project(json_page([entry], project_status={"status": "newfangled", "reason": "r"}), FOO)
     (file,) = project.files
     assert (project.status, project.status_reason) == ("newfangled", "r")
     assert file.url == "http://127.0.0.1/files/foo-1.0.tar.gz"
