@@ -1,7 +1,7 @@
 """Build environments: virtual environments of exactly the payloads that a build requires, linked together in no time.
 
 Every payload is unpacked once for each minor version of Python, as a tree beside it in the store; an environment is
-those trees hard-linked into one directory. The sandbox shows it at ``PREFIX``, read-only, so that its scripts are
+those trees hard-linked into one directory. The sandbox shows it at ``/env``, read-only, so that its scripts are
 written once.
 """
 
@@ -20,11 +20,8 @@ from pathlib import Path, PurePosixPath
 from pybuilder.errors import BuildError
 from pybuilder.files import atomic_dir, disk_errors
 from pybuilder.layout import Layout
-from pybuilder.plan import digest
+from pybuilder.plan import ENVIRONMENT_PATH, digest
 from pybuilder.wheel.read import WheelName
-
-PREFIX = "/env"
-"""Where a build environment lies inside the sandbox."""
 
 _FORMAT = 1  # of trees and environments: raise it when either would come out differently
 
@@ -106,7 +103,7 @@ class Environments:
         tree = self.layout.payload(payload.sha256) / f"tree-{_FORMAT}-py{python.minor}"
         if not tree.is_dir():
             with atomic_dir(tree) as fresh:
-                unpack(payload.path, fresh, python=python.minor, interpreter=f"{PREFIX}/bin/python")
+                unpack(payload.path, fresh, python=python.minor, interpreter=f"{ENVIRONMENT_PATH}/bin/python")
                 _settle(fresh)
         return tree
 

@@ -45,7 +45,7 @@ def upstream_key(version: Version) -> str:
 
 
 def numbered_version(version: Version, label: str, number: int) -> Version:
-    """The version with our number on it: ``1.2.3`` becomes ``1.2.3+pb.2``, ``1.2.3+cu126`` becomes ``1.2.3+cu126.pb.2``."""
+    """The version with our number on it: ``1.2.3+pb.2``, or ``1.2.3+cu126.pb.2`` where upstream has a label itself."""
     joint = "." if version.local else "+"
     return Version(f"{version}{joint}{label}.{number}")
 
@@ -83,9 +83,7 @@ class BuildName:
         channel, _, rest = text.rpartition("/")
         name, equals, version = rest.partition("==")
         try:
-            return cls(
-                channel=channel, name=normalize(name.strip()), version=Version(version) if equals else None
-            )
+            return cls(channel=channel, name=normalize(name.strip()), version=Version(version) if equals else None)
         except InvalidVersion as error:
             raise UsageError(
                 f"{version!r} in {text!r} is no version",

@@ -16,6 +16,10 @@ from typing import Any
 FORMAT_VERSION = 1
 UMASK = 0o022
 
+# Where builds find things, whatever engine runs them: compilers write paths into what they make.
+ENVIRONMENT_PATH = "/env"
+BUILD_PATH = "/build"
+
 
 def canonical_json(value: Any) -> bytes:
     """One byte string for one value: keys sorted, no spaces, UTF-8 (RFC 8785, for strings and integers)."""

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from pybuilder.plan import ENVIRONMENT_PATH
+
 # Enters the key: raise it when what a build can see or observe changes.
 SANDBOX_VERSION = 1
 
-ENVIRONMENT_PATH = "/env"
-BUILD_PATH = "/build"
 OUTPUT_PATH = "/out"
 BUILD_UID = 1000
 BUILD_GID = 1000

@@ -6,11 +6,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pybuilder.plan import BUILD_PATH, ENVIRONMENT_PATH
 from pybuilder.sandbox import (
     BUILD_GID,
-    BUILD_PATH,
     BUILD_UID,
-    ENVIRONMENT_PATH,
     HOST_NAME,
     OUTPUT_PATH,
     Job,

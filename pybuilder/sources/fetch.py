@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from pybuilder.sources.git import Git
 from pybuilder.sources.identity import check_identity
 from pybuilder.sources.members import Member
 from pybuilder.store import Store
+from pybuilder.work import work_directory
 
 if TYPE_CHECKING:
     from pybuilder.spec import Pin, Source
@@ -194,14 +194,9 @@ class Sources:
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
-        downloads = self.store.layout.downloads
-        with disk_errors(downloads):
-            downloads.mkdir(parents=True, exist_ok=True)
-            directory = Path(tempfile.mkdtemp(suffix=".tmp", dir=downloads))
-            try:
-                yield directory
-            finally:
-                shutil.rmtree(directory)
+        layout = self.store.layout
+        with work_directory(layout, f"source-{secrets.token_hex(6)}") as directory, disk_errors(directory):
+            yield directory
 
 
 def _check_commit(wanted: Wanted) -> None:

@@ -25,9 +25,9 @@ from pybuilder.sandbox import Event, Job, Limits, Outcome, build_environ
 from pybuilder.sources.archive import extract
 from pybuilder.sources.scm import scm_env, tell_versioningit
 from pybuilder.stages import Adapters, Project, Source
-from pybuilder.stages.work import make_work
 from pybuilder.state import Attempt
 from pybuilder.wheel.canonical import canonicalise
+from pybuilder.work import make_work
 
 MIN_MEMORY_LEFT = 512 << 20
 LAST_LINES = 15
@@ -153,13 +153,9 @@ class _Attempt:
 
     def _lay_out_source(self, project: Project) -> None:
         with self._phase("unpack"):
-            now = int(self.adapters.now().timestamp())
-            extracted = extract(self.source.file, self.work / "unpacked", now=now)
-            apply(extracted.root, [patch.path for patch in self.source.patches])
             tree = self.work / self.plan.build_path.lstrip("/")
-            tree.parent.mkdir(exist_ok=True)
-            extracted.root.rename(tree)
-            remove_tree(self.work / "unpacked")
+            extract(self.source.file, tree, now=int(self.adapters.now().timestamp()))
+            apply(tree, [patch.path for patch in self.source.patches])
             if self.source.scm:
                 directory = tree / self.source.spec.source.subdirectory
                 tell_versioningit(directory, self.source.name, self.source.version, project.requires)

@@ -22,8 +22,8 @@ from pybuilder.plan import digest
 from pybuilder.sources.archive import extract
 from pybuilder.sources.limits import source_date_epoch
 from pybuilder.stages import Adapters, Made, Project, Source
-from pybuilder.stages.work import work_directory
 from pybuilder.wheel.read import WheelName, open_wheel
+from pybuilder.work import work_directory
 
 # Part of the digests under which facts are remembered: raise it when other facts are read.
 VERSION = 1

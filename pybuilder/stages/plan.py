@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pybuilder.plan import Ingredient, Plan, Recipe, Root, Target
-from pybuilder.sandbox import BUILD_PATH, ENVIRONMENT_PATH, SANDBOX_VERSION
+from pybuilder.plan import BUILD_PATH, ENVIRONMENT_PATH, Ingredient, Plan, Recipe, Root, Target
+from pybuilder.sandbox import SANDBOX_VERSION
 from pybuilder.stages import Channel, Pinned, Project, Source
 from pybuilder.wheel.canonical import VERSION as CANONICALISER_VERSION
 

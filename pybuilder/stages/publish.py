@@ -20,10 +20,10 @@ from pybuilder.names import normalize, numbered_version, split_number
 from pybuilder.record import read_record
 from pybuilder.sbom import Origin, PatchNote, wheel_sbom
 from pybuilder.stages import Adapters, Made
-from pybuilder.stages.work import work_directory
 from pybuilder.state import PublishedWheel
 from pybuilder.wheel.numbering import number
 from pybuilder.wheel.read import open_wheel
+from pybuilder.work import work_directory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

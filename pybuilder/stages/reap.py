@@ -9,8 +9,8 @@ from pybuilder.files import fsync_dir, remove_tree
 from pybuilder.processes import process_identity
 from pybuilder.sandbox import cgroups
 from pybuilder.stages import Adapters
-from pybuilder.stages.work import strays
 from pybuilder.state import Attempt
+from pybuilder.work import strays
 
 
 def reap(adapters: Adapters) -> tuple[Attempt, ...]:

@@ -12,9 +12,9 @@ from pybuilder.errors import PybuildError
 from pybuilder.index import File, Index
 from pybuilder.record import RECORD, read_record
 from pybuilder.stages import Adapters
-from pybuilder.stages.work import work_directory
 from pybuilder.state import Attempt, PublishedWheel
 from pybuilder.wheel.numbering import strip
+from pybuilder.work import work_directory
 
 
 def recover(adapters: Adapters) -> None:

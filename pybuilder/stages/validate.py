@@ -14,16 +14,16 @@ from pybuilder import events
 from pybuilder.clock import new_attempt_id, timestamp
 from pybuilder.errors import PybuildError, ValidationError
 from pybuilder.metadata import parse_metadata
-from pybuilder.plan import digest
+from pybuilder.plan import BUILD_PATH, digest
 from pybuilder.resolution import applies
-from pybuilder.sandbox import BUILD_PATH, SANDBOX_VERSION, Job, Limits, build_environ
+from pybuilder.sandbox import SANDBOX_VERSION, Job, Limits, build_environ
 from pybuilder.spec import EffectiveSpec
 from pybuilder.stages import Adapters, Made
-from pybuilder.stages.work import work_directory
 from pybuilder.wheel.check import problems
 from pybuilder.wheel.modules import top_level_modules
 from pybuilder.wheel.read import open_wheel
 from pybuilder.wheel.tags import accepted
+from pybuilder.work import work_directory
 
 # Raise it when validation asks for more than it did: everything is then validated again.
 VERSION = 1

@@ -99,6 +99,10 @@ class Attempts(Database):
             },
         )
 
+    def move_attempt(self, attempt: str, *, key: str) -> None:
+        """Put a running attempt under another key: the backend wanted more than was known when it began."""
+        self._write("UPDATE attempts SET key = :key WHERE id = :id", {"id": attempt, "key": key})
+
     def restore_attempt(self, attempt: Attempt) -> None:
         """Write down an attempt that ended long ago, as its record says; one that is known stays as it is."""
         names = Attempt.__slots__
