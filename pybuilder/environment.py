@@ -10,19 +10,23 @@ from __future__ import annotations
 import errno
 import filecmp
 import os
+import platform
 import shutil
 import stat
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pybuilder.errors import BuildError
+from pybuilder.errors import BuildError, EngineError
 from pybuilder.files import atomic_dir, disk_errors
 from pybuilder.layout import Layout
 from pybuilder.plan import ENVIRONMENT_PATH, digest
+from pybuilder.processes import run
 from pybuilder.wheel.read import WheelName
 
+_COMPILE_TIMEOUT = 300.0  # seconds for one wheel
 _FORMAT = 1  # of trees and environments: raise it when either would come out differently
 
 
@@ -104,8 +108,25 @@ class Environments:
         if not tree.is_dir():
             with atomic_dir(tree) as fresh:
                 unpack(payload.path, fresh, python=python.minor, interpreter=f"{ENVIRONMENT_PATH}/bin/python")
+                _compile(fresh, python)
                 _settle(fresh)
         return tree
+
+
+def _compile(tree: Path, python: PythonTarget) -> None:
+    """Add bytecode, so that a backend is not compiled again in each of its hooks, which halves what most of them take.
+
+    A process of its own compiles it: source that crashes a compiler must not take us along. Bytecode is marked as
+    unchecked, since the environment can't change, and since times of files would make it differ from run to run. It
+    is left out where the target's Python is another than ours, whose bytecode it could not read.
+    """
+    if python.version != platform.python_version():
+        return
+    compileall = [sys.executable, "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+    site_packages = tree / "lib" / f"python{python.minor}" / "site-packages"
+    with suppress(EngineError):
+        # What doesn't compile (templates, code for other Pythons) has no bytecode then.
+        run([*compileall, "-s", str(tree), "-p", ENVIRONMENT_PATH, str(site_packages)], timeout=_COMPILE_TIMEOUT)
 
 
 def freeze(payloads: Sequence[PayloadRef]) -> str:
@@ -206,7 +227,8 @@ def _make_directory(path: str) -> bool:
 def _link_failed(error: OSError, source: str, target: str) -> bool:
     """After a link that failed: whether the same file is at ``target`` all the same, or could be copied to it."""
     if error.errno == errno.EEXIST:
-        return _same(source, target)
+        # Two compilations of one module may differ in bytes, though not in meaning: the sources are what counts.
+        return target.endswith(".pyc") or _same(source, target)
     if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM):
         raise error
     shutil.copy(source, target)
