@@ -395,8 +395,8 @@ class Pipeline:
         return ConfigError(
             f"a cycle of build requirements: {describe_cycle(path)}",
             where=f"specs/{package[0]}.toml",
-            cure="pin an older version of one of them that needs less, take a requirement out with"
-            " [build] remove-requires, or give one of them a [prebuilt] reason",
+            cure="pin an older version of one of them that needs less, or take a requirement out with"
+            " [build] remove-requires",
         )
 
 

@@ -27,6 +27,7 @@ from pybuilder.sources.scm import scm_env, tell_versioningit
 from pybuilder.stages import Adapters, Project, Source
 from pybuilder.state import Attempt
 from pybuilder.wheel.canonical import canonicalise
+from pybuilder.wheel.check import problems
 from pybuilder.work import make_work
 
 MIN_MEMORY_LEFT = 512 << 20
@@ -237,10 +238,12 @@ class _Attempt:
         return self.adapters.layout.record(self.plan.key(), self.row.id) / record.LOG
 
     def _wheel(self) -> Path:
-        """The one wheel in /out, which nothing but a regular file may be.
+        """The one wheel in /out, which nothing but a regular file may be, and a sound wheel of this very version.
+
+        It is checked before it is made canonical, because that makes RECORD anew and would hide what was wrong with it.
 
         Raises:
-            BuildError: There is none, or there are several.
+            BuildError: There is none, there are several, or it is another's or damaged.
         """
         out = self.work / "out"
         wheels = sorted(path for path in out.iterdir() if path.name.endswith(".whl"))
@@ -252,6 +255,13 @@ class _Attempt:
             )
         if not stat.S_ISREG(wheels[0].lstat().st_mode):
             raise BuildError(f"what the backend of {self.source.name} left as {wheels[0].name} is no regular file")
+        if found := problems(wheels[0], name=self.source.name, version=self.source.version):
+            raise BuildError(
+                f"what the backend of {self.source.name} {self.source.version} made is no sound wheel of it: "
+                + "; ".join(found),
+                where=str(self.kept_log),
+                cure="mend its source with a patch, or tell the backend with [build] env or config-settings",
+            )
         return wheels[0]
 
     def _take_plan(self, plan: Plan) -> None:

@@ -122,6 +122,8 @@ class Chooser:
         update = spec.update
         if not update.allow.contains(version, prereleases=True):
             return False
+        if update.series and not any(SpecifierSet(f"=={series}").contains(version) for series in update.series):
+            return False
         if any(ignored.contains(version, prereleases=True) for ignored in update.ignore):
             return False
         if file.requires_python and not SpecifierSet(file.requires_python).contains(self.python, prereleases=True):

@@ -10,7 +10,7 @@ from packaging.version import Version
 
 from pybuilder import events
 from pybuilder.clock import timestamp
-from pybuilder.errors import FetchError, ReviewError
+from pybuilder.errors import ConfigError, FetchError, ReviewError
 from pybuilder.sources.fetch import Fetched, Sources, Wanted
 from pybuilder.spec import EffectiveSpec, Pin
 from pybuilder.stages import Adapters, AppliedPatch, Pinned, Source
@@ -91,9 +91,17 @@ class SourceGetter:
             wanted = ((name, f"{name}=={version}", "the command line"),)
             raise ReviewError(f"nobody has accepted {name}", wanted=wanted, cure=f"pybuild new {name}")
         channel, target = self.adapters.channel, self.adapters.target
-        return spec.effective(
+        effective = spec.effective(
             version=version, buildroot=channel.buildroot, python=target.python, variant=channel.variant
         )
+        for key, wanted in (("prebuilt", effective.prebuilt), ("build.vendor", effective.build.vendor)):
+            if wanted:
+                raise ConfigError(
+                    f"{name} asks for {key}, which this version of pybuild can't do yet",
+                    where=spec.document.place(tuple(key.split("."))),
+                    cure="leave it to a newer pybuild; there is nothing that could stand in for it",
+                )
+        return effective
 
     def _patches(self, name: NormalizedName, version: Version, spec: EffectiveSpec) -> tuple[AppliedPatch, ...]:
         return tuple(

@@ -205,7 +205,7 @@ def build_wheel(where, config_settings=None, metadata_directory=None):
 
 class TestSeveralAtOnce:
     def test_threads(self, here: Bench) -> None:
-        """bubblewrap dies with the thread that started it, which waits for it."""
+        """Bubblewrap dies with the thread that started it, which waits for it."""
         others = [bench(here.job.work.parent / f"thread-{n}") for n in range(3)]
         threads = [threading.Thread(target=other.shell, args=("sleep 0.3; touch /out/done",)) for other in others]
         for thread in threads:
