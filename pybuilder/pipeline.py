@@ -269,7 +269,9 @@ class Pipeline:
             return self._satisfied(build_requirements(source, project, map(str, wanted)), plan)
 
         def replan(wanted: tuple[Requirement, ...]) -> Plan:
-            return self._plan(source, project, build_requirements(source, project, map(str, wanted)))
+            nonlocal plan  # what `satisfied` compares with in the second start
+            plan = self._plan(source, project, build_requirements(source, project, map(str, wanted)))
+            return plan
 
         with file_lock(self.adapters.layout.lock(f"build-{plan.key()}")):
             # Whoever held the lock may have built it meanwhile.

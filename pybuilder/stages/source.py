@@ -94,8 +94,8 @@ class SourceGetter:
         effective = spec.effective(
             version=version, buildroot=channel.buildroot, python=target.python, variant=channel.variant
         )
-        for key, wanted in (("prebuilt", effective.prebuilt), ("build.vendor", effective.build.vendor)):
-            if wanted:
+        for key, asked in (("prebuilt", effective.prebuilt is not None), ("build.vendor", bool(effective.build.vendor))):
+            if asked:
                 raise ConfigError(
                     f"{name} asks for {key}, which this version of pybuild can't do yet",
                     where=spec.document.place(tuple(key.split("."))),
