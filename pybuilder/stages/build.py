@@ -255,10 +255,10 @@ class _Attempt:
             )
         if not stat.S_ISREG(wheels[0].lstat().st_mode):
             raise BuildError(f"what the backend of {self.source.name} left as {wheels[0].name} is no regular file")
-        if found := problems(wheels[0], name=self.source.name, version=self.source.version):
+        if wrong := problems(wheels[0], name=self.source.name, version=self.source.version):
             raise BuildError(
                 f"what the backend of {self.source.name} {self.source.version} made is no sound wheel of it: "
-                + "; ".join(found),
+                + "; ".join(wrong),
                 where=str(self.kept_log),
                 cure="mend its source with a patch, or tell the backend with [build] env or config-settings",
             )

@@ -94,8 +94,9 @@ class SourceGetter:
         effective = spec.effective(
             version=version, buildroot=channel.buildroot, python=target.python, variant=channel.variant
         )
-        for key, asked in (("prebuilt", effective.prebuilt is not None), ("build.vendor", bool(effective.build.vendor))):
-            if asked:
+        asked = {"prebuilt": effective.prebuilt is not None, "build.vendor": bool(effective.build.vendor)}
+        for key, is_asked in asked.items():
+            if is_asked:
                 raise ConfigError(
                     f"{name} asks for {key}, which this version of pybuild can't do yet",
                     where=spec.document.place(tuple(key.split("."))),
