@@ -45,12 +45,12 @@ Package = tuple[NormalizedName, Version]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """A package that could not be published, and the requirement that was asked for."""
+    """A package that could not be published, and the requirements that were asked for and could not be met."""
 
     name: str
     version: str
-    wanted_for: str
     error: PybuildError
+    held_back: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,12 +92,13 @@ class Pipeline:
     _made: dict[Package, Made] = field(default_factory=dict)
     _public: dict[Package, Made] = field(default_factory=dict)
     _producing: list[Package] = field(default_factory=list)
+    _broken: dict[Package, PybuildError] = field(default_factory=dict)
     _outcomes: dict[Package, Outcome] = field(default_factory=dict)
 
     def run(self, requirements: Sequence[Requirement]) -> Result:
         """Build, validate, number and publish what is asked for, each requirement by itself."""
         began = time.monotonic()
-        failed: list[Failure] = []
+        failed: list[tuple[PybuildError, list[Requirement]]] = []
         review: dict[tuple[str, str, str], None] = {}
         stopped: set[Requirement] = set()
         for step in (self._name, self._provide_named):
@@ -108,14 +109,17 @@ class Pipeline:
                     stopped.add(requirement)
                     if isinstance(error, ReviewError):
                         review.update(dict.fromkeys(error.wanted))
+                    elif known := next((held_back for same, held_back in failed if same is error), None):
+                        known.append(requirement)
                     else:
-                        failed.append(self._failed(requirement, error))
+                        failed.append((error, [requirement]))
+                        self._tell_failed(requirement, error)
         self._queue(tuple(review))
         outcomes = self._outcomes
         return Result(
             built=tuple(outcome for outcome in outcomes.values() if outcome.minted),
             cached=tuple(outcomes[p] for p in self._named.values() if p in outcomes and not outcomes[p].minted),
-            failed=tuple(failed),
+            failed=tuple(_failure(error, held_back) for error, held_back in failed),
             review=tuple(review),
             seconds=time.monotonic() - began,
         )
@@ -239,12 +243,17 @@ class Pipeline:
         """A payload for the plan that the workspace makes today; built unless one is known for its key."""
         if package in self._made:
             return self._made[package]
+        if package in self._broken:
+            raise self._broken[package]
         if package in self._producing:
             raise self._cycle(package)
         self._producing.append(package)
         try:
             with self._blame(package):
                 made = self._build(package)
+        except PybuildError as error:
+            self._broken[package] = error
+            raise
         finally:
             self._producing.pop()
         self._made[package] = made
@@ -375,12 +384,10 @@ class Pipeline:
         kind = events.Published if outcome.minted else events.Cached
         self.adapters.listen(kind(name=made.name, version=str(made.version), build=f"{made.name}=={numbered}"))
 
-    def _failed(self, requirement: Requirement, error: PybuildError) -> Failure:
+    def _tell_failed(self, requirement: Requirement, error: PybuildError) -> None:
         name, version = error.package or (canonicalize_name(requirement.name), "")
-        self.adapters.listen(
-            events.Failed(name=name, version=version, phase=error.phase, error=error.what, log=error.log)
-        )
-        return Failure(name=name, version=version, wanted_for=str(requirement), error=error)
+        failed = events.Failed(name=name, version=version, phase=error.phase, error=error.what, log=error.log)
+        self.adapters.listen(failed)
 
     @contextlib.contextmanager
     def _blame(self, package: Package) -> Iterator[None]:
@@ -408,6 +415,11 @@ Chosen = Mapping[NormalizedName, tuple[Version, frozenset[str]]]
 def chosen_package(chosen: Chosen, name: NormalizedName) -> Package:
     """A name with the version chosen for it."""
     return name, chosen[name][0]
+
+
+def _failure(error: PybuildError, held_back: Sequence[Requirement]) -> Failure:
+    name, version = error.package or (canonicalize_name(held_back[0].name), "")
+    return Failure(name=name, version=version, error=error, held_back=tuple(map(str, held_back)))
 
 
 def _exactly(requirement: Requirement, version: Version) -> Requirement:

@@ -17,6 +17,8 @@ LOG = "build.log"
 RECORD = "record.json"
 PLAN = "plan.json"
 ENVIRONMENT = "environment.txt"
+TEST_LOG = "test.log"
+LAST_LINES = 15
 
 
 def record_json(
@@ -98,6 +100,18 @@ def read_record(directory: Path) -> dict[str, Any]:
     if not isinstance(account, dict) or account.get("format") != FORMAT:
         raise StateError("the record of an attempt has another format", where=str(file), cure="build it again")
     return account
+
+
+def last_lines(log: Path, count: int = LAST_LINES) -> list[str]:
+    """The last lines of a log, whatever bytes it is of, without control characters that a terminal would obey."""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - 16_384))
+        text = stream.read().decode("utf-8", errors="replace")
+    clean = (
+        "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line)
+        for line in text.splitlines()
+    )
+    return [line for line in clean if line.strip()][-count:]
 
 
 def pretty_json(value: Any) -> bytes:

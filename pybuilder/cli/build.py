@@ -74,8 +74,8 @@ def _print_result(result: Result, report: dict[str, list[dict[str, object]]], se
     for failure in result.failed:
         package = f"{failure.name} {failure.version}".strip()
         print(f"pybuild: error: {package}: {failure.error}", file=sys.stderr)
-        if package != failure.wanted_for.replace("==", " "):
-            print(f"  held back: {failure.wanted_for}", file=sys.stderr)
+        if others := [text for text in failure.held_back if not text.startswith(failure.name)]:
+            print(f"  holds back: {', '.join(others)}", file=sys.stderr)
     for entry in report["review"]:
         print(
             f"pybuild: waits for review: {entry['requirement']}, wanted by {entry['wanted_by']}\n"

@@ -30,9 +30,6 @@ from pybuilder.wheel.canonical import canonicalise
 from pybuilder.wheel.check import problems
 from pybuilder.work import make_work
 
-MIN_MEMORY_LEFT = 512 << 20
-LAST_LINES = 15
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Built:
@@ -221,7 +218,7 @@ class _Attempt:
     def _check(self, outcome: Outcome) -> None:
         if not outcome.failure:
             return
-        lines = last_lines(self.log)
+        lines = record.last_lines(self.log)
         kind = BuildTimeout if outcome.timed_out else BuildError
         raise kind(
             f"{self.source.name} {self.source.version} did not build: {outcome.failure}"
@@ -361,18 +358,6 @@ def payload_refs(adapters: Adapters, plan: Plan) -> list[PayloadRef]:
             )
         refs.append(PayloadRef(sha256=ingredient.payload, path=path))
     return refs
-
-
-def last_lines(log: Path, count: int = LAST_LINES) -> list[str]:
-    """The last lines of a log, whatever bytes it is of, without control characters that a terminal would obey."""
-    with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - 16_384))
-        text = stream.read().decode("utf-8", errors="replace")
-    clean = (
-        "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line)
-        for line in text.splitlines()
-    )
-    return [line for line in clean if line.strip()][-count:]
 
 
 def _requirements(texts: Sequence[str], source: Source) -> tuple[Requirement, ...]:

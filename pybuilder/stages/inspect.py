@@ -23,6 +23,7 @@ from pybuilder.sources.archive import extract
 from pybuilder.sources.limits import source_date_epoch
 from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.wheel.read import WheelName, open_wheel
+from pybuilder.wheel.tags import accepted
 from pybuilder.work import work_directory
 
 # Part of the digests under which facts are remembered: raise it when other facts are read.
@@ -130,7 +131,7 @@ def published_build(adapters: Adapters, name: str, version: Version, number: int
     published = adapters.state.published(adapters.channel.name, canonicalize_name(name), str(version))
     wanted = max((wheel.number for wheel in published), default=0) if number is None else number
     for wheel in published:
-        serves = wheel.target == adapters.target.name
+        serves = accepted(WheelName.parse(wheel.wheel).tags, adapters.target.tags)
         if wheel.number == wanted and serves and adapters.store.payload(wheel.payload):
             return made_from_payload(
                 adapters,

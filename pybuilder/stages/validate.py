@@ -10,7 +10,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from pybuilder import events
+from pybuilder import events, record
 from pybuilder.clock import new_attempt_id, timestamp
 from pybuilder.errors import PybuildError, ValidationError
 from pybuilder.metadata import parse_metadata
@@ -147,8 +147,10 @@ def _try_out(adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Seque
         log = work / "test.log"
         job = Job(environment=environment, work=work, cwd=BUILD_PATH, env=env, steps=steps, limits=limits, log=log)
         outcome = adapters.engine.run(job, answer=lambda event: True)
-        if outcome.failure:
-            raise _failed(made, outcome.failure, log)
+        kept = adapters.layout.record(made.key, made.attempt) / record.TEST_LOG
+        log.replace(kept)
+    if outcome.failure:
+        raise _failed(made, outcome.failure, kept)
 
 
 def _steps(made: Made, spec: EffectiveSpec) -> tuple[dict[str, object], ...]:
@@ -177,9 +179,11 @@ def importable(wheel: Path) -> tuple[str, ...]:
 
 
 def _failed(made: Made, failure: str, log: Path) -> PybuildError:
-    lines = log.read_text(errors="replace").splitlines()[-15:]
-    shown = "\n".join(f"    | {line}" for line in lines)
-    return ValidationError(
-        f"{made.name} {made.version} was built but does not work when it is installed: {failure}\n{shown}",
+    shown = "".join(f"\n    | {line}" for line in record.last_lines(log))
+    error = ValidationError(
+        f"{made.name} {made.version} was built but does not work when it is installed: {failure}{shown}",
+        where=str(log),
         cure="name other modules in [test] imports, or mend the package; what was built is kept",
     )
+    error.attempt, error.log = made.attempt, str(log)
+    return error

@@ -1,0 +1,48 @@
+"""A build backend (PEP 517) that ships inside test sdists and does what ``tiny.json`` beside it says.
+
+Standard library only, and no import of anything else: it runs in the sandbox, with an empty environment.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import zipfile
+
+FACTS = json.load(open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "tiny.json")))
+
+
+def write_wheel(directory, name=None, version=None, tag="py3-none-any", files=None, record="", filename=""):
+    """A wheel of one module; returns its file name. ``record`` replaces RECORD, ``files`` the module."""
+    name, version = name or FACTS["name"], version or FACTS["version"]
+    module = name.replace("-", "_")
+    info = f"{module}-{version}.dist-info"
+    metadata = [f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}", *FACTS["metadata"]]
+    if FACTS["requires_python"]:
+        metadata.append(f"Requires-Python: {FACTS['requires_python']}")
+    entries = {
+        **({f"{module}.py": FACTS["module"]} if files is None else files),
+        f"{info}/METADATA": "\n".join(metadata) + "\n",
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: tiny\nRoot-Is-Purelib: true\nTag: {tag}\n",
+    }
+    lines = [f"{path},sha256={digest(text)},{len(text.encode())}\n" for path, text in entries.items()]
+    entries[f"{info}/RECORD"] = record or "".join(lines) + f"{info}/RECORD,,\n"
+    filename = filename or f"{module}-{version}-{tag}.whl"
+    with zipfile.ZipFile(os.path.join(directory, filename), "w") as archive:
+        for path, text in entries.items():
+            archive.writestr(path, text)
+    return filename
+
+
+def digest(text):
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+
+
+def get_requires_for_build_wheel(config_settings=None):
+    return FACTS["dynamic"]
+
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    scope = {"write_wheel": write_wheel, "out": wheel_directory, "settings": config_settings, "FACTS": FACTS}
+    exec(FACTS["act"], scope)
+    return scope["result"] if "result" in scope else write_wheel(wheel_directory)
