@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import click
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from pybuilder import reports
 from pybuilder.cli.completion import complete_names
@@ -63,13 +63,15 @@ def _run(options: Options, requirements: list[Requirement], *, force: bool, as_j
         json.dump(report, sys.stdout, indent=2)
         print()
     else:
-        _print_result(result, report, session)
+        _print_result(result, report, {canonicalize_name(r.name) for r in requirements}, session)
     codes = [failure.error.exit_code for failure in result.failed]
     codes += [ReviewError.exit_code] if result.review else []
     return combined_exit_code(codes)
 
 
-def _print_result(result: Result, report: dict[str, list[dict[str, object]]], session: Session) -> None:
+def _print_result(
+    result: Result, report: dict[str, list[dict[str, object]]], names: set[str], session: Session
+) -> None:
     sys.stderr.flush()
     for failure in result.failed:
         package = f"{failure.name} {failure.version}".strip()
@@ -87,8 +89,8 @@ def _print_result(result: Result, report: dict[str, list[dict[str, object]]], se
             print(f"{kind:6}  {build_['build']}")
             for wheel in build_["wheels"]:  # type: ignore[attr-defined]
                 print(f"        {wheel['wheel']}")
-    published = [*report["built"], *report["cached"]]
-    if published and result.built:
-        simple = Path(session.adapters.index.root) / "simple"
-        last = str(published[-1]["build"]).partition("/")[2]
-        print(f"install it with:  pip install --index-url {simple.as_uri()} {last}")
+    builds = [str(build_["build"]).partition("/")[2] for build_ in [*report["built"], *report["cached"]]]
+    asked_for = [name for name in builds if name.partition("==")[0] in names]
+    if asked_for:
+        simple = session.adapters.index.root / "simple"
+        print(f"install it with:  pip install --index-url {simple.as_uri()} {' '.join(asked_for)}")
