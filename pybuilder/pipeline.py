@@ -115,10 +115,10 @@ class Pipeline:
                         failed.append((error, [requirement]))
                         self._tell_failed(requirement, error)
         self._queue(tuple(review))
-        outcomes = self._outcomes
+        outcomes, named = self._outcomes, dict.fromkeys(self._named.values())
         return Result(
             built=tuple(outcome for outcome in outcomes.values() if outcome.minted),
-            cached=tuple(outcomes[p] for p in self._named.values() if p in outcomes and not outcomes[p].minted),
+            cached=tuple(outcomes[p] for p in named if p in outcomes and not outcomes[p].minted),
             failed=tuple(_failure(error, held_back) for error, held_back in failed),
             review=tuple(review),
             seconds=time.monotonic() - began,
@@ -362,7 +362,11 @@ class Pipeline:
         self._named[requirement] = (name, versions[0])
 
     def _provide_named(self, requirement: Requirement) -> None:
-        self.provide([Wanted(_exactly(requirement, self._named[requirement][1]), "")])
+        package = self._named[requirement]
+        self.provide([Wanted(_exactly(requirement, package[1]), "")])
+        numbered = split_number(package[1], self.adapters.channel.label)
+        if numbered and package not in self._outcomes:
+            self._tell(package, Outcome(made=self._public[package], number=numbered[1], minted=False))
 
     # Telling what happened.
 

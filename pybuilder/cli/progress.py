@@ -42,7 +42,7 @@ def _line(event: events.Event) -> str:
         case events.Published():
             return f"{event.build}: published"
         case events.Failed():
-            return f"{event.name} {event.version}: failed in {event.phase}".replace("  ", " ")
+            return f"{event.name} {event.version}".strip() + f": failed in {event.phase}"
         case _:
             return ""
 

@@ -9,7 +9,8 @@ import json
 import os
 import zipfile
 
-FACTS = json.load(open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "tiny.json")))
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "tiny.json")) as stream:
+    FACTS = json.load(stream)
 
 
 def write_wheel(directory, name=None, version=None, tag="py3-none-any", files=None, record="", filename=""):

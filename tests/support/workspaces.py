@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import signal
@@ -73,7 +74,7 @@ def tiny_files(
         "PKG-INFO": info,
         "pyproject.toml": f"[build-system]\n{build_system}".encode(),
         "tiny_backend.py": BACKEND.read_bytes(),
-        "tiny.json": json.dumps(facts, indent=1).encode(),
+        "tiny.json": json.dumps(facts, indent=1).encode() + b"\n",
     }
 
 
@@ -107,6 +108,7 @@ class Bench:
     upstream: UpstreamServer
     state: Path
     environ: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
     @property
     def workspace(self) -> Path:
@@ -125,8 +127,18 @@ class Bench:
 
     def sdist(self, name: str, version: str = "1.0", **facts: Any) -> Path:
         """Put a source into the upstream index; the facts are those of ``tiny_files``."""
-        files = tiny_files(name, version, **facts)
-        return sdists.make_sdist(self.upstream.directory, name, version, backend="none", info=files["PKG-INFO"], files=files)
+        self.sources[name] = files = tiny_files(name, version, **facts)
+        return sdists.make_sdist(self.upstream.directory, name, version, backend="none", files=files)
+
+    def patch(self, name: str, file: str, old: str, new: str) -> Path:
+        """Write a patch that replaces a text in a file of a source."""
+        before = self.sources[name][file].decode()
+        assert old in before
+        lines = [text.splitlines(keepends=True) for text in (before, before.replace(old, new))]
+        patch = self.workspace / "patches" / name / "0001-change.patch"
+        patch.parent.mkdir(exist_ok=True)
+        patch.write_text("".join(difflib.unified_diff(*lines, f"a/{file}", f"b/{file}")))
+        return patch
 
     def spec(self, name: str, text: str = "") -> Path:
         """Write a spec; ``text`` is all of it but the name."""
