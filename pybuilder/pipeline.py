@@ -28,6 +28,7 @@ from pybuilder.graph import components, describe_cycle, reachable
 from pybuilder.names import numbered_version, split_number
 from pybuilder.plan import Plan
 from pybuilder.resolution import Wanted, applies, resolve
+from pybuilder.results import Failure, Result
 from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.stages.build import build
 from pybuilder.stages.choose import Chooser
@@ -41,35 +42,6 @@ from pybuilder.stages.validate import validate
 MAX_REPLANS = 8
 
 Package = tuple[NormalizedName, Version]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
-    """A package that could not be published, and the requirements that were asked for and could not be met."""
-
-    name: str
-    version: str
-    error: PybuildError
-    held_back: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Result:
-    """What a run came to.
-
-    Attributes:
-        built: Published under a new number in this run.
-        cached: Asked for, and published already as it should be.
-        failed: In the order in which they failed.
-        review: ``(name, requirement, wanted_by)`` of packages that nobody has accepted.
-        seconds: Wall time.
-    """
-
-    built: tuple[Outcome, ...]
-    cached: tuple[Outcome, ...]
-    failed: tuple[Failure, ...]
-    review: tuple[tuple[str, str, str], ...]
-    seconds: float
 
 
 @dataclass(kw_only=True, slots=True)
@@ -119,7 +91,7 @@ class Pipeline:
         return Result(
             built=tuple(outcome for outcome in outcomes.values() if outcome.minted),
             cached=tuple(outcomes[p] for p in named if p in outcomes and not outcomes[p].minted),
-            failed=tuple(_failure(error, held_back) for error, held_back in failed),
+            failed=tuple(Failure.of(error, held_back) for error, held_back in failed),
             review=tuple(review),
             seconds=time.monotonic() - began,
         )
@@ -419,11 +391,6 @@ Chosen = Mapping[NormalizedName, tuple[Version, frozenset[str]]]
 def chosen_package(chosen: Chosen, name: NormalizedName) -> Package:
     """A name with the version chosen for it."""
     return name, chosen[name][0]
-
-
-def _failure(error: PybuildError, held_back: Sequence[Requirement]) -> Failure:
-    name, version = error.package or (canonicalize_name(held_back[0].name), "")
-    return Failure(name=name, version=version, error=error, held_back=tuple(map(str, held_back)))
 
 
 def _exactly(requirement: Requirement, version: Version) -> Requirement:

@@ -10,8 +10,8 @@ from packaging.version import Version
 
 from pybuilder.layout import Layout
 from pybuilder.names import numbered_version
-from pybuilder.pipeline import Result
 from pybuilder.record import LOG
+from pybuilder.results import Result
 from pybuilder.stages.publish import Outcome
 from pybuilder.state import Attempt, PublishedWheel, State
 

@@ -15,7 +15,7 @@ from pybuilder.cli.options import Options
 from pybuilder.cli.progress import listener
 from pybuilder.cli.session import Session, open_session
 from pybuilder.errors import ReviewError, UsageError, combined_exit_code
-from pybuilder.pipeline import Result
+from pybuilder.results import Result
 
 
 @click.command()
