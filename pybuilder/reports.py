@@ -8,6 +8,7 @@ from typing import Any
 
 from packaging.version import Version
 
+from pybuilder.errors import PybuildError
 from pybuilder.layout import Layout
 from pybuilder.names import numbered_version
 from pybuilder.record import LOG
@@ -23,20 +24,27 @@ def run_report(result: Result, state: State, layout: Layout) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "built": [_published(outcome, state, layout) for outcome in result.built],
         "cached": [_published(outcome, state, layout) for outcome in result.cached],
-        "failed": [
-            {
-                "name": failure.name,
-                "version": failure.version,
-                "phase": failure.error.phase,
-                "error": failure.error.what,
-                "attempt": failure.error.attempt or None,
-                "log": failure.error.log or None,
-            }
-            for failure in result.failed
-        ],
+        "failed": [_failed(failure.name, failure.version, failure.error) for failure in result.failed],
         "review": [
             {"name": name, "requirement": requirement, "wanted_by": by} for name, requirement, by in result.review
         ],
+    }
+
+
+def refusal_report(error: PybuildError) -> dict[str, Any]:
+    """The same document for a run that could not even begin."""
+    failed = [_failed("", "", error)]
+    return {"ok": False, "seconds": 0.0, "built": [], "cached": [], "failed": failed, "review": []}
+
+
+def _failed(name: str, version: str, error: PybuildError) -> dict[str, Any]:
+    return {
+        "name": name,
+        "version": version,
+        "phase": error.phase,
+        "error": error.what,
+        "attempt": error.attempt or None,
+        "log": error.log or None,
     }
 
 

@@ -14,7 +14,7 @@ from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
 from pybuilder.cli.progress import listener
 from pybuilder.cli.session import Session, open_session
-from pybuilder.errors import ReviewError, UsageError, combined_exit_code
+from pybuilder.errors import PybuildError, ReviewError, UsageError, combined_exit_code
 from pybuilder.results import Result
 
 
@@ -56,12 +56,16 @@ def _requirement(text: str) -> Requirement:
 
 
 def _run(options: Options, requirements: list[Requirement], *, force: bool, as_json: bool) -> int:
-    with listener(options) as listen, open_session(options, listen) as session:
-        result = session.pipeline(force=force).run(requirements)
-        report = reports.run_report(result, session.adapters.state, session.adapters.layout)
+    try:
+        with listener(options) as listen, open_session(options, listen) as session:
+            result = session.pipeline(force=force).run(requirements)
+            report = reports.run_report(result, session.adapters.state, session.adapters.layout)
+    except PybuildError as error:
+        if as_json:
+            print(json.dumps(reports.refusal_report(error), indent=2))
+        raise
     if as_json:
-        json.dump(report, sys.stdout, indent=2)
-        print()
+        print(json.dumps(report, indent=2))
     else:
         _print_result(result, report, {canonicalize_name(r.name) for r in requirements}, session)
     codes = [failure.error.exit_code for failure in result.failed]
@@ -76,7 +80,7 @@ def _print_result(
     for failure in result.failed:
         package = f"{failure.name} {failure.version}".strip()
         print(f"pybuild: error: {package}: {failure.error}", file=sys.stderr)
-        if others := [text for text in failure.held_back if not text.startswith(failure.name)]:
+        if others := [t for t in failure.held_back if canonicalize_name(Requirement(t).name) != failure.name]:
             print(f"  holds back: {', '.join(others)}", file=sys.stderr)
     for entry in report["review"]:
         print(
