@@ -13,7 +13,7 @@ from pybuilder.errors import UsageError
 __all__ = ["BuildName", "NormalizedName", "normalize", "numbered_version", "split_number", "upstream_key"]
 
 _LABEL = re.compile(r"[a-z][a-z0-9]*\Z")
-_NAME = re.compile(r"[A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9]", re.IGNORECASE)
+_NAME = re.compile(r"[A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9]", re.IGNORECASE | re.ASCII)
 
 
 def normalize(name: str) -> NormalizedName:
