@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pybuilder import clock, events
+from pybuilder.buildroot import Buildroot
 from pybuilder.cli.options import Options
 from pybuilder.environment import Environments, PythonTarget
-from pybuilder.errors import EngineError
+from pybuilder.errors import ConfigError, EngineError
 from pybuilder.http import Client
 from pybuilder.index import Index
 from pybuilder.layout import Layout
 from pybuilder.pipeline import Pipeline
+from pybuilder.plan import Target
 from pybuilder.processes import run
 from pybuilder.sandbox.host import HostEngine
 from pybuilder.sandbox.host_root import host_root, this_target
@@ -88,33 +90,26 @@ def open_session(options: Options, listen: events.Listener) -> Iterator[Session]
     """
     workspace = open_workspace(options)
     layout = open_layout(options, workspace)
-    definition = workspace.buildroot(choose_buildroot(options, workspace))
-    if definition.engine != "host":
-        raise EngineError(
-            f"the buildroot {definition.name} needs podman, which this version of pybuild can't drive yet",
-            where=f"buildroots/{definition.name}.toml [engine]",
-            cure="build with -b host",
-        )
+    buildroot = workspace.buildroot(choose_buildroot(options, workspace))
+    target = _host_target(buildroot)
     engine = HostEngine.of_this_interpreter()
-    state = State.open(layout)
-    with contextlib.closing(state), Client() as client:
-        target = this_target()
-        channel = Channel(
-            name=channel_name(options, workspace),
-            label=workspace.settings.label,
-            buildroot=definition.name,
-            variant=options.variant,
-            env=definition.env,
-            macros=definition.macros,
-        )
+    with contextlib.closing(State.open(layout)) as state, Client() as client:
+        name = channel_name(options, workspace)
         adapters = Adapters(
             layout=layout,
             store=Store(layout),
             state=state,
             engine=engine,
             environments=Environments(layout),
-            index=open_index(layout, channel.name),
-            channel=channel,
+            index=open_index(layout, name),
+            channel=Channel(
+                name=name,
+                label=workspace.settings.label,
+                buildroot=buildroot.name,
+                variant=options.variant,
+                env=buildroot.env,
+                macros=buildroot.macros,
+            ),
             root=host_root(state),
             target=target,
             python=PythonTarget(executable=str(engine.interpreter), version=target.full_version),
@@ -124,19 +119,44 @@ def open_session(options: Options, listen: events.Listener) -> Iterator[Session]
         if state.fresh:
             recover(adapters)
         reap(adapters)
-        upstream = Upstream(client=client, url=str(workspace.settings.index or ""), environ=os.environ)
-        chooser = Chooser(
-            workspace=workspace,
-            state=state,
-            upstream=upstream,
-            channel=channel.name,
-            label=channel.label,
-            python=target.full_version,
-            now=clock.now,
+        yield _session(workspace, adapters, client)
+
+
+def _host_target(buildroot: Buildroot) -> Target:
+    """The running Python as the target of a host buildroot; other buildroots can't be built in yet.
+
+    Raises:
+        EngineError: The buildroot needs podman.
+        ConfigError: It wants another Python than the one that runs us.
+    """
+    file = f"buildroots/{buildroot.name}.toml"
+    if buildroot.engine != "host":
+        raise EngineError(
+            f"the buildroot {buildroot.name} needs podman, which this version of pybuild can't drive yet",
+            where=f"{file} [engine]",
+            cure="build with -b host",
         )
-        sources = SourceGetter(
-            adapters=adapters,
-            workspace=workspace,
-            sources=Sources(store=adapters.store, client=client, upstream=upstream, workspace=workspace.root),
+    target = this_target()
+    if others := sorted(set(buildroot.pythons) - {target.python}):
+        raise ConfigError(
+            f"a host buildroot builds for the Python that runs pybuild, {target.python}, not for {', '.join(others)}",
+            where=f"{file} [pythons]",
+            cure="leave the key out, or run pybuild with that Python",
         )
-        yield Session(workspace=workspace, adapters=adapters, sources=sources, chooser=chooser)
+    return target
+
+
+def _session(workspace: Workspace, adapters: Adapters, client: Client) -> Session:
+    upstream = Upstream(client=client, url=str(workspace.settings.index or ""), environ=os.environ)
+    chooser = Chooser(
+        workspace=workspace,
+        state=adapters.state,
+        upstream=upstream,
+        channel=adapters.channel.name,
+        label=adapters.channel.label,
+        python=adapters.target.full_version,
+        now=adapters.now,
+    )
+    sources = Sources(store=adapters.store, client=client, upstream=upstream, workspace=workspace.root)
+    getter = SourceGetter(adapters=adapters, workspace=workspace, sources=sources)
+    return Session(workspace=workspace, adapters=adapters, sources=getter, chooser=chooser)
