@@ -89,7 +89,21 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except Exception as error:  # noqa: BLE001 - the outermost frame: what nobody foresaw is a fault of ours
+        return _report_fault(error)
     return result if isinstance(result, int) else 0
+
+
+def _report_fault(error: Exception) -> int:
+    """Keep the traceback for those who mend it; tell the user where it is."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="pybuild-fault-", suffix=".txt", delete=False) as file:
+        file.write("".join(traceback.format_exception(error)))
+    message = f"pybuild: error: a fault of pybuild's own: {type(error).__name__}: {error}\n"
+    sys.stderr.write(f"{message}  where: {file.name}\n  do: report it with that file; what is built is kept\n")
+    return PybuildError.exit_code
 
 
 if __name__ == "__main__":
