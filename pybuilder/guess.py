@@ -24,6 +24,7 @@ class Guess:
         runtime: RPMs for ``[system] runtime``, sorted.
         remove_requires: Build requirements that the RPMs stand in for.
         vendor: For ``[build] vendor``: ``cargo`` or empty.
+        why: By RPM, what speaks for it.
         notes: What a person should look at.
     """
 
@@ -31,6 +32,7 @@ class Guess:
     runtime: tuple[str, ...]
     remove_requires: tuple[str, ...]
     vendor: str
+    why: Mapping[str, str]
     notes: tuple[str, ...]
 
 
@@ -117,20 +119,24 @@ def guess(
     """
     files = [path for path in paths if not _ASIDE.search(path)]
     requires, notes = _build_requires(pyproject)
-    tools = {rpm for name in requires for rpm in _TOOLS.get(name, ())}
+    tools = {rpm: f"the build requires {name}" for name in sorted(requires) for rpm in _TOOLS.get(name, ())}
     languages = _languages(files)
     if languages and not _compiles(pyproject, setup_py, tools):
         notes.append(f"there are sources for {', '.join(sorted(languages))}, but nothing seems to compile them")
-        languages = set()
+        languages = {}
     cargo = "cargo" in tools
     if cargo and not any(PurePosixPath(path).name == "Cargo.lock" for path in files):
         notes.append("the source has no Cargo.lock, so which crates are vendored is decided on the day it is pinned")
-    libraries = _libraries(files, setup_py, headers) if languages or tools else set()
+    libraries = _libraries(files, setup_py, headers) if languages or tools else {}
+    headed = {_LIBRARIES[name][1]: reason for name, reason in libraries.items()}
+    linked = {_LIBRARIES[name][2]: reason for name, reason in libraries.items()}
+    build = tools | languages | headed
     return Guess(
-        build=tuple(sorted(tools | languages | {_LIBRARIES[name][1] for name in libraries})),
-        runtime=tuple(sorted({_LIBRARIES[name][2] for name in libraries})),
+        build=tuple(sorted(build)),
+        runtime=tuple(sorted(linked)),
         remove_requires=tuple(name for name in _PROGRAMS if name in requires),
         vendor="cargo" if cargo else "",
+        why=build | linked,
         notes=tuple(notes),
     )
 
@@ -153,12 +159,17 @@ def _build_requires(pyproject: Mapping[str, Any]) -> tuple[set[str], list[str]]:
     return names, notes
 
 
-def _languages(files: Iterable[str]) -> set[str]:
-    suffixes = {PurePosixPath(path).suffix.lower() for path in files}
-    return {rpm for rpm, own in _LANGUAGES.items() if own & suffixes}
+def _languages(files: Iterable[str]) -> dict[str, str]:
+    """The compilers that the files' suffixes speak for, each with the first such file."""
+    found: dict[str, str] = {}
+    for path in files:
+        for rpm, suffixes in _LANGUAGES.items():
+            if PurePosixPath(path).suffix.lower() in suffixes:
+                found.setdefault(rpm, f"there is {path}")
+    return found
 
 
-def _compiles(pyproject: Mapping[str, Any], setup_py: str, tools: set[str]) -> bool:
+def _compiles(pyproject: Mapping[str, Any], setup_py: str, tools: Mapping[str, str]) -> bool:
     """Whether anything would compile sources: many pure packages carry some as examples or data."""
     tool = pyproject.get("tool")
     setuptools = tool.get("setuptools") if isinstance(tool, dict) else None
@@ -166,19 +177,18 @@ def _compiles(pyproject: Mapping[str, Any], setup_py: str, tools: set[str]) -> b
     return bool(tools) or declared or bool(_COMPILES.search(setup_py))
 
 
-def _libraries(files: Iterable[str], setup_py: str, headers: Iterable[str]) -> set[str]:
-    """Libraries that are linked or included and not part of the source itself."""
-    linked = {
-        name
+def _libraries(files: Iterable[str], setup_py: str, headers: Iterable[str]) -> dict[str, str]:
+    """Libraries that are linked or included and not part of the source itself, each with what says so."""
+    found = {
+        name: f"setup.py links {name}"
         for listing in re.findall(r"libraries['\"]?\s*[=:]\s*\[([^\]]*)\]", setup_py)
         for name in re.findall(r"['\"]([^'\"]+)['\"]", listing)
+        if name in _LIBRARIES
     }
     own = {PurePosixPath(path).name for path in files}
-    used = {
-        name
-        for name, (header, _, _) in _LIBRARIES.items()
-        if header not in own
-        for included in headers
-        if (included.startswith(header) if header.endswith("/") else included == header)
-    }
-    return (linked & _LIBRARIES.keys()) | used
+    for included in sorted(headers):
+        for name, (header, _, _) in _LIBRARIES.items():
+            same = included.startswith(header) if header.endswith("/") else included == header
+            if same and header not in own:
+                found.setdefault(name, f"<{included}> is included")
+    return found

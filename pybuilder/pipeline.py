@@ -29,7 +29,7 @@ from pybuilder.names import numbered_version, split_number
 from pybuilder.plan import Plan
 from pybuilder.resolution import Wanted, applies, resolve
 from pybuilder.results import Failure, Result
-from pybuilder.stages import Adapters, Made, Project, Source
+from pybuilder.stages import Adapters, Made, Project, Source, supports_python
 from pybuilder.stages.build import build
 from pybuilder.stages.choose import Chooser
 from pybuilder.stages.inspect import inspect_source, made_from_payload, published_build
@@ -314,7 +314,7 @@ class Pipeline:
 
     def _check_python(self, source: Source, project: Project) -> None:
         target = self.adapters.target
-        if not SpecifierSet(project.requires_python).contains(target.full_version, prereleases=True):
+        if supports_python(project.requires_python, target.full_version) is False:
             raise FetchError(
                 f"{source.name} {source.version} needs Python {project.requires_python}, "
                 f"the target has {target.full_version}",

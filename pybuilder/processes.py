@@ -12,7 +12,13 @@ from pathlib import Path
 
 from pybuilder.errors import EngineError
 
-_INSTALL = {"bwrap": "bubblewrap", "git": "git", "podman": "podman", "rpm": "rpm"}
+# What a distribution calls it, where that is not the program's own name: for dnf, for apt-get.
+_PACKAGES = {
+    "bwrap": ("bubblewrap", "bubblewrap"),
+    "gcc": ("gcc", "gcc libc6-dev"),
+    "git": ("git-core", "git"),
+    "Python.h": ("python3-devel", "python3-dev"),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,12 +116,12 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
 
 def install_command(program: str) -> str:
     """The command that installs a program on this distribution."""
-    package = _INSTALL.get(program, program)
+    dnf, apt = _PACKAGES.get(program, (program, program))
     if Path("/usr/bin/dnf").exists() or Path("/usr/bin/dnf5").exists():
-        return f"dnf install {package}"
+        return f"dnf install {dnf}"
     if Path("/usr/bin/apt-get").exists():
-        return f"apt-get install {package}"
-    return f"install {package} with the system's package manager"
+        return f"apt-get install {apt}"
+    return f"install {dnf} with the system's package manager"
 
 
 def process_identity(pid: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
@@ -90,10 +91,20 @@ def resolve(
 
 
 def applies(requirement: Requirement, markers: Mapping[str, str], extras: frozenset[str]) -> bool:
-    """Whether a requirement counts on this target, for a package wanted with these extras."""
+    """Whether a requirement counts on this target, for a package wanted with these extras.
+
+    Raises:
+        FetchError: Its marker compares what can't be compared (PEP 508).
+    """
     if requirement.marker is None:
         return True
-    return any(requirement.marker.evaluate({**markers, "extra": extra}) for extra in extras or {""})
+    try:
+        return any(requirement.marker.evaluate({**markers, "extra": extra}) for extra in extras or {""})
+    except (UndefinedComparison, UndefinedEnvironmentName) as error:
+        raise FetchError(
+            f"the marker of {str(requirement)!r} means nothing: {error}",
+            cure="take another version of the package that requires it",
+        ) from error
 
 
 def explain(causes: Iterable[RequirementInformation[Wanted, Candidate]]) -> str:

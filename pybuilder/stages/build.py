@@ -361,10 +361,16 @@ def payload_refs(adapters: Adapters, plan: Plan) -> list[PayloadRef]:
 
 
 def _requirements(texts: Sequence[str], source: Source) -> tuple[Requirement, ...]:
-    try:
-        return tuple(Requirement(text) for text in texts)
-    except InvalidRequirement as error:
-        raise BuildError(f"the backend of {source.name} wants something that is no requirement: {error}") from error
+    found = []
+    for text in texts:
+        try:
+            found.append(Requirement(text))
+        except InvalidRequirement as error:
+            raise BuildError(
+                f"the backend of {source.name} {source.version} wants {text!r}, which is no requirement (PEP 508)",
+                cure="mend its source with a patch",
+            ) from error
+    return tuple(found)
 
 
 def _settings(settings: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pybuilder.errors import ReviewError
 from pybuilder.names import numbered_version
 from pybuilder.resolution import Wanted, applies
 from pybuilder.spec import Spec
+from pybuilder.stages import supports_python
 from pybuilder.state import State
 from pybuilder.upstream import File, Upstream
 from pybuilder.workspace import Workspace
@@ -126,7 +127,7 @@ class Chooser:
             return False
         if any(ignored.contains(version, prereleases=True) for ignored in update.ignore):
             return False
-        if file.requires_python and not SpecifierSet(file.requires_python).contains(self.python, prereleases=True):
+        if supports_python(file.requires_python, self.python) is False:
             return False
         if asked_for:
             return True

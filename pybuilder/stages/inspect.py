@@ -61,7 +61,13 @@ def laid_out(adapters: Adapters, source: Source) -> Iterator[tuple[Path, int]]:
 
 def _read_project(directory: Path, source: Source, newest: int, *, now: int) -> dict[str, Any]:
     pyproject_file = directory / "pyproject.toml"
-    text = pyproject_file.read_text(encoding="utf-8") if pyproject_file.is_file() else None
+    try:
+        text = pyproject_file.read_text(encoding="utf-8") if pyproject_file.is_file() else None
+    except UnicodeDecodeError as error:
+        raise BuildError(
+            f"the pyproject.toml of {source.name} {source.version} is not UTF-8 (PEP 518)",
+            cure="mend it with a patch",
+        ) from error
     system = build_system(text)
     pkg_info = directory / "PKG-INFO"
     raw = pkg_info.read_bytes() if pkg_info.is_file() else None

@@ -25,11 +25,11 @@ def reap(adapters: Adapters) -> tuple[Attempt, ...]:
         adapters.state.end_attempt(
             attempt.id, seconds=0.0, sealed=False, failure=("build", "interrupted: the run was killed")
         )
-        remove_tree(adapters.layout.work(attempt.id))
-    if dead:
-        cgroups.sweep("pybuild-")
-    for stray in strays(adapters.layout):
-        remove_tree(stray)
+    left = {adapters.layout.work(attempt.id) for attempt in dead} | set(strays(adapters.layout))
+    for work in left:
+        # By name: a group that another run has just made has no members yet either.
+        cgroups.sweep(f"pybuild-{work.name}")
+        remove_tree(work)
     return tuple(dead)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
@@ -18,7 +17,7 @@ from pybuilder.plan import BUILD_PATH, digest
 from pybuilder.resolution import applies
 from pybuilder.sandbox import SANDBOX_VERSION, Job, Limits, build_environ
 from pybuilder.spec import EffectiveSpec
-from pybuilder.stages import Adapters, Made
+from pybuilder.stages import Adapters, Made, supports_python
 from pybuilder.wheel.check import problems
 from pybuilder.wheel.modules import top_level_modules
 from pybuilder.wheel.read import open_wheel
@@ -119,7 +118,10 @@ def _check_closure(adapters: Adapters, made: Made, closure: Sequence[Made]) -> N
     found = list(consistency_problems(installed, adapters.target.markers))
     python = adapters.target.full_version
     for name, facts in metadata.items():
-        if not SpecifierSet(facts.requires_python).contains(python, prereleases=True):
+        supported = supports_python(facts.requires_python, python)
+        if supported is None:
+            found.append(f"{name} says Requires-Python: {facts.requires_python}, which is no specifier (PEP 440)")
+        elif not supported:
             found.append(f"{name} needs Python {facts.requires_python}, this is {python}")
     _refuse(made, found)
 
@@ -159,7 +161,7 @@ def _steps(made: Made, spec: EffectiveSpec) -> tuple[dict[str, object], ...]:
         [{"do": "run", "argv": ["/env/bin/python", "-c", _IMPORT, *modules]}] if modules else []
     )
     commands: list[dict[str, object]] = [
-        {"do": "run", "argv": ["/bin/sh", "-ec", command]} for command in spec.test.commands
+        {"do": "run", "argv": ["/bin/sh", "-exc", command]} for command in spec.test.commands
     ]
     return (*imports, *commands)
 

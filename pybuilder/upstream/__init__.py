@@ -75,7 +75,7 @@ class Upstream:
         from pybuilder.upstream.settings import default_index
 
         if not self.url:
-            self.url = default_index(self.environ, prefix=Path(sys.prefix))
+            self.url = default_index(self.environ, prefix=Path(sys.prefix)).url
         url = f"{self.url.rstrip('/')}/{name}/"
         # A directory on disk has nobody who would pick its index page.
         asked = f"{url}index.html" if scheme(url) == "file" else url

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import tomli
@@ -11,7 +12,17 @@ import tomli
 from pybuilder.errors import ConfigError
 
 
-def default_index(environ: Mapping[str, str], *, system: Path = Path("/etc"), prefix: Path | None = None) -> str:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexSetting:
+    """An index, and who says so: a variable, a file, or nobody."""
+
+    url: str
+    told_by: str
+
+
+def default_index(
+    environ: Mapping[str, str], *, system: Path = Path("/etc"), prefix: Path | None = None
+) -> IndexSetting:
     """The index that uv or pip would use here: from the environment, pip's files, uv's file, else the public one.
 
     Args:
@@ -25,13 +36,14 @@ def default_index(environ: Mapping[str, str], *, system: Path = Path("/etc"), pr
     for variable in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"):
         if value := environ.get(variable, "").strip():
             # uv also takes NAME=URL.
-            return value.partition("=")[2] if "=" in value.partition("://")[0] else value
+            url = value.partition("=")[2] if "=" in value.partition("://")[0] else value
+            return IndexSetting(url=url, told_by=variable)
     found = _pip_index(environ, system, prefix) or _uv_index(environ, system)
     if found:
         return found
     from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
-    return PYPI_SIMPLE_ENDPOINT
+    return IndexSetting(url=PYPI_SIMPLE_ENDPOINT, told_by="")
 
 
 def _home_config(environ: Mapping[str, str]) -> Path | None:
@@ -59,23 +71,28 @@ def _pip_files(environ: Mapping[str, str], system: Path, prefix: Path | None) ->
         yield Path(own)
 
 
-def _pip_index(environ: Mapping[str, str], system: Path, prefix: Path | None) -> str:
-    merged = configparser.RawConfigParser(strict=False)
-    for path in _pip_files(environ, system, prefix):
-        try:
-            merged.read(path, encoding="utf-8")
-        except (configparser.Error, UnicodeDecodeError) as error:
-            raise ConfigError(f"pip's configuration can't be read: {error}", where=str(path)) from error
+def _pip_index(environ: Mapping[str, str], system: Path, prefix: Path | None) -> IndexSetting | None:
+    strongest_first = [(path, _pip_settings(path)) for path in _pip_files(environ, system, prefix)][::-1]
     for section in ("install", "global"):
-        for option in ("index-url", "index_url"):
-            if value := merged.get(section, option, fallback="").strip():
-                return value
-    return ""
+        for path, settings in strongest_first:
+            for option in ("index-url", "index_url"):
+                if value := settings.get(section, option, fallback="").strip():
+                    return IndexSetting(url=value, told_by=str(path))
+    return None
 
 
-def _uv_index(environ: Mapping[str, str], system: Path) -> str:
+def _pip_settings(path: Path) -> configparser.RawConfigParser:
+    settings = configparser.RawConfigParser(strict=False)
+    try:
+        settings.read(path, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise ConfigError(f"pip's configuration can't be read: {error}", where=str(path)) from error
+    return settings
+
+
+def _uv_index(environ: Mapping[str, str], system: Path) -> IndexSetting | None:
     if environ.get("UV_NO_CONFIG"):
-        return ""
+        return None
     home = _home_config(environ)
     usual = [*([home / "uv" / "uv.toml"] if home else []), system / "uv" / "uv.toml"]
     for path in [Path(environ["UV_CONFIG_FILE"])] if environ.get("UV_CONFIG_FILE") else usual:
@@ -88,5 +105,5 @@ def _uv_index(environ: Mapping[str, str], system: Path) -> str:
         indexes = settings.get("index", [])
         default = [entry.get("url", "") for entry in indexes if entry.get("default")]
         if found := next(iter(default), "") or settings.get("index-url", ""):
-            return str(found)
-    return ""
+            return IndexSetting(url=str(found), told_by=str(path))
+    return None

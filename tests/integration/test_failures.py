@@ -23,14 +23,18 @@ def here(tmp_path: Path) -> Iterator[Bench]:
         yield made
 
 
+PHASES = {3: ["spec"], 10: ["build"], 30: ["fetch"], 50: ["validate"]}
+
+
 def refused(here: Bench, *arguments: str, code: int, names: list[str]) -> str:
     """Both faces of a failure: the document, and the text, which names what it is about and says what to do."""
     failure = here.build(*arguments, code=code).json["failed"][0]
+    assert failure["phase"] in PHASES[code]
     said = here.pybuild("build", *arguments)
     assert said.code == code
     for name in names:
-        assert name in said.stderr
-        assert name in failure["error"] or name in said.stderr
+        assert name in said.stderr, said.stderr
+    assert failure["error"].splitlines()[0] in said.stderr
     assert "  do: " in said.stderr
     return said.stderr
 
@@ -143,34 +147,28 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.
 
 class TestSources:
     @pytest.mark.parametrize(
-        ("data", "names"),
+        ("data", "why"),
         [
-            (hostile_tar(member("../../evil")), ["alpha-1.0.tar.gz", "../../evil"]),
-            (hostile_tar(member("/evil")), ["alpha-1.0.tar.gz", "/evil"]),
-            (hostile_tar(member("alpha-1.0/l", tarfile.SYMTYPE, "/etc/passwd")), ["/etc/passwd"]),
-            (hostile_tar(member("alpha-1.0/l", tarfile.LNKTYPE, "../../x")), ["../../x"]),
-            (hostile_tar(member("alpha-1.0/dev", tarfile.CHRTYPE)), ["alpha-1.0/dev"]),
-            (hostile_tar()[:-200], ["alpha-1.0.tar.gz"]),
-            (b"<html>not an archive</html>", ["alpha-1.0.tar.gz"]),
-            (b"", ["alpha-1.0.tar.gz"]),
+            (hostile_tar(member("../../evil")), "../../evil"),
+            (hostile_tar(member("/evil")), "/evil"),
+            (hostile_tar(member("alpha-1.0/l", tarfile.SYMTYPE, "/etc/passwd")), "/etc/passwd"),
+            (hostile_tar(member("alpha-1.0/l", tarfile.LNKTYPE, "../../x")), "../../x"),
+            (hostile_tar(member("alpha-1.0/dev", tarfile.CHRTYPE)), "alpha-1.0/dev"),
+            (hostile_tar()[:-200], "damaged"),
+            (b"<html>not an archive</html>", "neither a tar nor a zip"),
+            (b"", "neither a tar nor a zip"),
         ],
         ids=["traverses", "absolute", "links out", "hard-links out", "device", "truncated", "html", "empty"],
     )
-    def test_an_archive_that_is_refused(self, here: Bench, data: bytes, names: list[str]) -> None:
+    def test_an_archive_that_is_refused(self, here: Bench, data: bytes, why: str) -> None:
         here.spec("alpha")
         (here.upstream.directory / "alpha-1.0.tar.gz").write_bytes(data)
-        refused(here, "alpha", code=30, names=["alpha-1.0.tar.gz"])
+        ran = here.pybuild("build", "alpha")
+        assert ran.code == 30
+        assert "alpha 1.0" in ran.stderr and why in ran.stderr
         assert here.attempts("alpha") == []
         assert not (here.state / "index").exists()
         here.check_sound()
-
-    def test_a_refused_archive_that_is_mended_upstream(self, here: Bench) -> None:
-        """What could not be unpacked was never a first sight."""
-        here.spec("alpha")
-        (here.upstream.directory / "alpha-1.0.tar.gz").write_bytes(hostile_tar(member("../../evil")))
-        here.build("alpha", code=30)
-        here.sdist("alpha")
-        here.build("alpha")
 
     def test_a_bomb(self, here: Bench) -> None:
         here.spec("alpha")
@@ -178,11 +176,13 @@ class TestSources:
             head = tar_bytes(tiny_files("alpha", "1.0"), top="alpha-1.0")
             stream.write(head[: head.index(b"\0" * 1024) // 512 * 512 + 512])
             zeros = tarfile.TarInfo("alpha-1.0/zeros")
-            zeros.size = 64 << 30
+            zeros.size = 300 << 20
             stream.write(zeros.tobuf())
-            for _ in range(128):
+            for _ in range(300):
                 stream.write(bytes(1 << 20))
-        refused(here, "alpha", code=30, names=["alpha-1.0.tar.gz"])
+            stream.write(bytes(1024))
+        ran = here.pybuild("build", "alpha")
+        assert ran.code == 30 and "alpha-1.0.tar.gz is refused" in ran.stderr, ran.stderr
         here.check_sound()
 
     @pytest.mark.parametrize(("name", "version"), [("beta", "1.0"), ("alpha", "2.0")])
@@ -212,10 +212,8 @@ class TestSources:
             (b'[build-system]\nrequires = []\nbuild-backend = "a b"\n', ["build-backend"]),
             (b'[build-system]\nrequires = []\nbuild-backend = "x"\nbackend-path = ["../.."]\n', ["backend-path"]),
             (b'[build-system]\nrequires = []\nbuild-backend = "nowhere"\n', ["nowhere"]),
-            (b"project = 3\n[build-system]\nrequires = []\n", ["project"]),
-            (b'[build-system]\nrequires = []\nbuild-backend = "x"\n[project]\nrequires-python = "snake"\n', ["snake"]),
         ],
-        ids=["torn", "bytes", "type", "requirement", "object", "path", "missing", "project", "python"],
+        ids=["torn", "bytes", "type", "requirement", "object", "path", "missing"],
     )
     def test_a_pyproject_that_can_not_be_used(self, here: Bench, pyproject: bytes, names: list[str]) -> None:
         here.spec("alpha")
@@ -225,16 +223,12 @@ class TestSources:
         refused(here, "alpha", code=10, names=["alpha", *names])
         here.check_sound()
 
-    @pytest.mark.parametrize(
-        "line", ["Requires-Python: snake", "Requires-Dist: == 3", "Requires-Dist: beta (1.0"], ids=["python", "a", "b"]
-    )
-    def test_a_pkg_info_with_nonsense(self, here: Bench, line: str) -> None:
+    @pytest.mark.parametrize("line", ["Requires-Python: >=3.6.*", "Requires-Dist: == 3", "Requires-Dist: beta (1.0"])
+    def test_a_pkg_info_with_nonsense_is_no_reason_not_to_build(self, here: Bench, line: str) -> None:
         here.accept("alpha")
-        files = here.sources["alpha"]
-        files["PKG-INFO"] += f"{line}\n".encode()
-        make_sdist(here.upstream.directory, "alpha", "1.0", backend="none", files=files)
-        ran = here.pybuild("build", "alpha")
-        assert ran.code in (0, 10), ran.stderr
+        here.sources["alpha"]["PKG-INFO"] += f"{line}\n".encode()
+        make_sdist(here.upstream.directory, "alpha", "1.0", backend="none", files=here.sources["alpha"])
+        here.build("alpha")
 
 
 class TestUpstream:
@@ -313,7 +307,7 @@ class TestBackends:
             ("result = write_wheel(out, record='alpha.py,sha256=AAAA,3\\n')", 10, ["RECORD", "alpha.py"]),
             ("result = write_wheel(out, files={'../evil.py': 'x'})", 10, ["evil.py"]),
             ("FACTS['metadata'] = ['Requires-Dist: == 3']", 10, ["== 3"]),
-            ("FACTS['metadata'] = ['Requires-Python: snake']", 10, ["snake"]),
+            ("FACTS['requires_python'] = 'snake'", 50, ["Requires-Python: snake"]),
         ],
         ids=[
             "raises",
@@ -350,7 +344,7 @@ class TestBackends:
         assert here.published("alpha") == []
         here.check_sound()
         assert here.pybuild("log", "alpha").code == 0
-        here.patch("alpha", "tiny.json", '"act": "', '"act": "pass # ')
+        here.patch("alpha", "tiny.json", '"act": ', '"off": ')
         assert here.build("alpha").built() == ["alpha==1.0+pb.1"]
 
     @pytest.mark.parametrize(
@@ -465,9 +459,9 @@ class TestValidation:
         refused(here, "alpha", code=50, names=["out of 21", "exit code 1"])
 
     def test_a_command_sees_no_network_and_none_of_the_source(self, here: Bench) -> None:
-        here.accept(
-            "alpha", spec='[test]\ncommands = ["test -z \\"$(ls -A)\\"", "! ls /root", "grep -c . /proc/net/dev"]\n'
-        )
+        checks = ["test $(ls -A | wc -l) = 0", "test ! -e /etc/shadow", "test $(grep -c : /proc/net/dev) = 1"]
+        listed = ", ".join(f'"{check}"' for check in checks)
+        here.accept("alpha", spec=f"[test]\ncommands = [{listed}]\n")
         here.build("alpha")
 
     def test_a_wheel_for_another_machine(self, here: Bench) -> None:

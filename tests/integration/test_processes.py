@@ -35,7 +35,7 @@ def test_descriptors_are_not_inherited_unless_named() -> None:
     os.set_inheritable(write, True)
     try:
         assert run(["sh", "-c", f"test ! -e /proc/self/fd/{write}"]).returncode == 0
-        with spawn(["sh", "-c", f"echo x >&{write}"], pass_fds=(write,)) as process:
+        with spawn(["sh", "-c", f"echo x > /proc/self/fd/{write}"], pass_fds=(write,)) as process:
             process.wait()
         assert os.read(read, 10) == b"x\n"
     finally:

@@ -45,5 +45,5 @@ def get_requires_for_build_wheel(config_settings=None):
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     scope = {"write_wheel": write_wheel, "out": wheel_directory, "settings": config_settings, "FACTS": FACTS}
-    exec(FACTS["act"], scope)
+    exec(FACTS.get("act", ""), scope)
     return scope["result"] if "result" in scope else write_wheel(wheel_directory)

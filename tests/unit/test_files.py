@@ -175,12 +175,11 @@ class TestRemoving:
 class TestLocks:
     def test_one_at_a_time(self, tmp_path: Path) -> None:
         lock = tmp_path / "locks" / "x.lock"
-        with file_lock(lock):
-            with pytest.raises(LockedError, match="another run is at it") as caught:
-                with file_lock(lock, wait=False, what="another run is at it"):
-                    pass
-            assert caught.value.where == str(lock)
-            assert caught.value.exit_code == 60
+        refused = file_lock(lock, wait=False, what="another run is at it")
+        with file_lock(lock), pytest.raises(LockedError, match="another run is at it") as caught, refused:
+            pass
+        assert caught.value.where == str(lock)
+        assert caught.value.exit_code == 60
         with file_lock(lock, wait=False):
             pass
 

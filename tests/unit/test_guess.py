@@ -114,6 +114,7 @@ def test_real_sources(name: str) -> None:
     made = run(case)
     assert (made.build, made.runtime) == (case.build, case.runtime)
     assert (made.remove_requires, made.vendor, made.notes) == (case.remove, case.vendor, ())
+    assert set(made.why) == {*made.build, *made.runtime}
 
 
 def test_sources_that_nothing_compiles_are_only_noted() -> None:
@@ -159,3 +160,14 @@ def test_declared_extensions_compile() -> None:
 def test_headers_of() -> None:
     text = '#include <zlib.h>\n  # include <openssl/bio.h>\n#include "own.h"\ncdef extern from "libxml/tree.h":\n'
     assert headers_of(text) == {"zlib.h", "openssl/bio.h", "libxml/tree.h"}
+
+
+def test_each_guess_says_why() -> None:
+    made = guess(["x.c", "y.c"], {"build-system": {"requires": ["cython"]}}, "libraries=['yaml']", {"zlib.h"})
+    assert made.why == {
+        "gcc": "there is x.c",
+        "libyaml": "setup.py links yaml",
+        "libyaml-devel": "setup.py links yaml",
+        "zlib": "<zlib.h> is included",
+        "zlib-devel": "<zlib.h> is included",
+    }

@@ -231,9 +231,10 @@ def test_default_index(tmp_path: Path, files: tuple[str, ...], environ: Mapping[
     if index is None:
         from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
-        assert found == PYPI_SIMPLE_ENDPOINT
+        assert (found.url, found.told_by) == (PYPI_SIMPLE_ENDPOINT, "")
     else:
-        assert found == index
+        assert found.url == index
+        assert (tmp_path / found.told_by).is_file() or environ[found.told_by].endswith(index)
 
 
 @pytest.mark.parametrize("name", ["pip.conf", "uv/uv.toml"])

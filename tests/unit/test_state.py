@@ -1,0 +1,346 @@
+from __future__ import annotations
+
+import errno
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pybuilder.errors import ConfigError, StateError
+from pybuilder.layout import Layout
+from pybuilder.state import Attempt, PublishedWheel, State, database
+from pybuilder.state.schema import SCHEMA_VERSION
+
+ATTEMPT = Attempt(
+    id="20261121T061500.000000Z-aaaaaa",
+    key="k1",
+    recipe="r1",
+    name="six",
+    version="1.17.0",
+    channel="host",
+    target="cp311-linux_x86_64",
+    engine="host",
+    state="running",
+    owner="1:1",
+    started="2026-11-21T06:15:00.000000Z",
+)
+WHEEL = PublishedWheel(
+    label="pb",
+    name="six",
+    version="1.17.0",
+    number=1,
+    target="cp311-linux_x86_64",
+    channel="host",
+    wheel="six-1.17.0+pb.1-py3-none-any.whl",
+    wheel_sha256="w1",
+    payload="p1",
+    key="k1",
+    recipe="r1",
+    attempt=ATTEMPT.id,
+    published="2026-11-21T06:16:00.000000Z",
+)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(root=tmp_path / "state")
+
+
+@pytest.fixture
+def state(layout: Layout) -> Iterator[State]:
+    opened = State.open(layout)
+    yield opened
+    opened.close()
+
+
+class TestOpening:
+    def test_made_anew_once(self, layout: Layout) -> None:
+        first = State.open(layout)
+        second = State.open(layout)
+        assert (first.fresh, second.fresh) == (True, False)
+        first.close()
+        second.close()
+
+    def test_both_see_the_same(self, layout: Layout, state: State) -> None:
+        other = State.open(layout)
+        state.add_fact("kind", "key", {"a": [1]})
+        assert other.fact("kind", "key") == {"a": [1]}
+        other.close()
+
+    @pytest.mark.parametrize("content", [b"no database" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
+    def test_damaged(self, layout: Layout, content: bytes) -> None:
+        layout.root.mkdir(parents=True)
+        layout.database.write_bytes(content)
+        with pytest.raises(StateError, match="database") as caught:
+            State.open(layout)
+        assert caught.value.where == str(layout.database)
+        assert "move state.db away" in caught.value.cure
+        assert layout.database.read_bytes() == content, "what is damaged is not made worse"
+
+    def test_damaged_later(self, layout: Layout, state: State) -> None:
+        state.begin_attempt(ATTEMPT)
+        state.close()
+        with layout.database.open("r+b") as stream:
+            stream.seek(4096)
+            stream.write(b"\xff" * 65536)
+        opened = State.open(layout)
+        with pytest.raises(StateError, match="malformed"):
+            opened.attempt(ATTEMPT.id)
+        opened.close()
+
+    def test_of_a_newer_pybuild(self, layout: Layout, state: State) -> None:
+        connection = sqlite3.connect(layout.database)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+        connection.close()
+        with pytest.raises(StateError, match=f"version {SCHEMA_VERSION + 1}"):
+            State.open(layout)
+
+    @pytest.mark.parametrize(("number", "says"), [(errno.EACCES, "permission"), (errno.EROFS, "read-only")])
+    def test_in_a_directory_we_may_not_write(
+        self, layout: Layout, monkeypatch: pytest.MonkeyPatch, number: int, says: str
+    ) -> None:
+        def refuse(path: Path, data: bytes) -> None:
+            raise OSError(number, "refused", str(path))
+
+        monkeypatch.setattr(database, "write_atomic", refuse)
+        with pytest.raises(StateError, match=says) as caught:
+            State.open(layout)
+        assert caught.value.where == str(layout.owner)
+
+    def test_a_file_in_the_way(self, layout: Layout) -> None:
+        layout.root.mkdir(parents=True)
+        layout.database.mkdir()
+        with pytest.raises(StateError, match="unable to open"):
+            State.open(layout)
+
+
+class TestOwner:
+    @pytest.mark.parametrize("change", [{"uid": 12345}, {"uid_map": ["0", "100000", "65536"]}])
+    def test_of_somebody_else(self, layout: Layout, state: State, change: dict[str, object]) -> None:
+        layout.owner.write_text(json.dumps({**json.loads(layout.owner.read_text()), **change}))
+        with pytest.raises(ConfigError) as caught:
+            State.open(layout)
+        assert caught.value.exit_code == 3
+        assert caught.value.where == str(layout.root)
+        assert "--state" in caught.value.cure
+
+    @pytest.mark.parametrize("text", ["", "{", "[]", "3", "\xff"])
+    def test_a_damaged_note(self, layout: Layout, state: State, text: str) -> None:
+        layout.owner.write_text(text, encoding="latin-1")
+        with pytest.raises(StateError, match="owns the state is damaged") as caught:
+            State.open(layout)
+        assert caught.value.where == str(layout.owner)
+
+
+class TestTransactions:
+    def test_all_or_nothing(self, state: State) -> None:
+        with pytest.raises(KeyboardInterrupt), state.transaction():
+            state.add_fact("kind", "a", 1)
+            raise KeyboardInterrupt
+        assert state.fact("kind", "a") is None
+        with state.transaction():
+            state.add_fact("kind", "a", 1)
+        assert state.fact("kind", "a") == 1
+
+    def test_a_fault_of_ours_is_not_called_damage(self, state: State) -> None:
+        state.begin_attempt(ATTEMPT)
+        with pytest.raises(sqlite3.IntegrityError):
+            state.begin_attempt(ATTEMPT)
+
+    def test_a_full_disk(self, state: State) -> None:
+        state._connection.execute("PRAGMA max_page_count = 20")
+        with pytest.raises(StateError, match="full") as caught, state.transaction():
+            for n in range(1000):
+                state.add_fact("kind", str(n), "x" * 1000)
+        assert "free some space" in caught.value.cure
+        assert state.fact("kind", "0") is None
+        state._connection.execute("PRAGMA max_page_count = 20000")
+        state.add_fact("kind", "0", 1)
+
+
+class TestMemory:
+    def test_the_first_sight_stays(self, state: State) -> None:
+        assert state.pin("six", "1.17.0") is None
+        state.add_pin("six", "1.17.0", {"file": "a", "sha256": "1"}, now="t1")
+        state.add_pin("six", "1.17.0", {"file": "a", "sha256": "2"}, now="t2")
+        assert state.pin("six", "1.17.0") == {"file": "a", "sha256": "1"}
+        assert state.pin("six", "1.18.0") is None
+
+    def test_a_fact_may_change(self, state: State) -> None:
+        for value in ([1], None, "x"):
+            state.add_fact("kind", "key", value)
+            assert state.fact("kind", "key") == value
+        assert state.fact("other", "key") is None
+
+    def test_validations(self, state: State) -> None:
+        assert state.validation("k") is None
+        state.add_validation("k", ok=False, error="no", now="t1")
+        assert state.validation("k") == (False, "no")
+        state.add_validation("k", ok=True, error="", now="t2")
+        assert state.validation("k") == (True, "")
+
+    def test_review(self, state: State) -> None:
+        state.ask_review([("wheel", "wheel>=1", "six")], now="t1")
+        state.ask_review([("wheel", "wheel>=1", "six"), ("attrs", "attrs", "six")], now="t2")
+        assert [(row["name"], row["first_seen"]) for row in state.review()] == [("wheel", "t1"), ("attrs", "t2")]
+        state.drop_review(["wheel", "nothing"])
+        assert [row["name"] for row in state.review()] == ["attrs"]
+
+
+class TestAttempts:
+    def test_from_its_first_moment(self, state: State) -> None:
+        state.begin_attempt(ATTEMPT)
+        assert state.attempt(ATTEMPT.id) == ATTEMPT
+        assert state.running() == [ATTEMPT]
+        assert state.succeeded("k1") is None
+
+    def test_success(self, state: State) -> None:
+        state.begin_attempt(ATTEMPT)
+        state.end_attempt(ATTEMPT.id, seconds=1.5, sealed=True, payload=("p1", "six.whl"))
+        ended = replace(ATTEMPT, state="succeeded", seconds=1.5, sealed=True, payload="p1", filename="six.whl")
+        assert state.attempt(ATTEMPT.id) == state.succeeded("k1") == ended
+        assert state.running() == []
+
+    def test_failure(self, state: State) -> None:
+        state.begin_attempt(ATTEMPT)
+        state.end_attempt(ATTEMPT.id, seconds=1.5, sealed=False, failure=("build", "no"))
+        ended = replace(ATTEMPT, state="failed", seconds=1.5, phase="build", error="no")
+        assert state.attempt(ATTEMPT.id) == ended
+        assert state.succeeded("k1") is None
+
+    def test_the_newest_success_counts(self, state: State) -> None:
+        for n, payload in enumerate(("p0", "p1", None)):
+            state.begin_attempt(replace(ATTEMPT, id=f"2026112{n}"))
+            outcome = {"payload": (payload, "six.whl")} if payload else {"failure": ("build", "no")}
+            state.end_attempt(f"2026112{n}", seconds=1, sealed=True, **outcome)
+        found = state.succeeded("k1")
+        assert found is not None
+        assert found.payload == "p1"
+
+    def test_moved_to_another_key(self, state: State) -> None:
+        state.begin_attempt(ATTEMPT)
+        state.move_attempt(ATTEMPT.id, key="k2")
+        assert state.running() == [replace(ATTEMPT, key="k2")]
+
+    def test_restored_from_its_record(self, state: State) -> None:
+        ended = replace(ATTEMPT, state="failed", seconds=2.0, sealed=True, phase="build", error="no")
+        state.restore_attempt(ended)
+        state.restore_attempt(replace(ended, error="another"))
+        assert state.attempt(ATTEMPT.id) == ended
+
+    def test_of_a_package(self, state: State) -> None:
+        for n, version in enumerate(("1.0", "2.0", "1.0")):
+            state.begin_attempt(replace(ATTEMPT, id=str(n), version=version))
+        state.begin_attempt(replace(ATTEMPT, id="9", name="seven"))
+        assert [a.id for a in state.attempts("six")] == ["2", "1", "0"]
+        assert [a.id for a in state.attempts("six", "1.0")] == ["2", "0"]
+        assert state.attempt("nothing") is None
+
+
+class TestNumbers:
+    def mint(
+        self, state: State, *, label: str = "pb", version: str = "1.17.0", channel: str = "host", floor: int = 0
+    ) -> int:
+        return state.mint(label, "six", version, channel=channel, floor=floor, now="t")
+
+    def test_from_one_and_never_twice(self, state: State) -> None:
+        assert [self.mint(state) for _ in range(3)] == [1, 2, 3]
+
+    def test_over_all_channels(self, state: State) -> None:
+        assert [self.mint(state, channel="host"), self.mint(state, channel="fedora-45")] == [1, 2]
+
+    def test_by_label_and_version(self, state: State) -> None:
+        assert self.mint(state) == self.mint(state, version="1.18.0") == self.mint(state, label="xy") == 1
+
+    def test_floors(self, state: State) -> None:
+        assert self.mint(state, floor=7) == 8
+        assert self.mint(state, floor=3) == 9
+        state.raise_floor("pb", "six", "1.17.0", 20)
+        state.raise_floor("pb", "six", "1.17.0", 15)
+        assert self.mint(state) == 21
+
+    def test_gaps_stay(self, state: State) -> None:
+        self.mint(state)
+        state.drop_unfinished("pb", "six", "1.17.0", 1)
+        assert self.mint(state) == 2
+
+    def test_concurrent_runs(self, layout: Layout, state: State) -> None:
+        other = State.open(layout)
+        assert [self.mint(s) for s in (state, other, other, state)] == [1, 2, 3, 4]
+        other.close()
+
+    def test_a_channels_label_is_fixed(self, state: State) -> None:
+        state.claim_label("host", "pb")
+        state.claim_label("host", "pb")
+        state.claim_label("fedora-45", "xy")
+        with pytest.raises(ConfigError, match="'pb', the workspace says 'xy'") as caught:
+            state.claim_label("host", "xy")
+        assert caught.value.exit_code == 3
+
+
+class TestPublishing:
+    def finish(self, state: State, wheel: PublishedWheel) -> None:
+        state.finish_publish(wheel.label, wheel.name, wheel.version, wheel.number)
+
+    def test_seen_when_it_is_finished(self, state: State) -> None:
+        state.begin_publish([WHEEL])
+        assert state.published("host", "six") == state.published_anywhere("six") == []
+        assert state.unfinished_publishes("host") == [WHEEL]
+        self.finish(state, WHEEL)
+        assert state.published("host", "six") == state.published_anywhere("six") == [WHEEL]
+        assert state.unfinished_publishes("host") == []
+
+    def test_finishing_is_for_one_build(self, state: State) -> None:
+        others = [replace(WHEEL, number=2), replace(WHEEL, version="2.0"), replace(WHEEL, name="seven")]
+        state.begin_publish([WHEEL, *others, replace(WHEEL, label="xy")])
+        self.finish(state, WHEEL)
+        assert len(state.unfinished_publishes("host")) == 4
+        assert state.unfinished_publishes("fedora-45") == []
+
+    def test_dropped(self, state: State) -> None:
+        state.begin_publish([WHEEL])
+        state.drop_unfinished("pb", "six", "1.17.0", 1)
+        assert state.unfinished_publishes("host") == []
+        self.finish(state, WHEEL)
+        assert state.published("host", "six") == []
+
+    def test_a_target_joins_a_number(self, state: State) -> None:
+        second = replace(WHEEL, target="cp312-linux_x86_64", wheel="second.whl")
+        state.begin_publish([WHEEL])
+        self.finish(state, WHEEL)
+        state.begin_publish([second])
+        state.drop_unfinished("pb", "six", "1.17.0", 1)
+        assert state.published("host", "six") == [WHEEL], "what was published stays"
+        state.begin_publish([second])
+        self.finish(state, second)
+        assert state.published("host", "six") == [WHEEL, second]
+
+    def test_a_second_try_replaces_the_first(self, state: State) -> None:
+        again = replace(WHEEL, wheel_sha256="w2", published="2026-11-22T00:00:00.000000Z")
+        state.begin_publish([WHEEL])
+        state.begin_publish([again])
+        assert state.unfinished_publishes("host") == [again]
+
+    def test_what_was_published_never_changes(self, state: State) -> None:
+        state.begin_publish([WHEEL])
+        self.finish(state, WHEEL)
+        with pytest.raises(StateError, match=r"six-1.17.0\+pb.1-py3-none-any.whl has been published already"):
+            state.begin_publish([replace(WHEEL, number=2), replace(WHEEL, wheel_sha256="w2")])
+        assert state.published("host", "six") == [WHEEL]
+        assert state.unfinished_publishes("host") == [], "all or nothing"
+
+    def test_newest_first(self, state: State) -> None:
+        wheels = [
+            replace(WHEEL, number=n, version=version, published=f"2026-11-{day}")
+            for n, version, day in ((1, "1.0", 10), (2, "1.0", 11), (1, "2.0", 10), (10, "1.0", 11))
+        ]
+        state.begin_publish(wheels)
+        for wheel in wheels:
+            self.finish(state, wheel)
+        found = [(w.version, w.number) for w in state.published("host", "six")]
+        assert found == [("1.0", 10), ("1.0", 2), ("1.0", 1), ("2.0", 1)]
+        assert [w.number for w in state.published("host", "six", "1.0")] == [10, 2, 1]
+        assert state.published("fedora-45", "six") == []
