@@ -58,10 +58,18 @@ class UsageError(PybuildError):
 
 
 class ConfigError(PybuildError):
-    """A spec, buildroot or pybuild.toml is wrong."""
+    """A spec, buildroot or pybuild.toml is wrong.
+
+    Attributes:
+        parts: The same one by one, where it is about several lines of a file.
+    """
 
     exit_code = 3
     phase = "spec"
+
+    def __init__(self, what: str, *, where: str = "", cure: str = "", parts: tuple[ConfigError, ...] = ()) -> None:
+        super().__init__(what, where=where, cure=cure)
+        self.parts = parts
 
 
 class BuildError(PybuildError):

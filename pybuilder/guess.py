@@ -11,8 +11,7 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-SCANNED = (".c", ".cc", ".cpp", ".cxx", ".h", ".hpp", ".pxd", ".pxi", ".py", ".pyx")
-"""Suffixes of the files that ``headers_of`` finds something in."""
+_SCANNED = (".c", ".cc", ".cpp", ".cxx", ".h", ".hpp", ".pxd", ".pxi", ".py", ".pyx")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +98,9 @@ _LIBRARIES = {  # linker's name: headers, RPM to build with, RPM to run with
     "zstd": ("zstd.h", "libzstd-devel", "libzstd"),
 }
 
-_ASIDE = re.compile(r"(^|/)(\.[^/]*|tests?|testing|docs?|examples?|benchmarks?|fuzz|fuzzing|demos?)/", re.IGNORECASE)
+_ASIDE = re.compile(
+    r"(^|/)(\.[^/]*|tests?|testing|docs?|examples?|benchmarks?|fuzz|fuzzing|demos?|vendored[^/]*)/", re.IGNORECASE
+)
 _COMPILES = re.compile(r"ext_modules|Extension\b|cffi_modules|rust_extensions|cythonize|mypycify|cmake", re.IGNORECASE)
 
 
@@ -117,7 +118,8 @@ def guess(
         setup_py: The text of ``setup.py``; empty where there is none.
         headers: What its C, C++ and Cython files include, from ``headers_of``.
     """
-    files = [path for path in paths if not _ASIDE.search(path)]
+    everything = list(paths)
+    files = [path for path in everything if not _ASIDE.search(path)]
     requires, notes = _build_requires(pyproject)
     tools = {rpm: f"the build requires {name}" for name in sorted(requires) for rpm in _TOOLS.get(name, ())}
     languages = _languages(files)
@@ -127,7 +129,7 @@ def guess(
     cargo = "cargo" in tools
     if cargo and not any(PurePosixPath(path).name == "Cargo.lock" for path in files):
         notes.append("the source has no Cargo.lock, so which crates are vendored is decided on the day it is pinned")
-    libraries = _libraries(files, setup_py, headers) if languages or tools else {}
+    libraries = _libraries(everything, setup_py, headers) if languages or tools else {}
     headed = {_LIBRARIES[name][1]: reason for name, reason in libraries.items()}
     linked = {_LIBRARIES[name][2]: reason for name, reason in libraries.items()}
     build = tools | languages | headed
@@ -139,6 +141,11 @@ def guess(
         why=build | linked,
         notes=tuple(notes),
     )
+
+
+def worth_scanning(paths: Iterable[str]) -> list[str]:
+    """Those files in which ``headers_of`` may find something that counts."""
+    return [path for path in paths if path.endswith(_SCANNED) and not _ASIDE.search(path)]
 
 
 def headers_of(text: str) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -117,11 +118,22 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
 def install_command(program: str) -> str:
     """The command that installs a program on this distribution."""
     dnf, apt = _PACKAGES.get(program, (program, program))
-    if Path("/usr/bin/dnf").exists() or Path("/usr/bin/dnf5").exists():
+    family = _distribution()
+    # Asked of the distribution, since each manager can be installed on the other's.
+    if family & {"fedora", "rhel", "centos"}:
         return f"dnf install {dnf}"
-    if Path("/usr/bin/apt-get").exists():
+    if family & {"debian", "ubuntu"}:
         return f"apt-get install {apt}"
     return f"install {dnf} with the system's package manager"
+
+
+def _distribution() -> frozenset[str]:
+    """The names of this distribution and of those it is like (os-release(5))."""
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        return frozenset()
+    return frozenset({release["ID"], *release.get("ID_LIKE", "").split()})
 
 
 def process_identity(pid: int) -> str:

@@ -68,13 +68,14 @@ class Document:
     def error(self, problems: Iterable[Problem]) -> ConfigError:
         """One error that lists every problem, in the file's order."""
         found = sorted(problems, key=lambda problem: self.position(problem.path))
-        if len(found) == 1:
-            return ConfigError(found[0].text, where=self.place(found[0].path), cure="correct this line")
-        lines = [f"{self.place(problem.path)}: {problem.text}" for problem in found]
+        parts = [ConfigError(p.text, where=self.place(p.path), cure="correct this line") for p in found]
+        if len(parts) == 1:
+            return parts[0]
         return ConfigError(
-            f"{self.file} has {len(found)} problems",
-            where="\n         ".join(lines),
+            f"{self.file} has {len(parts)} problems",
+            where="\n         ".join(f"{part.where}: {part.what}" for part in parts),
             cure="correct these lines",
+            parts=tuple(parts),
         )
 
 

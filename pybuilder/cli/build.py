@@ -6,10 +6,11 @@ import json
 import sys
 
 import click
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pybuilder import reports
+from pybuilder.cli.arguments import parse_requirement
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
 from pybuilder.cli.progress import listener
@@ -24,7 +25,7 @@ from pybuilder.results import Result
 @click.pass_obj
 def build(options: Options, requirements: tuple[str, ...], as_json: bool) -> int:
     """Build each REQ (PEP 508), and what it needs, unless these very inputs were built."""
-    return _run(options, [_requirement(text) for text in requirements], force=False, as_json=as_json)
+    return _run(options, [parse_requirement(text) for text in requirements], force=False, as_json=as_json)
 
 
 @click.command()
@@ -33,7 +34,7 @@ def build(options: Options, requirements: tuple[str, ...], as_json: bool) -> int
 @click.pass_obj
 def rebuild(options: Options, versions: tuple[str, ...], as_json: bool) -> int:
     """Build each NAME==VERSION in any case, and publish it under its next number."""
-    requirements = [_requirement(text) for text in versions]
+    requirements = [parse_requirement(text) for text in versions]
     for requirement in requirements:
         if [s.operator for s in requirement.specifier] != ["=="] or str(requirement.specifier).endswith(".*"):
             raise UsageError(f"{str(requirement)!r} names no version", cure="write it as NAME==VERSION")
@@ -43,16 +44,6 @@ def rebuild(options: Options, versions: tuple[str, ...], as_json: bool) -> int:
                 cure="rebuild upstream's version, the part before '+'",
             )
     return _run(options, requirements, force=True, as_json=as_json)
-
-
-def _requirement(text: str) -> Requirement:
-    try:
-        requirement = Requirement(text)
-    except InvalidRequirement as error:
-        raise UsageError(f"{text!r} is no requirement: {error}", cure="write it as NAME or NAME==VERSION") from error
-    if requirement.url:
-        raise UsageError(f"{text!r} names a URL", cure="put the URL into [source] of a spec")
-    return requirement
 
 
 def _run(options: Options, requirements: list[Requirement], *, force: bool, as_json: bool) -> int:

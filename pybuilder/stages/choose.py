@@ -95,6 +95,10 @@ class Chooser:
                 return found
         return ()
 
+    def offered(self, name: NormalizedName, wanted: SpecifierSet) -> Sequence[Version]:
+        """The versions upstream has that a spec with no rules of its own lets be taken, newest first."""
+        return _newest_first(self._beyond(name, Spec(name=name), wanted), wanted, prereleases=None)
+
     def what_there_is(self, name: NormalizedName) -> str:
         """The versions that could have been taken, for a message."""
         spec = self.workspace.spec(name)

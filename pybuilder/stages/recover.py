@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from packaging.version import Version
 
 from pybuilder.clock import new_attempt_id, timestamp
-from pybuilder.errors import PybuildError
+from pybuilder.errors import BuildError, PybuildError, ValidationError
+from pybuilder.files import file_lock
 from pybuilder.index import File, Index
 from pybuilder.record import RECORD, read_record
 from pybuilder.stages import Adapters
@@ -16,16 +18,29 @@ from pybuilder.state import Attempt, PublishedWheel
 from pybuilder.wheel.numbering import strip
 from pybuilder.work import work_directory
 
+# The fact that a database has everything that was there before it.
+_WHOLE = ("recovered", "")
+
 
 def recover(adapters: Adapters) -> None:
     """Fill a new database from the store's records and the published indexes, as far as they go.
 
     Numbers that were handed out must never be handed out again, so whatever an index lists raises the floor, also
-    where its record is gone.
+    where its record is gone. Who dies meanwhile leaves it to the next run, and who comes meanwhile waits.
     """
-    attempts = {attempt.payload: attempt for attempt in _recorded(adapters)}
-    for attempt in attempts.values():
+    if adapters.state.fact(*_WHOLE):
+        return
+    with file_lock(adapters.layout.lock("recover")):
+        if not adapters.state.fact(*_WHOLE):
+            _recover(adapters)
+            adapters.state.add_fact(*_WHOLE, True)
+
+
+def _recover(adapters: Adapters) -> None:
+    attempts: dict[str | None, list[Attempt]] = {}
+    for attempt in sorted(_recorded(adapters), key=lambda attempt: attempt.id):
         adapters.state.restore_attempt(attempt)
+        attempts.setdefault(attempt.payload, []).append(attempt)
     indexes = adapters.layout.index("x").parent
     for root in sorted(indexes.iterdir()) if indexes.is_dir() else ():
         index = Index(root, lock=adapters.layout.lock(f"index-{root.name}"))
@@ -63,17 +78,20 @@ def _recorded(adapters: Adapters) -> Iterator[Attempt]:
 
 
 def _restore_wheel(
-    adapters: Adapters, root: Path, project: str, file: File, attempts: dict[str | None, Attempt]
+    adapters: Adapters, root: Path, project: str, file: File, attempts: dict[str | None, list[Attempt]]
 ) -> None:
     numbered = _number_of(Version(file.version))
     if numbered is None:
         return
     upstream, label, number = numbered
     adapters.state.raise_floor(label, project, str(upstream), number)
-    with work_directory(adapters.layout, new_attempt_id(adapters.now())) as work:
-        payload = strip(root / "files" / file.filename, work / "payload.whl", label=label)
-    attempt = attempts.get(payload)
-    if attempt is None:
+    payload = _payload_of(adapters, root / "files" / file.filename, label)
+    # Of several that made the same, the last that had begun when it was published; the index knows whole seconds.
+    published = file.upload_time or adapters.now()
+    latest = timestamp(published + timedelta(seconds=1))
+    attempt = next((one for one in reversed(attempts.get(payload, ())) if one.started < latest), None)
+    known = {(wheel.channel, wheel.wheel) for wheel in adapters.state.published_anywhere(project)}
+    if payload is None or attempt is None or (root.name, file.filename) in known:
         return
     adapters.state.claim_label(root.name, label)
     row = PublishedWheel(
@@ -89,10 +107,19 @@ def _restore_wheel(
         key=attempt.key,
         recipe=attempt.recipe,
         attempt=attempt.id,
-        published=timestamp(file.upload_time or adapters.now()),
+        published=timestamp(published),
     )
     adapters.state.begin_publish([row])
     adapters.state.finish_publish(label, project, str(upstream), number)
+
+
+def _payload_of(adapters: Adapters, wheel: Path, label: str) -> str | None:
+    """The digest of what a numbered wheel was made of; None where it is gone or damaged, which `index verify` tells."""
+    with work_directory(adapters.layout, new_attempt_id(adapters.now())) as work:
+        try:
+            return strip(wheel, work / "payload.whl", label=label)
+        except (FileNotFoundError, BuildError, ValidationError):
+            return None
 
 
 def _number_of(version: Version) -> tuple[Version, str, int] | None:

@@ -17,7 +17,6 @@ import pytest
 from tests.support.workspaces import Bench, bench, clean_environ, control_groups, processes_of, wait_for
 
 DYING = Path(__file__).parents[1] / "support" / "dying.py"
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -69,7 +68,7 @@ def test_killed_at_random_moments(here: Bench) -> None:
 
 
 def die_at(here: Bench, effect: int, *command: str) -> subprocess.CompletedProcess[str]:
-    environ = clean_environ(here.root) | {"PYTHONPATH": str(ROOT)}
+    environ = clean_environ(here.root)
     argv = [sys.executable, str(DYING), str(effect), *here.argv(*command)[3:]]
     return subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60)
 
@@ -98,7 +97,7 @@ sys.exit(main(sys.argv[1:]))
 def test_killed_between_the_index_and_the_database(here: Bench) -> None:
     """What everybody could install was published: the number stays, and the next run knows of it."""
     argv = [sys.executable, "-c", PUBLISHED_AND_NOT_WRITTEN_DOWN, *here.argv("build", "alpha")[3:]]
-    environ = clean_environ(here.root) | {"PYTHONPATH": str(ROOT)}
+    environ = clean_environ(here.root)
     assert subprocess.run(argv, env=environ, capture_output=True, timeout=60).returncode == 9
     assert here.published("beta") == ["1.0+pb.1"]
     ran = here.build("beta")

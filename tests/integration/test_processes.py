@@ -78,23 +78,32 @@ def test_leaving_the_block_ends_it(ignoring: str, tmp_path: Path) -> None:
         assert wait_for(lambda: processes_with(word), 5)
         raise KeyboardInterrupt
     assert process.returncode == -9
-    assert not processes_with(word)
+    assert wait_for(lambda: not processes_with(word), 2)
     assert process.stdout is not None
     assert process.stdout.closed
 
 
 @pytest.mark.parametrize(
-    ("present", "command"),
+    ("release", "program", "command"),
     [
-        ("/usr/bin/dnf", "dnf install bubblewrap"),
-        ("/usr/bin/dnf5", "dnf install bubblewrap"),
-        ("/usr/bin/apt-get", "apt-get install bubblewrap"),
-        ("", "install bubblewrap with the system's package manager"),
+        ({"ID": "fedora"}, "bwrap", "dnf install bubblewrap"),
+        ({"ID": "almalinux", "ID_LIKE": "rhel centos fedora"}, "Python.h", "dnf install python3-devel"),
+        ({"ID": "debian"}, "Python.h", "apt-get install python3-dev"),
+        ({"ID": "linuxmint", "ID_LIKE": "ubuntu debian"}, "podman", "apt-get install podman"),
+        ({"ID": "arch"}, "bwrap", "install bubblewrap with the system's package manager"),
     ],
 )
-def test_how_to_install(present: str, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes.Path, "exists", lambda path: str(path) == present)
-    assert install_command("bwrap") == command
+def test_how_to_install(release: dict[str, str], program: str, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes.platform, "freedesktop_os_release", lambda: release)
+    assert install_command(program) == command
+
+
+def test_how_to_install_where_nothing_says_which_distribution_this_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> dict[str, str]:
+        raise FileNotFoundError("/etc/os-release")
+
+    monkeypatch.setattr(processes.platform, "freedesktop_os_release", missing)
+    assert install_command("bwrap") == "install bubblewrap with the system's package manager"
 
 
 class TestIdentity:

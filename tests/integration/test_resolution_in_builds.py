@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -26,10 +25,6 @@ def environment(here: Bench, ran: Ran, name: str) -> dict[str, str]:
     """The versions in the environment that a package was built in."""
     [build] = [build for build in ran.json["built"] if build["name"] == name]
     return {item["name"]: item["version"] for item in plan_of(here.state, build)["environment"]}
-
-
-def waiting(ran: Ran) -> list[tuple[str, str, str]]:
-    return sorted((entry["name"], entry["requirement"], entry["wanted_by"]) for entry in ran.json["review"])
 
 
 class TestBuildRequirements:
@@ -173,50 +168,6 @@ class TestWhatCanNotBe:
         ran = here.build("alpha", code=10)
         assert "wants something else each time it is asked" in ran.json["failed"][0]["error"]
         here.check_sound()
-
-
-class TestReview:
-    def test_all_that_are_missing_are_named_at_once(self, here: Bench) -> None:
-        here.accept("alpha", build_requires=["beta", "one>=1", "two"], requires=["three"])
-        here.accept("beta", requires=["four"], build_requires=["five"])
-        ran = here.build("alpha", "six", code=40)
-        assert waiting(ran) == [
-            ("five", "five", "the build of beta 1.0"),
-            ("four", "four", "beta 1.0"),
-            ("one", "one>=1", "the build of alpha 1.0"),
-            ("six", "six", "the command line"),
-            ("three", "three", "alpha 1.0"),
-            ("two", "two", "the build of alpha 1.0"),
-        ]
-        queue = json.loads((here.index.root / "review.json").read_bytes())["review"]
-        assert sorted(entry["name"] for entry in queue) == ["five", "four", "one", "six", "three", "two"]
-        said = here.pybuild("build", "alpha")
-        assert "one>=1, wanted by the build of alpha 1.0" in said.stderr and "pybuild new one" in said.stderr
-
-    def test_after_accepting_it_goes_on_where_it_was(self, here: Bench) -> None:
-        here.accept("alpha", build_requires=["beta"], requires=["gamma"], static=False)
-        here.accept("beta")
-        ran = here.build("alpha", code=40)
-        assert waiting(ran) == [("gamma", "gamma", "alpha 1.0")]
-        assert (here.outcomes("alpha"), here.published("alpha")) == (["succeeded"], [])
-        here.accept("gamma")
-        assert here.build("alpha").built() == ["gamma==1.0+pb.1", "alpha==1.0+pb.1"]
-        assert (here.outcomes("alpha"), here.outcomes("beta")) == (["succeeded"], ["succeeded"])
-        assert json.loads((here.index.root / "review.json").read_bytes()) == {"review": []}
-        here.check_sound()
-
-    def test_what_waits_and_what_fails_are_both_told(self, here: Bench) -> None:
-        here.accept("alpha", build_requires=["nowhere"])
-        here.accept("beta", act="raise SystemExit(3)")
-        here.accept("gamma")
-        ran = here.build("alpha", "beta", "gamma", code=10)
-        assert [failure["name"] for failure in ran.json["failed"]] == ["beta"]
-        assert waiting(ran) == [("nowhere", "nowhere", "the build of alpha 1.0")]
-        assert ran.built() == ["gamma==1.0+pb.1"]
-
-    def test_a_name_that_is_nearly_one(self, here: Bench) -> None:
-        here.accept("alpha")
-        assert here.pybuild("build", "alhpa").code == 40
 
 
 class TestInstallRequirements:

@@ -45,7 +45,7 @@ def remount(at: Path, options: str) -> None:
 
 class TestFullDisk:
     def test_at_every_stage(self, here: Bench) -> None:
-        """A disk on which there is room for ever more files, until all is done; then the first number is the only one."""
+        """A disk with room for ever more files, until all is done; then the first number is the only one."""
         with disk(here.root / "disk", "size=1g,nr_inodes=4"):
             here.state = here.root / "disk" / "state"
             errors = []
@@ -168,7 +168,7 @@ class TestDatabase:
         self.lose(built)
         assert built.rebuild("alpha==1.0").built() == ["alpha==1.0+pb.3"]
         builds = built.pybuild("show", "alpha", "--json").json["builds"]
-        assert [build["number"] for build in builds] == [3, 2, 1]
+        assert [build["number"] for build in builds if build["number"]] == [3, 2, 1]
         built.check_sound()
 
     def test_deleted_by_someone_who_shows_first(self, built: Bench) -> None:

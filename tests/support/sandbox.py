@@ -124,6 +124,11 @@ class Place:
         log = (self.root / "log").read_bytes()
         return Ran(**facts, log=log, wall=time.monotonic() - started, got=_said(log))
 
+    def python_code(self, code: str, *arguments: str) -> None:
+        """Run Python of ours, outside, as whoever runs pybuild here."""
+        environment = {"PYTHONPATH": str(self.root / "lib")}
+        subprocess.run([self.python, "-c", code, *arguments], check=True, env=environment, **_as(self.uid))
+
     @contextmanager
     def started(
         self, script: str = "", *, steps: Sequence[Mapping[str, Any]] = (), **settings: Any

@@ -23,6 +23,7 @@ from tests.support import sdists, upstream
 from tests.support.indexes import open_index
 from tests.support.upstream import UpstreamServer
 
+ROOT = Path(__file__).parents[2]
 BACKEND = Path(__file__).with_name("tiny_backend.py")
 T = TypeVar("T")
 
@@ -236,7 +237,8 @@ def bench(root: Path, **options: Any) -> Iterator[Bench]:
 def clean_environ(home: Path) -> dict[str, str]:
     """An environment that says nothing of indexes, proxies or anybody's settings."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
-    return kept | {"HOME": str(home / "home"), "PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}
+    ours = {"HOME": str(home / "home"), "PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1", "PYTHONPATH": str(ROOT)}
+    return kept | ours
 
 
 def leftovers(state: Path) -> list[str]:

@@ -1,0 +1,220 @@
+"""``pybuild init``, ``pybuild new`` and ``pybuild lint``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pybuilder.cli.arguments import parse_requirement
+from pybuilder.cli.completion import complete_names
+from pybuilder.cli.options import Options
+from pybuilder.cli.progress import listener
+from pybuilder.cli.session import channel_name, open_layout, open_workspace
+from pybuilder.errors import PybuildError, combined_exit_code
+from pybuilder.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pybuilder.new import NewSpec
+    from pybuilder.sources.fetch import Sources
+    from pybuilder.stages.choose import Chooser
+
+
+@click.command()
+@click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_obj
+def init(options: Options, directory: Path | None, as_json: bool) -> int:
+    """Make a workspace in DIR, or here; what is there already stays as it is."""
+    from pybuilder.workspace import init as make_workspace
+
+    root = (directory or options.workspace or Path.cwd()).absolute()
+    made = [path.relative_to(root).as_posix() for path in make_workspace(root)]
+    if as_json:
+        print(json.dumps({"workspace": str(root), "made": made}, indent=2))
+    else:
+        print(f"{root}: made {', '.join(made)}" if made else f"{root} is a workspace already")
+    return 0
+
+
+@click.command()
+@click.argument("requirements", metavar="REQ...", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_obj
+def new(options: Options, requirements: tuple[str, ...], as_json: bool) -> int:
+    """Write the spec of each REQ (PEP 508) from upstream's newest source that satisfies it."""
+    from pybuilder import clock
+    from pybuilder.new import SpecWriter
+    from pybuilder.sandbox.host_root import this_target
+
+    wanted = {text: parse_requirement(text) for text in requirements}
+    workspace = open_workspace(options)
+    written: list[NewSpec] = []
+    failed: dict[str, PybuildError] = {}
+    with listener(options) as listen, _reach(options, workspace) as reach:
+        writer = SpecWriter(
+            workspace=workspace,
+            chooser=reach.chooser,
+            sources=reach.sources,
+            markers=this_target().markers,
+            listen=listen,
+            now=clock.now,
+        )
+        for text, requirement in wanted.items():
+            try:
+                written.append(writer.write(requirement))
+            except PybuildError as error:
+                failed[text] = error
+    missing = {m.name: m for one in written for m in one.missing if workspace.spec(m.name) is None}
+    if as_json:
+        report = {
+            "ok": not failed,
+            "written": [_as_json(one) for one in written],
+            "failed": [{"requirement": text, **_problem(error)} for text, error in failed.items()],
+            "missing": sorted(missing),
+        }
+        print(json.dumps(report, indent=2))
+    else:
+        for one in written:
+            _print_new(one, workspace)
+        if missing:
+            print(f"no spec yet for what these need:\n  do: pybuild new {' '.join(sorted(missing))}")
+    sys.stdout.flush()
+    for refusal in failed.values():
+        print(f"pybuild: error: {refusal}", file=sys.stderr)
+    return combined_exit_code([error.exit_code for error in failed.values()])
+
+
+def _print_new(new_spec: NewSpec, workspace: Workspace) -> None:
+    found = new_spec.findings
+    place = new_spec.path.relative_to(workspace.root)
+    print(f"wrote {place}: {new_spec.name} {new_spec.version}" + (f", {found.licence}" if found.licence else ""))
+    for rpm, reason in sorted(found.guess.why.items()):
+        print(f"  guessed {rpm}: {reason}")
+    for name in found.guess.remove_requires:
+        print(f"  guessed without {name} from the index: an RPM stands in for it")
+    for note in (*found.notes, *found.guess.notes):
+        print(f"  look: {note}")
+    for missing in new_spec.missing:
+        print(f"  needs {missing.requirement} to {missing.needed_to}, which has no spec yet")
+
+
+def _as_json(new_spec: NewSpec) -> dict[str, Any]:
+    found = new_spec.findings
+    return {
+        "name": new_spec.name,
+        "version": str(new_spec.version),
+        "spec": str(new_spec.path),
+        "file": new_spec.source.filename,
+        "sha256": new_spec.source.sha256,
+        "origin": new_spec.source.origin,
+        "licence": found.licence,
+        "summary": found.summary,
+        "guessed": {
+            "build": list(found.guess.build),
+            "runtime": list(found.guess.runtime),
+            "remove-requires": list(found.guess.remove_requires),
+            "vendor": found.guess.vendor,
+            "why": dict(found.guess.why),
+        },
+        "notes": [*found.notes, *found.guess.notes],
+        "missing": [{"name": m.name, "requirement": m.requirement, "needed_to": m.needed_to} for m in new_spec.missing],
+    }
+
+
+@click.command()
+@click.argument("names", metavar="[NAME...]", nargs=-1, shell_complete=complete_names)
+@click.option(
+    "--apply", "with_sources", is_flag=True, help="Also fetch every pinned source and test-apply its patches."
+)
+@click.option("--schema", "as_schema", is_flag=True, help="Print the JSON Schema of a spec, for editors, and no more.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_obj
+def lint(options: Options, names: tuple[str, ...], with_sources: bool, as_schema: bool, as_json: bool) -> int:
+    """Check the specs of each NAME, or all that is in the workspace, and list every problem."""
+    if as_schema:
+        from pybuilder.spec import schema
+
+        print(json.dumps(schema(), indent=2))
+        return 0
+    try:
+        problems = _problems(options, names, with_sources=with_sources)
+    except PybuildError as error:
+        if as_json:
+            print(json.dumps({"ok": False, "problems": [_problem(error)]}, indent=2))
+        raise
+    if as_json:
+        print(json.dumps({"ok": not problems, "problems": [_problem(p) for p in problems]}, indent=2))
+    else:
+        for problem in problems:
+            print(f"{problem.where}: {problem.what}" if problem.where else problem.what)
+            if problem.cure:
+                print(f"  do: {problem.cure}")
+        sys.stdout.flush()
+        print(
+            f"{len(problems)} problems" if len(problems) > 1 else "1 problem" if problems else "sound", file=sys.stderr
+        )
+    return combined_exit_code([problem.exit_code for problem in problems])
+
+
+def _problems(options: Options, names: Sequence[str], *, with_sources: bool) -> list[PybuildError]:
+    from pybuilder import clock
+    from pybuilder.lint import Applier
+    from pybuilder.lint import lint as check
+    from pybuilder.names import normalize
+
+    workspace = open_workspace(options)
+    normalized = [normalize(name) for name in names]
+    found = list(check(workspace, normalized))
+    if with_sources:
+        with listener(options) as listen, _reach(options, workspace) as reach:
+            applier = Applier(workspace=workspace, sources=reach.sources, listen=listen, now=clock.now)
+            found += applier.problems(normalized)
+    # A missing patch is missed by both.
+    return list({str(error): error for error in found}.values())
+
+
+def _problem(error: PybuildError) -> dict[str, str]:
+    return {"phase": error.phase, "what": error.what, "where": error.where, "do": error.cure}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reach:
+    """What these commands need of the world: upstream and the store, but no sandbox."""
+
+    sources: Sources
+    chooser: Chooser
+
+
+@contextlib.contextmanager
+def _reach(options: Options, workspace: Workspace) -> Iterator[_Reach]:
+    from pybuilder import clock
+    from pybuilder.http import Client
+    from pybuilder.sandbox.host_root import this_target
+    from pybuilder.sources.fetch import Sources
+    from pybuilder.stages.choose import Chooser
+    from pybuilder.state import State
+    from pybuilder.store import Store
+    from pybuilder.upstream import Upstream
+
+    layout = open_layout(options, workspace)
+    with contextlib.closing(State.open(layout)) as state, Client() as client:
+        upstream = Upstream(client=client, url=str(workspace.settings.index or ""), environ=os.environ)
+        chooser = Chooser(
+            workspace=workspace,
+            state=state,
+            upstream=upstream,
+            channel=channel_name(options, workspace),
+            label=workspace.settings.label,
+            python=this_target().full_version,
+            now=clock.now,
+        )
+        sources = Sources(store=Store(layout), client=client, upstream=upstream, workspace=workspace.root)
+        yield _Reach(sources=sources, chooser=chooser)

@@ -1,0 +1,209 @@
+"""A first spec for a package, written from what upstream says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from pybuilder import events
+from pybuilder.clock import new_attempt_id
+from pybuilder.errors import BuildError, FetchError, UsageError
+from pybuilder.files import disk_errors, write_atomic
+from pybuilder.guess import Guess, guess, headers_of, worth_scanning
+from pybuilder.metadata import build_system, parse_metadata, parse_pyproject, static_requirements
+from pybuilder.names import normalize
+from pybuilder.resolution import applies
+from pybuilder.sources.archive import extract
+from pybuilder.sources.fetch import Fetched, Sources, Wanted
+from pybuilder.spec import Pin, Source
+from pybuilder.spec_edit import new_spec
+from pybuilder.stages.choose import Chooser
+from pybuilder.work import work_directory
+from pybuilder.workspace import Workspace
+
+# What includes a library's header is a small file; larger ones are tables and amalgamations.
+_SCAN_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Missing:
+    """A requirement on a package that has no spec.
+
+    Attributes:
+        name: Normalised.
+        requirement: As upstream states it.
+        needed_to: ``build`` or ``install``.
+    """
+
+    name: NormalizedName
+    requirement: str
+    needed_to: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Findings:
+    """What a source tells about building it.
+
+    Attributes:
+        summary: One line, or nothing.
+        licence: As upstream states it, or nothing.
+        guess: What it seems to need from the system.
+        requires: Build requirements, as ``pyproject.toml`` states them.
+        requires_dist: Install requirements, or None where only the backend knows.
+        notes: What a person should look at besides.
+    """
+
+    summary: str
+    licence: str
+    guess: Guess
+    requires: tuple[Requirement, ...]
+    requires_dist: tuple[Requirement, ...] | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewSpec:
+    """A spec that was written."""
+
+    name: NormalizedName
+    version: Version
+    path: Path
+    source: Fetched
+    findings: Findings
+    missing: tuple[Missing, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpecWriter:
+    """Writes first specs into a workspace.
+
+    Attributes:
+        workspace: Where they go.
+        chooser: Says which versions upstream has.
+        sources: Fetches them.
+        markers: The target's, which say what requirements count.
+        listen: Told of progress.
+        now: The clock.
+    """
+
+    workspace: Workspace
+    chooser: Chooser
+    sources: Sources
+    markers: Mapping[str, str]
+    listen: events.Listener
+    now: Callable[[], datetime]
+
+    def write(self, requirement: Requirement) -> NewSpec:
+        """Write the spec of a package, its newest version that satisfies pinned.
+
+        Raises:
+            UsageError: It has a spec.
+            FetchError: Upstream doesn't have it, has no source that satisfies, or none that can be trusted.
+        """
+        name = normalize(requirement.name)
+        path = self.workspace.spec_path(name)
+        if self.chooser.is_accepted(name):
+            cure = f"edit it, or see what there is: pybuild show {name}"
+            raise UsageError(f"{name} has a spec, which is left as it is", where=str(path), cure=cure)
+        version = self._version(name, requirement)
+        self.listen(events.Started(name=name, version=str(version), phase="fetch"))
+        fetched = self.sources.fetch(Wanted(name=name, version=version, source=Source(), pin=None))
+        found = self._inspect(fetched)
+        text = new_spec(
+            name=name,
+            version=version,
+            pin=Pin(file=fetched.filename, sha256=fetched.sha256),
+            summary=found.summary,
+            licence=found.licence,
+            guess=found.guess,
+        )
+        with disk_errors(path):
+            write_atomic(path, text.encode())
+        missing = self._missing(found)
+        return NewSpec(name=name, version=version, path=path, source=fetched, findings=found, missing=missing)
+
+    def _version(self, name: NormalizedName, requirement: Requirement) -> Version:
+        if found := self.chooser.offered(name, requirement.specifier):
+            return found[0]
+        there = sorted(self.sources.upstream.sdists(name), reverse=True)
+        if not there:
+            raise FetchError(
+                f"upstream has no source archive of {name}, only wheels",
+                cure=f"write specs/{name}.toml by hand, with a [source] of type git or url",
+            )
+        raise FetchError(
+            f"upstream has no source archive of {requirement} for Python {self.chooser.python}",
+            cure=f"name another version; its newest are {', '.join(map(str, there[:8]))}",
+        )
+
+    def _inspect(self, fetched: Fetched) -> Findings:
+        now = self.now()
+        layout = self.sources.store.layout
+        with work_directory(layout, new_attempt_id(now)) as work, disk_errors(work):
+            extracted = extract(fetched.file, work / "unpacked", now=int(now.timestamp()))
+            return inspect(extracted.root, extracted.files)
+
+    def _missing(self, found: Findings) -> tuple[Missing, ...]:
+        """What is required and has no spec, a package that is required twice told once; build requirements first."""
+        missing: dict[NormalizedName, Missing] = {}
+        for needed_to, requirements in (("build", found.requires), ("install", found.requires_dist or ())):
+            for requirement in requirements:
+                name = canonicalize_name(requirement.name)
+                if applies(requirement, self.markers, frozenset()) and not self.chooser.is_accepted(name):
+                    entry = Missing(name=name, requirement=str(requirement), needed_to=needed_to)
+                    missing.setdefault(name, entry)
+        return tuple(missing.values())
+
+
+def inspect(root: Path, files: Iterable[str]) -> Findings:
+    """Read what a person who writes a spec would look at.
+
+    Args:
+        root: The unpacked source.
+        files: The paths below it.
+    """
+    notes: list[str] = []
+    pyproject_text = _text(root / "pyproject.toml")
+    pyproject: dict[str, Any] = {}
+    requires: tuple[Requirement, ...] = ()
+    try:
+        pyproject = parse_pyproject(pyproject_text or "")
+        requires = build_system(pyproject_text).requires
+    except BuildError as error:
+        notes.append(f"{error.what}; {error.cure}")
+    pkg_info = _text(root / "PKG-INFO")
+    requires_dist = static_requirements(None if pkg_info is None else pkg_info.encode(), pyproject)
+    if requires_dist is None:
+        notes.append("what it requires where it is installed is known to its backend only; its first build will tell")
+    about = parse_metadata((pkg_info or "").encode())
+    paths = [path for path in files if not (root / path).is_symlink()]
+    return Findings(
+        summary=about.summary,
+        licence=about.licence,
+        guess=guess(paths, pyproject, _text(root / "setup.py") or "", _headers(root, paths)),
+        requires=requires,
+        requires_dist=requires_dist,
+        notes=tuple(notes),
+    )
+
+
+def _headers(root: Path, paths: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for path in worth_scanning(paths):
+        if (root / path).stat().st_size <= _SCAN_LIMIT:
+            found |= headers_of(_text(root / path) or "")
+    return found
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_bytes().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
