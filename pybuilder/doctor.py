@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pybuilder.environment import Environments, PythonTarget
-from pybuilder.errors import PybuildError
+from pybuilder.errors import PybuildError, StateError
 from pybuilder.http import redact
 from pybuilder.layout import Layout
 from pybuilder.processes import install_command, run
@@ -73,7 +73,7 @@ def examine(layout: Layout, *, index: str, environ: Mapping[str, str]) -> tuple[
         user_namespaces(Path("/proc/sys"), privileged=os.geteuid() == 0),
         _tried("sealed start", _HOST, _sealed_start),
         _tried("git", _HOST, lambda: _version("git")),
-        _tried("state", _HOST, lambda: _state(layout)),
+        _tried("state", _HOST, lambda: state(layout)),
         disk(layout.root, shutil.disk_usage(_existing(layout.root)).free),
         _control_groups(),
         _compiler(),
@@ -147,7 +147,17 @@ def _sealed_start() -> str:
     return f"{outcome.seconds:.2f} s; own {namespaces} namespaces"
 
 
-def _state(layout: Layout) -> str:
+def state(layout: Layout) -> str:
+    """Where the state is, or would be.
+
+    Raises:
+        StateError: It can't be written.
+        ConfigError: It is somebody else's.
+    """
+    place = _existing(layout.root)
+    if not os.access(place, os.W_OK):
+        cure = "run as its owner, or choose another directory with --state"
+        raise StateError(f"{place} can't be written", cure=cure)
     # Without the note the check would write one.
     if not layout.owner.exists():
         return f"{layout.root}, to be made"
@@ -170,7 +180,7 @@ def disk(where: Path, free: int) -> Check:
 
 
 def _existing(path: Path) -> Path:
-    return next(candidate for candidate in (path, *path.parents) if candidate.exists())
+    return next(candidate for candidate in (path, *path.parents) if os.path.exists(candidate))
 
 
 def _control_groups() -> Check:
@@ -181,7 +191,8 @@ def _control_groups() -> Check:
             found = f"version {group.version}: {', '.join(sorted(group.directories))}"
             return Check(name="cgroups", ok=True, found=found, needed_for=needed_for)
     found = "none can be made; each process is limited by itself"
-    cure = "systemd-run --user --scope -p Delegate=yes pybuild …"
+    version_2 = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    cure = "systemd-run --user --scope -p Delegate=yes pybuild …" if version_2 else "run as root"
     return Check(name="cgroups", ok=False, found=found, needed_for=needed_for, cure=cure)
 
 

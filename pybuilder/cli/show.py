@@ -18,6 +18,7 @@ from pybuilder.cli.session import open_layout, open_workspace
 from pybuilder.errors import UsageError
 from pybuilder.layout import Layout
 from pybuilder.names import BuildName, normalize, split_number
+from pybuilder.stages.reap import is_alive
 from pybuilder.state import Attempt, State
 
 FOLLOW_INTERVAL = 0.1
@@ -105,7 +106,8 @@ def _copy(path: Path, attempt: Attempt, layout: Layout, state: State, *, follow:
         raise UsageError("the log of this build is gone", where=str(path)) from error
     with stream:
         while True:
-            ended = not follow or (now := state.attempt(attempt.id)) is None or now.state != "running"
+            now = state.attempt(attempt.id)
+            ended = not follow or now is None or now.state != "running" or not is_alive(now)
             shutil.copyfileobj(stream, sys.stdout.buffer)
             sys.stdout.buffer.flush()
             if ended:

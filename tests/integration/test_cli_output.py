@@ -97,13 +97,6 @@ class TestStreams:
             _, stderr = process.communicate(timeout=20)
             assert "Traceback" not in stderr and "BrokenPipe" not in stderr, stderr
 
-    def test_nobody_listens_at_all(self, here: Bench) -> None:
-        shell = f"exec {' '.join(here.argv('build', 'alpha'))} >&- 2>&-"
-        done = subprocess.run(["sh", "-c", shell], env=clean_environ(here.root), timeout=60)
-        assert done.returncode in (0, 1)
-        here.build("alpha")
-        here.check_sound()
-
 
 def on_a_terminal(here: Bench, *arguments: str, columns: int = 80, interrupt: bool = False) -> tuple[int, str]:
     """Run pybuild with a terminal for everything; its exit code and all it wrote."""

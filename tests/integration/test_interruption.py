@@ -79,7 +79,7 @@ def test_killed_before_each_of_the_last_effects_on_disk(here: Bench) -> None:
     done = die_at(here, 1_000_000, "rebuild", "alpha==1.0")
     assert done.returncode == 0, done.stderr
     effects = int(done.stderr.split()[-1])
-    for effect in range(effects * 2 // 3, effects + 1, 4):
+    for effect in range(effects * 2 // 3, effects + 1, 5):
         before = numbers(here, "alpha")[-1]
         assert die_at(here, effect, "rebuild", "alpha==1.0").returncode == 9
         go_on(here, "rebuild", "alpha==1.0", before=before)

@@ -177,6 +177,7 @@ class Bench:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
         assert not re.search("^Traceback", stderr, re.MULTILINE), stderr
+        assert not (fault := re.search("fault of pybuild's own.*\n  where: (.*)", stderr)), Path(fault[1]).read_text()
         return Ran(code=process.returncode, stdout=stdout, stderr=stderr)
 
     def build(self, *requirements: str, command: str = "build", code: int = 0) -> Ran:

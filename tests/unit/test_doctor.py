@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pybuilder.doctor import ENOUGH_DISK, Check, disk, headers, user_namespaces, works
+from pybuilder import doctor
+from pybuilder.doctor import ENOUGH_DISK, Check, disk, headers, state, user_namespaces, works
+from pybuilder.errors import StateError
+from pybuilder.layout import Layout
 
 
 def check(*, ok: bool, needed_for: str) -> Check:
@@ -66,3 +69,13 @@ def test_headers(tmp_path: Path) -> None:
     assert not missing.ok and "Python.h" in missing.found and "python3" in missing.cure
     (tmp_path / "Python.h").touch()
     assert headers(tmp_path).ok
+
+
+def test_a_state_that_can_not_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = Layout(root=tmp_path / "a" / "b")
+    assert state(layout) == f"{layout.root}, to be made"
+    monkeypatch.setattr(doctor.os, "access", lambda path, mode: False)
+    with pytest.raises(StateError, match=f"{tmp_path} can't be written") as caught:
+        state(layout)
+    assert "--state" in caught.value.cure
+    assert list(tmp_path.iterdir()) == []

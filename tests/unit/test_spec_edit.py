@@ -81,7 +81,14 @@ def test_text_that_is_no_toml_is_refused() -> None:
 
 
 def guess(**keys: object) -> Guess:
-    fields: dict[str, object] = {"build": (), "runtime": (), "remove_requires": (), "vendor": "", "why": {}, "notes": ()}
+    fields: dict[str, object] = {
+        "build": (),
+        "runtime": (),
+        "remove_requires": (),
+        "vendor": "",
+        "why": {},
+        "notes": (),
+    }
     return Guess(**{**fields, **keys})  # type: ignore[arg-type]
 
 
