@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -74,9 +75,14 @@ def cli(ctx: click.Context, /, **options: Any) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command line and return its exit code; the console script exits with it."""
+    """Run a command line and return its exit code; the console script exits with it.
+
+    Besides the contract's codes: 130 after an interrupt, 141 where whoever read our output went away, as a shell says
+    of programs that end by these signals.
+    """
     try:
         result = cli.main(args=argv, prog_name="pybuild", standalone_mode=False)
+        sys.stdout.flush()
     except PybuildError as error:
         print(f"pybuild: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -87,8 +93,9 @@ def main(argv: list[str] | None = None) -> int:
         print("pybuild: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+        # The interpreter flushes what is left when it ends, and would complain of it then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except Exception as error:  # noqa: BLE001 - the outermost frame: what nobody foresaw is a fault of ours
         return _report_fault(error)
     return result if isinstance(result, int) else 0

@@ -15,6 +15,8 @@ from tests.support.indexes import clean_environment, make_release, make_source, 
 
 Install = Callable[..., subprocess.CompletedProcess[str]]
 
+UV = str(Path(sys.executable).with_name("uv"))
+
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -56,7 +58,7 @@ def install(request: pytest.FixtureRequest, python: Path, tmp_path: Path) -> Ins
     """Run an installer with these arguments into ``site``; it knows of no index that they do not name."""
     commands = {
         "pip": [str(python), "-m", "pip", "install", "--no-input"],
-        "uv": ["uv", "pip", "install", "--no-config", "--python", str(python)],
+        "uv": [UV, "pip", "install", "--no-config", "--python", str(python)],
     }
     environment = clean_environment(tmp_path)
 
@@ -128,7 +130,7 @@ def test_locking_reads_metadata_and_no_wheel(state: Path, tmp_path: Path) -> Non
     with served(tmp_path) as url:
         index = f"--default-index={url}mirror/simple/"
         done = subprocess.run(
-            ["uv", "pip", "compile", "--no-config", "--generate-hashes", "--no-header", index, "-"],
+            [UV, "pip", "compile", "--no-config", "--generate-hashes", "--no-header", index, "-"],
             input="my-seven",
             env=clean_environment(tmp_path),
             capture_output=True,
