@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import itertools
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,7 +124,16 @@ def remove_tree(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
         return
-    heap = Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent))
+    try:
+        heap = _make_heap(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # A full disk has no room for it; what goes without one makes room.
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
+        heap = _make_heap(path)
     names = itertools.count()
     pending = [_move_to(heap, path, names)]
     while pending:
@@ -135,6 +145,10 @@ def remove_tree(path: Path) -> None:
                 os.unlink(entry.path)
         directory.rmdir()
     heap.rmdir()
+
+
+def _make_heap(path: Path) -> Path:
+    return Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent))
 
 
 def _move_to(heap: Path, directory: Path, names: Iterator[int]) -> Path:

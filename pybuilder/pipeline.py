@@ -31,7 +31,7 @@ from pybuilder.resolution import Wanted, applies, resolve
 from pybuilder.results import Failure, Result
 from pybuilder.stages import Adapters, Made, Project, Source, supports_python
 from pybuilder.stages.build import build
-from pybuilder.stages.choose import Chooser
+from pybuilder.stages.choose import Chooser, not_accepted
 from pybuilder.stages.inspect import inspect_source, made_from_payload, published_build
 from pybuilder.stages.plan import build_requirements, make_plan, recipe
 from pybuilder.stages.publish import Item, Outcome, publish
@@ -60,6 +60,7 @@ class Pipeline:
     chooser: Chooser
     force: bool
     _named: dict[Requirement, Package] = field(default_factory=dict)
+    _wanted: dict[Wanted, None] = field(default_factory=dict)
     _sources: dict[Package, tuple[Source, Project]] = field(default_factory=dict)
     _made: dict[Package, Made] = field(default_factory=dict)
     _public: dict[Package, Made] = field(default_factory=dict)
@@ -118,7 +119,11 @@ class Pipeline:
 
     def versions(self, name: NormalizedName, specifiers: Sequence[SpecifierSet]) -> Sequence[Version]:
         """The versions that may be taken, the preferred first; see ``Chooser.versions``."""
-        return self.chooser.versions(name, specifiers)
+        found = self.chooser.versions(name, specifiers)
+        if not found and not self.chooser.is_accepted(name):
+            # Only an extra wants it: everything else was refused where it was read.
+            raise not_accepted(w for w in self._wanted if canonicalize_name(w.requirement.name) == name)
+        return found
 
     def requirements(self, name: NormalizedName, version: Version) -> Sequence[Requirement]:
         """What a version requires where it is installed: what its payload says, else what its source honestly states.
@@ -134,7 +139,9 @@ class Pipeline:
             found = source.spec.metadata.requires_dist or project.requires_dist
         if found is None:
             found = self._produce(package).requires_dist
-        self.chooser.check_accepted([Wanted(r, f"{name} {version}") for r in found], self.adapters.target.markers)
+        wanted = [Wanted(requirement, f"{name} {version}") for requirement in found]
+        self._wanted.update(dict.fromkeys(wanted))
+        self.chooser.check_accepted(wanted, self.adapters.target.markers)
         return found
 
     def _edges(self, chosen: Chosen) -> dict[NormalizedName, Sequence[NormalizedName]]:

@@ -61,14 +61,15 @@ def builds(name: str, state: State, layout: Layout, *, channel: str | None = Non
     groups: dict[tuple[str, str, int], list[PublishedWheel]] = {}
     for wheel in wheels:
         groups.setdefault((wheel.channel, wheel.version, wheel.number), []).append(wheel)
-    published = [build_json(group, state, layout) for group in groups.values()]
+    # By when it was published, which may be long after it was built: a patch that is taken back, say.
+    found = [(max(w.published for w in group), build_json(group, state, layout)) for group in groups.values()]
     used = {wheel.attempt for wheel in wheels}
-    others = [
-        attempt_json(attempt, layout)
+    found += [
+        (attempt.started, attempt_json(attempt, layout))
         for attempt in state.attempts(name)
         if attempt.id not in used and channel in (None, attempt.channel)
     ]
-    return sorted([*published, *others], key=lambda build: str(build["started"]), reverse=True)
+    return [build for _, build in sorted(found, key=lambda dated: dated[0], reverse=True)]
 
 
 def build_json(wheels: Sequence[PublishedWheel], state: State, layout: Layout) -> dict[str, Any]:

@@ -116,8 +116,7 @@ def open_session(options: Options, listen: events.Listener) -> Iterator[Session]
             listen=listen,
             now=clock.now,
         )
-        if state.fresh:
-            recover(adapters)
+        recover(adapters)
         reap(adapters)
         yield _session(workspace, adapters, client)
 

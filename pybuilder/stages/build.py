@@ -206,7 +206,7 @@ class _Attempt:
             ),
             log=self.log,
         )
-        with self._phase("sandbox"):
+        with self._phase("sandbox"), disk_errors(self.work):
             outcome = adapters.engine.run(job, answer=answer, echo=self._echo)
         self.seal = dict(outcome.seal)
         self._check(outcome)
@@ -283,6 +283,10 @@ class _Attempt:
             if payload
             else {}
         )
+        for name in ("build", "out", "tmp"):
+            # What the build wrote goes first: it may have filled the disk, and the record needs room.
+            with suppress(OSError):
+                remove_tree(self.work / name)
         with disk_errors(self.work):
             self._write_record(seconds, result)
         self.adapters.state.end_attempt(

@@ -47,25 +47,19 @@ class Chooser:
         return self.workspace.spec_path(name).is_file()
 
     def check_accepted(self, wanted: Iterable[Wanted], markers: Mapping[str, str]) -> None:
-        """Refuse requirements on packages that nobody has accepted, all of them at once.
+        """Refuse requirements on packages that nobody has accepted, all of them at once; those of extras are let pass.
 
         Raises:
             ReviewError: Names each of them and who wants it.
         """
         missing = [
-            (canonicalize_name(w.requirement.name), str(w.requirement), w.wanted_by or "the command line")
+            w
             for w in wanted
-            if (not w.requirement.extras and applies(w.requirement, markers, frozenset()))
-            or (w.requirement.extras and applies(w.requirement, markers, frozenset(w.requirement.extras)))
+            if applies(w.requirement, markers, frozenset())
+            and not self.is_accepted(canonicalize_name(w.requirement.name))
         ]
-        missing = [entry for entry in missing if not self.is_accepted(entry[0])]
         if missing:
-            names = sorted({name for name, _, _ in missing})
-            raise ReviewError(
-                "nobody has accepted " + "; ".join(f"{need} (wanted by {by})" for _, need, by in missing),
-                wanted=tuple(missing),
-                cure=f"write a spec for each: pybuild new {' '.join(names)}",
-            )
+            raise not_accepted(missing)
 
     def versions(self, name: NormalizedName, specifiers: Sequence[SpecifierSet]) -> Sequence[Version]:
         """The versions that satisfy every specifier, newest first, from the first place that has any.
@@ -140,6 +134,18 @@ class Chooser:
     def _too_young(self, cooldown: timedelta | None, file: File) -> bool:
         least = self.workspace.settings.cooldown if cooldown is None else cooldown
         return bool(least) and file.upload_time is not None and self.now() - file.upload_time < least
+
+
+def not_accepted(missing: Iterable[Wanted]) -> ReviewError:
+    """The error that says who wants what nobody has accepted."""
+    wanted = tuple(
+        (canonicalize_name(w.requirement.name), str(w.requirement), w.wanted_by or "the command line") for w in missing
+    )
+    return ReviewError(
+        "nobody has accepted " + "; ".join(f"{need} (wanted by {by})" for _, need, by in wanted),
+        wanted=wanted,
+        cure=f"write a spec for each: pybuild new {' '.join(sorted({name for name, _, _ in wanted}))}",
+    )
 
 
 def _newest_first(versions: Iterable[Version], wanted: SpecifierSet, *, prereleases: bool | None) -> list[Version]:

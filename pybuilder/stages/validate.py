@@ -12,6 +12,7 @@ from packaging.version import Version
 from pybuilder import events, record
 from pybuilder.clock import new_attempt_id, timestamp
 from pybuilder.errors import PybuildError, ValidationError
+from pybuilder.files import disk_errors
 from pybuilder.metadata import parse_metadata
 from pybuilder.plan import BUILD_PATH, digest
 from pybuilder.resolution import applies
@@ -145,7 +146,7 @@ def _try_out(adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Seque
         cpus=spec.build.limits.cpus,
     )
     env = build_environ(source_date_epoch=0, build_dir=BUILD_PATH, extra={})
-    with work_directory(adapters.layout, new_attempt_id(adapters.now())) as work:
+    with work_directory(adapters.layout, new_attempt_id(adapters.now())) as work, disk_errors(work):
         log = work / "test.log"
         job = Job(environment=environment, work=work, cwd=BUILD_PATH, env=env, steps=steps, limits=limits, log=log)
         outcome = adapters.engine.run(job, answer=lambda event: True)

@@ -15,14 +15,16 @@ from pybuilder.files import disk_errors, write_atomic
 from pybuilder.layout import Layout
 from pybuilder.state.schema import SCHEMA, SCHEMA_VERSION
 
+# Bytes below which nothing that SQLite writes has room: a page of its journal with its header.
+_ROOM = 16_384
+
 
 class Database:
     """The database file of one state directory: opening it, transactions, statements."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, *, fresh: bool) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self.fresh = fresh
 
     @classmethod
     def open(cls, layout: Layout) -> Self:
@@ -33,13 +35,20 @@ class Database:
             ConfigError: It belongs to another user.
         """
         with disk_errors(layout.root):
-            layout.root.mkdir(parents=True, exist_ok=True)
+            try:
+                layout.root.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise StateError(
+                    "there is a file where the state directory should be",
+                    where=str(layout.root),
+                    cure="move it away, or choose another place with --state",
+                ) from error
             check_owner(layout)
         with _sqlite_errors(layout.database):
             connection = sqlite3.connect(layout.database, timeout=60, isolation_level=None)
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA synchronous = FULL")
-            database = cls(connection, layout.database, fresh=False)
+            database = cls(connection, layout.database)
             if connection.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
                 database._create()
         return database
@@ -60,7 +69,6 @@ class Database:
                 if statement.strip():
                     self._connection.execute(statement)
             self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            self.fresh = True
 
     def close(self) -> None:
         """Close the database."""
@@ -102,15 +110,22 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
         raise
     except sqlite3.DatabaseError as error:
         text = str(error)
-        if "malformed" in text or "not a database" in text:
+        if "full" in text or _is_full(path.parent):
+            # SQLite has several words for it, few of which name it: a journal that can't be made, an I/O error.
+            text, cure = "the disk is full", "free some space, then run the same command again"
+        elif "malformed" in text or "not a database" in text:
             cure = f"move {path.name} away and run again: numbers, records and index are read back from the store"
-        elif "full" in text:
-            cure = "free some space, then run the same command again"
         elif "readonly" in text or "unable to open" in text:
             cure = "make the directory writable, or choose another with --state"
         else:
             cure = "run the same command again"
         raise StateError(f"the state's database can't be used: {text}", where=str(path), cure=cure) from error
+
+
+def _is_full(directory: Path) -> bool:
+    """Whether a file system has no blocks or no inodes left for us; one that counts no inodes says 0 of 0."""
+    facts = os.statvfs(directory)
+    return facts.f_bavail * facts.f_frsize < _ROOM or (facts.f_files > 0 and facts.f_favail == 0)
 
 
 def check_owner(layout: Layout) -> None:

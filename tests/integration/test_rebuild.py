@@ -90,6 +90,7 @@ class TestWhatMakesANewBuild:
         patch.unlink()
         reverted = here.build("alpha")
         assert reverted.built() == ["alpha==1.0+pb.3"]
+        assert [build["number"] for build in here.pybuild("show", "alpha", "--json").json["builds"]] == [3, 2, 1]
         assert here.outcomes("alpha") == ["succeeded", "succeeded"]
         here.check_sound()
 

@@ -65,6 +65,15 @@ class TestReview:
         assert waiting(ran) == [("nowhere", "nowhere", "the build of alpha 1.0")]
         assert ran.built() == ["gamma==1.0+pb.1"]
 
+    def test_what_an_extra_needs_waits_only_where_the_extra_is_wanted(self, here: Bench) -> None:
+        requires = ["nowhere; extra == 'fast'", "lost[fast]; extra == 'fast'"]
+        here.accept("beta", requires=requires, metadata=["Provides-Extra: fast"])
+        here.accept("alpha", build_requires=["beta[fast]"])
+        here.build("beta")
+        ran = here.build("alpha", code=40)
+        assert {name for name, _, _ in waiting(ran)} <= {"nowhere", "lost"}
+        assert all(by == "beta 1.0" for _, _, by in waiting(ran)) and waiting(ran)
+
     def test_the_queue_outlasts_runs_about_something_else(self, here: Bench) -> None:
         here.accept("alpha", requires=["nowhere"])
         here.accept("beta")

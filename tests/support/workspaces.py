@@ -136,10 +136,10 @@ class Bench:
         """Write a patch that replaces a text in a file of a source."""
         before = self.sources[name][file].decode()
         assert old in before
-        lines = [text.splitlines(keepends=True) for text in (before, before.replace(old, new))]
+        lines, changed = (text.splitlines(keepends=True) for text in (before, before.replace(old, new)))
         patch = self.workspace / "patches" / name / "0001-change.patch"
         patch.parent.mkdir(exist_ok=True)
-        patch.write_text("".join(difflib.unified_diff(*lines, f"a/{file}", f"b/{file}")))
+        patch.write_text("".join(difflib.unified_diff(lines, changed, f"a/{file}", f"b/{file}")))
         return patch
 
     def spec(self, name: str, text: str = "") -> Path:

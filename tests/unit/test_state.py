@@ -57,13 +57,6 @@ def state(layout: Layout) -> Iterator[State]:
 
 
 class TestOpening:
-    def test_made_anew_once(self, layout: Layout) -> None:
-        first = State.open(layout)
-        second = State.open(layout)
-        assert (first.fresh, second.fresh) == (True, False)
-        first.close()
-        second.close()
-
     def test_both_see_the_same(self, layout: Layout, state: State) -> None:
         other = State.open(layout)
         state.add_fact("kind", "key", {"a": [1]})

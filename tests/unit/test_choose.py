@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from pybuilder.errors import ReviewError
+from pybuilder.layout import Layout
+from pybuilder.processes import run
+from pybuilder.resolution import Wanted
+from pybuilder.stages.choose import Chooser
+from pybuilder.state import PublishedWheel, State
+from pybuilder.upstream import File, Upstream
+from pybuilder.workspace import Workspace
+
+NOW = datetime(2026, 1, 10, tzinfo=UTC)
+SIX = NormalizedName("six")
+MARKERS = {"python_version": "3.11", "sys_platform": "linux"}
+
+
+@dataclass
+class FakeUpstream:
+    """An index that knows these versions, and counts how often it is asked."""
+
+    files: dict[Version, File] = field(default_factory=dict)
+    asked: int = 0
+
+    def add(self, version: str, *, days: float | None = 100, **facts: Any) -> None:
+        """A version that was uploaded so many days before now."""
+        defaults: dict[str, Any] = {
+            "filename": f"six-{version}.tar.gz",
+            "url": "",
+            "sha256": None,
+            "size": None,
+            "requires_python": "",
+            "yanked": False,
+            "yanked_reason": "",
+            "upload_time": None if days is None else NOW - timedelta(days=days),
+            "has_metadata": False,
+            "metadata_sha256": None,
+        }
+        self.files[Version(version)] = File(**defaults | facts)
+
+    def sdists(self, name: NormalizedName) -> Mapping[Version, File]:
+        self.asked += 1
+        return self.files
+
+
+@dataclass
+class World:
+    root: Path
+    state: State
+    upstream: FakeUpstream
+
+    def spec(self, text: str = "", name: str = "six") -> None:
+        (self.root / "specs").mkdir(exist_ok=True)
+        (self.root / "specs" / f"{name}.toml").write_text(f'name = "{name}"\n{text}')
+
+    def publish(self, version: str, number: int, channel: str = "host") -> None:
+        facts = dict.fromkeys(PublishedWheel.__slots__, "x")
+        wheel = PublishedWheel(
+            **facts  # type: ignore[arg-type]
+            | {"label": "pb", "name": "six", "version": version, "number": number, "channel": channel}
+        )
+        self.state.begin_publish([wheel])
+        self.state.finish_publish("pb", "six", version, number)
+
+    @property
+    def chooser(self) -> Chooser:
+        return Chooser(
+            workspace=Workspace(root=self.root, run=run),
+            state=self.state,
+            upstream=cast(Upstream, self.upstream),
+            channel="host",
+            label="pb",
+            python="3.11.7",
+            now=lambda: NOW,
+        )
+
+    def versions(self, *specifiers: str) -> list[str]:
+        wanted = [SpecifierSet(specifier) for specifier in specifiers or ("",)]
+        return [str(version) for version in self.chooser.versions(SIX, wanted)]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    (tmp_path / "pybuild.toml").touch()
+    with closing(State.open(Layout(root=tmp_path / "state"))) as state:
+        made = World(root=tmp_path, state=state, upstream=FakeUpstream())
+        made.spec()
+        for version in ("1.0", "1.5", "2.0"):
+            made.upstream.add(version)
+        yield made
+
+
+def pins(*versions: str) -> str:
+    lines = [f'"{version}" = {{ file = "six-{version}.tar.gz", sha256 = "{"0" * 64}" }}\n' for version in versions]
+    return "[versions]\n" + "".join(lines)
+
+
+class TestWhere:
+    """What the workspace pins; else what is published; else upstream's newest."""
+
+    def test_upstream_where_nothing_is_known(self, world: World) -> None:
+        assert world.versions() == ["2.0", "1.5", "1.0"]
+
+    def test_pins_come_first_and_nobody_is_asked(self, world: World) -> None:
+        world.spec(pins("1.0", "1.5"))
+        world.publish("2.0", 1)
+        assert world.versions() == ["1.5", "1.0"]
+        assert world.upstream.asked == 0
+
+    def test_then_what_is_published(self, world: World) -> None:
+        world.spec(pins("1.0"))
+        world.publish("1.5", 1)
+        world.publish("1.7", 1, channel="fedora-45")
+        assert world.versions(">1") == ["1.5"]
+        assert world.versions(">1.5") == ["2.0"]
+
+    def test_all_specifiers_count(self, world: World) -> None:
+        assert world.versions(">=1.5", "<2") == ["1.5"]
+        assert world.versions("<1", ">2") == []
+
+    def test_nothing_of_what_nobody_accepted(self, world: World) -> None:
+        (world.root / "specs" / "six.toml").unlink()
+        assert world.versions() == []
+        assert world.upstream.asked == 0
+
+    @pytest.mark.parametrize("source", ['type = "path"\npath = "src"', 'type = "url"\nurl = "https://x/{version}.gz"'])
+    def test_another_type_of_source_has_the_version_that_is_named(self, world: World, source: str) -> None:
+        world.spec(f"[source]\n{source}\n")
+        assert world.versions("==3.0") == ["3.0"]
+        assert world.versions("==3.*") == world.versions(">=3") == []
+        assert world.upstream.asked == 0
+
+
+class TestNumbers:
+    def test_a_number_means_that_build(self, world: World) -> None:
+        world.spec(pins("1.0"))
+        for number in (1, 2, 10):
+            world.publish("1.0", number)
+        assert world.versions("==1.0+pb.2") == ["1.0+pb.2"]
+        assert world.versions("==1.0+pb.3") == []
+
+    def test_an_upstream_label_is_no_number(self, world: World) -> None:
+        world.upstream.add("2.0+cu126")
+        assert world.versions("==2.0+cu126") == ["2.0+cu126"]
+
+    def test_a_number_of_a_version_with_a_label(self, world: World) -> None:
+        world.publish("2.0+cu126", 3)
+        assert world.versions("==2.0+cu126.pb.3") == ["2.0+cu126.pb.3"]
+
+
+class TestRules:
+    @pytest.mark.parametrize(
+        ("rules", "expected"),
+        [
+            ("", ["2.0", "1.5", "1.0"]),
+            ('allow = "<2"', ["1.5", "1.0"]),
+            ('ignore = ["1.5", ">=2"]', ["1.0"]),
+            ('series = ["1.*"]', ["1.5", "1.0"]),
+            ('series = ["1.0.*", "2.*"]', ["2.0", "1.0"]),
+            ('cooldown = "200d"', []),
+            ('cooldown = "99d"', ["2.0", "1.5", "1.0"]),
+        ],
+    )
+    def test_the_specs(self, world: World, rules: str, expected: list[str]) -> None:
+        world.spec(f"[update]\n{rules}\n")
+        assert world.versions() == expected
+
+    def test_the_workspaces_cooldown_where_the_spec_has_none(self, world: World) -> None:
+        (world.root / "pybuild.toml").write_text('cooldown = "3d"\n')
+        world.upstream.add("3.0", days=2.9)
+        world.upstream.add("2.5", days=3.1)
+        world.upstream.add("2.6", days=None)
+        assert world.versions() == ["2.6", "2.5", "2.0", "1.5", "1.0"]
+        assert world.versions("==3.0") == ["3.0"]
+        world.spec('[update]\ncooldown = "0d"\n')
+        assert world.versions()[0] == "3.0"
+
+    def test_a_yanked_one_only_by_name(self, world: World) -> None:
+        world.upstream.add("3.0", yanked=True)
+        assert world.versions() == ["2.0", "1.5", "1.0"]
+        assert world.versions("==3.0") == ["3.0"]
+        assert world.versions("==3.*") == []
+
+    @pytest.mark.parametrize(
+        ("requires_python", "taken"), [(">=3.12", False), (">=3.8,<4", True), ("", True), (">=3.6.*", True)]
+    )
+    def test_the_python(self, world: World, requires_python: str, taken: bool) -> None:
+        world.upstream.add("3.0", requires_python=requires_python)
+        assert (world.versions("==3.0") == ["3.0"]) is taken
+
+    def test_prereleases_by_pep_440(self, world: World) -> None:
+        world.upstream.add("3.0rc1")
+        assert world.versions() == ["2.0", "1.5", "1.0"]
+        assert world.versions(">=3.0rc1") == ["3.0rc1"]
+        assert world.versions(">2.5") == ["3.0rc1"]
+        world.spec("[update]\nprereleases = true\n")
+        assert world.versions()[0] == "3.0rc1"
+
+
+class TestAcceptance:
+    def check(self, world: World, *requirements: str) -> ReviewError | None:
+        try:
+            world.chooser.check_accepted([Wanted(Requirement(text), "seven 1") for text in requirements], MARKERS)
+        except ReviewError as error:
+            return error
+        return None
+
+    def test_all_that_are_missing_are_named(self, world: World) -> None:
+        error = self.check(world, "eight>1", "six", "Nine_One")
+        assert error
+        assert error.wanted == (("eight", "eight>1", "seven 1"), ("nine-one", "Nine_One", "seven 1"))
+        assert "pybuild new eight nine-one" in error.cure
+        assert "eight>1 (wanted by seven 1)" in error.what
+
+    @pytest.mark.parametrize(
+        "requirement", ["six[fast]", "ten; python_version < '3'", "ten; extra == 'fast'", "ten[fast]; extra == 'fast'"]
+    )
+    def test_what_does_not_count_here(self, world: World, requirement: str) -> None:
+        assert self.check(world, requirement) is None
+
+    def test_a_person_is_the_command_line(self, world: World) -> None:
+        with pytest.raises(ReviewError, match="wanted by the command line"):
+            world.chooser.check_accepted([Wanted(Requirement("ten"), "")], MARKERS)
+
+
+def test_what_there_is_for_a_message(world: World) -> None:
+    world.spec(pins("1.0"))
+    assert world.chooser.what_there_is(SIX) == "its spec pins 1.0; upstream's newest sources are 2.0, 1.5, 1.0"
+    world.spec('[source]\ntype = "path"\npath = "src"\n')
+    assert world.chooser.what_there_is(SIX) == "its spec pins nothing"
