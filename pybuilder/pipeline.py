@@ -27,7 +27,7 @@ from pybuilder.files import file_lock
 from pybuilder.graph import components, describe_cycle, reachable
 from pybuilder.names import numbered_version, split_number
 from pybuilder.plan import Plan
-from pybuilder.resolution import Wanted, applies, resolve
+from pybuilder.resolution import Chosen, Wanted, applies, exactly, resolve
 from pybuilder.results import Failure, Result
 from pybuilder.stages import Adapters, Made, Project, Source, supports_python
 from pybuilder.stages.build import build
@@ -176,7 +176,7 @@ class Pipeline:
         made = {package: self._produce(package) for package in fresh}
         if any(_differ(told[package], made[package].requires_dist) for package in fresh):
             return False
-        closure = {name: [chosen_package(chosen, n) for n in sorted(reachable(edges, name))] for name in group}
+        closure = {name: [(n, chosen[n][0]) for n in sorted(reachable(edges, name))] for name in group}
         for package in fresh:
             with self._blame(package):
                 members = [self._made.get(p) or self._public[p] for p in closure[package[0]]]
@@ -342,7 +342,7 @@ class Pipeline:
 
     def _provide_named(self, requirement: Requirement) -> None:
         package = self._named[requirement]
-        self.provide([Wanted(_exactly(requirement, package[1]), "")])
+        self.provide([Wanted(exactly(requirement, package[1]), "")])
         numbered = split_number(package[1], self.adapters.channel.label)
         if numbered and package not in self._outcomes:
             self._tell(package, Outcome(made=self._public[package], number=numbered[1], minted=False))
@@ -390,19 +390,6 @@ class Pipeline:
             cure="pin an older version of one of them that needs less, or take a requirement out with"
             " [build] remove-requires",
         )
-
-
-Chosen = Mapping[NormalizedName, tuple[Version, frozenset[str]]]
-
-
-def chosen_package(chosen: Chosen, name: NormalizedName) -> Package:
-    """A name with the version chosen for it."""
-    return name, chosen[name][0]
-
-
-def _exactly(requirement: Requirement, version: Version) -> Requirement:
-    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-    return Requirement(f"{requirement.name}{extras}=={version}")
 
 
 def _differ(told: Sequence[Requirement], real: Sequence[Requirement]) -> bool:

@@ -57,10 +57,11 @@ class Candidate:
 
 Identifier = tuple[NormalizedName, frozenset[str]]
 
+# By name: the version, and the extras that were asked for.
+Chosen = Mapping[NormalizedName, tuple[Version, frozenset[str]]]
 
-def resolve(
-    wanted: Iterable[Wanted], world: World, *, markers: Mapping[str, str]
-) -> dict[NormalizedName, tuple[Version, frozenset[str]]]:
+
+def resolve(wanted: Iterable[Wanted], world: World, *, markers: Mapping[str, str]) -> Chosen:
     """One version for every package that is wanted, directly or not.
 
     Args:
@@ -88,6 +89,12 @@ def resolve(
         before = found.get(name, (candidate.version, frozenset()))
         found[name] = (candidate.version, before[1] | extras)
     return found
+
+
+def exactly(requirement: Requirement, version: Version) -> Requirement:
+    """A requirement on this very version, with the same extras."""
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    return Requirement(f"{requirement.name}{extras}=={version}")
 
 
 def applies(requirement: Requirement, markers: Mapping[str, str], extras: frozenset[str]) -> bool:

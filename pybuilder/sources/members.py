@@ -104,7 +104,8 @@ def _damaged(archive: Path, detail: str) -> FetchError:
 
 def refused(archive: Path, why: str) -> FetchError:
     """The error for an archive that asks for something no source should."""
-    return FetchError(f"{archive.name} is refused: {why}", where=str(archive))
+    cure = "no sound source asks for this: tell whoever published it, and pin another version meanwhile"
+    return FetchError(f"{archive.name} is refused: {why}", where=str(archive), cure=cure)
 
 
 def _decompressed(raw: IO[bytes], magic: bytes) -> contextlib.AbstractContextManager[IO[bytes]]:
