@@ -44,6 +44,14 @@ class Layout:
         """The directory that holds one payload wheel, and its unpacked tree once something needed it."""
         return self.root / "store" / "payloads" / sha256
 
+    def rpm(self, sha256: str) -> Path:
+        """The directory that holds one RPM under its own file name."""
+        return self.root / "store" / "rpms" / sha256
+
+    def repodata(self, sha256: str) -> Path:
+        """A repository's list of packages in libsolv's form, by the digest of the list it was made from."""
+        return self.root / "store" / "repodata" / f"{sha256}.solv"
+
     def environment(self, digest: str) -> Path:
         """A virtual environment of unpacked payloads."""
         return self.root / "store" / "envs" / digest

@@ -12,7 +12,7 @@ from pybuilder.layout import Layout
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Sources and payloads by sha256; each is a directory that holds one file under its own name."""
+    """Sources, RPMs and payloads by sha256; each is a directory that holds one file under its own name."""
 
     layout: Layout
 
@@ -23,6 +23,10 @@ class Store:
     def payload(self, sha256: str) -> Path | None:
         """The stored payload wheel with this digest, or None."""
         return _only_file(self.layout.payload(sha256))
+
+    def rpm(self, sha256: str) -> Path | None:
+        """The stored RPM with this digest, or None."""
+        return _only_file(self.layout.rpm(sha256))
 
     def add_source(self, file: Path, *, sha256: str, name: str) -> Path:
         """Move a verified file (on the same file system) into the store.
@@ -37,6 +41,10 @@ class Store:
     def add_payload(self, file: Path, *, sha256: str, name: str) -> Path:
         """Move a payload wheel into the store, as ``add_source`` does."""
         return _add(self.layout.payload(sha256), file, name)
+
+    def add_rpm(self, file: Path, *, sha256: str, name: str) -> Path:
+        """Move a verified RPM into the store, as ``add_source`` does."""
+        return _add(self.layout.rpm(sha256), file, name)
 
 
 def _only_file(directory: Path) -> Path | None:

@@ -22,6 +22,7 @@ _COMMANDS = {
     "lint": ("specs", "Check specs; with --apply also fetch sources and test-apply patches."),
     "build": ("build", "Build unless these very inputs were built."),
     "rebuild": ("build", "Always build, under the next number."),
+    "buildroot": ("buildroot", "List buildroots, lock their RPMs, compare locks."),
     "show": ("show", "What there is of a package."),
     "log": ("show", "The log of a build."),
     "index": ("index", "Check or renew the published index."),
