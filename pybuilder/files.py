@@ -158,8 +158,14 @@ def _move_to(heap: Path, directory: Path, names: Iterator[int]) -> Path:
 
 
 @contextlib.contextmanager
-def file_lock(path: Path, *, wait: bool = True, what: str = "") -> Iterator[None]:
+def file_lock(path: Path, *, wait: bool = True, shared: bool = False, what: str = "") -> Iterator[None]:
     """Hold an advisory lock; the kernel drops it when the process dies, however it dies.
+
+    Args:
+        path: The lock file, made where it is missing.
+        wait: Whether to wait for whoever holds it.
+        shared: Whether others may hold it at the same time, shared as well.
+        what: What to say when somebody else holds it.
 
     Raises:
         LockedError: ``wait`` is false and another process holds it.
@@ -168,7 +174,8 @@ def file_lock(path: Path, *, wait: bool = True, what: str = "") -> Iterator[None
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.flock(descriptor, how | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise LockedError(
                 what or "another run holds the lock", where=str(path), cure="wait until it has ended"

@@ -46,11 +46,29 @@ class Layout:
 
     def rpm(self, sha256: str) -> Path:
         """The directory that holds one RPM under its own file name."""
-        return self.root / "store" / "rpms" / sha256
+        return self.rpms / sha256
 
     def repodata(self, sha256: str) -> Path:
-        """A repository's list of packages in libsolv's form, by the digest of the list it was made from."""
+        """A repository's list of packages in libsolv's form, by the digest of the repomd.xml that names it."""
         return self.root / "store" / "repodata" / f"{sha256}.solv"
+
+    @property
+    def rpms(self) -> Path:
+        """The directory of all RPMs' directories."""
+        return self.root / "store" / "rpms"
+
+    @property
+    def roots(self) -> Path:
+        """The directory of all roots."""
+        return self.root / "store" / "roots"
+
+    def root_of(self, digest: str) -> Path:
+        """The directory of one root: ``tree/``, ``rpmdb/`` and ``root.json``."""
+        return self.roots / digest
+
+    def root_log(self, digest: str) -> Path:
+        """What rpm said when this root could not be made."""
+        return self.roots / f"{digest}.log"
 
     def environment(self, digest: str) -> Path:
         """A virtual environment of unpacked payloads."""
@@ -67,6 +85,11 @@ class Layout:
     def work(self, attempt: str) -> Path:
         """What a running attempt writes: its log from the first moment, its tree. Moved or removed at its end."""
         return self.root / "work" / attempt
+
+    @property
+    def seen_inside(self) -> tuple[Path, ...]:
+        """The directories of which builds see parts: roots, environments and work lie below them."""
+        return self.root / "store", self.root / "work"
 
     def index(self, channel: str) -> Path:
         """The published tree of one channel."""

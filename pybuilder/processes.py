@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import select
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pybuilder.errors import EngineError
 
@@ -20,6 +23,9 @@ _PACKAGES = {
     "git": ("git-core", "git"),
     "Python.h": ("python3-devel", "python3-dev"),
 }
+
+
+_PATIENCE = 30.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,12 +113,83 @@ def spawn(
                     stream.close()
 
 
+def start_service(argv: Sequence[str], *, env: Mapping[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start a program that outlives us, in a session of its own, and ends by itself.
+
+    Args:
+        argv: The program and its arguments.
+        env: Its whole environment.
+        output: The file for what it prints.
+
+    Raises:
+        EngineError: The program is not installed.
+    """
+    try:
+        return subprocess.Popen(
+            argv,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd="/",
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        raise EngineError(f"the program {argv[0]!r} is missing", cure=install_command(argv[0])) from error
+
+
 def kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill a process of ``spawn`` with its whole session, and reap it."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextmanager
+def namespace_of(first: int | None) -> Iterator[None]:
+    """When the block is left, however it is left, no process of a PID namespace lives: it could still write.
+
+    The first process of a PID namespace ends after all others (pid_namespaces(7)), so it is killed and its end awaited.
+
+    Args:
+        first: A descriptor of that process, which is closed; None if it has ended.
+
+    Raises:
+        EngineError: The kernel doesn't end them.
+    """
+    try:
+        yield
+    finally:
+        if first is not None:
+            kill_process(first)
+            ended = select.poll()
+            ended.register(first, select.POLLIN)
+            gone = ended.poll(_PATIENCE * 1000)
+            os.close(first)
+            if not gone:
+                raise EngineError(
+                    f"sandboxed processes are still there {_PATIENCE:.0f} s after they were killed",
+                    cure="look for processes in state D: a disk or a network file system may hang",
+                )
+
+
+def kill_process(process: int) -> None:
+    """Kill a process by a descriptor of it, unless it has ended."""
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+
+
+def bubblewrap_child(info: int) -> int | None:
+    """A descriptor of the first process in a bubblewrap, as it tells on its ``--info-fd``; None if it has ended."""
+    told = b""
+    while b"}" not in told and (piece := os.read(info, 4096)):
+        told += piece
+    found = re.search(rb'"child-pid":\s*(\d+)', told)
+    try:
+        return os.pidfd_open(int(found[1])) if found else None
+    except ProcessLookupError:
+        return None
 
 
 def install_command(program: str) -> str:

@@ -33,7 +33,7 @@ def tools() -> None:
 
 SPECS = {
     "lxml": '[system]\nbuild = ["libxml2-devel", "pkgconfig(libxslt)"]\nruntime = ["libxml2", "libxslt"]\n',
-    "numpy": '[system]\nbuild = ["gcc-c++", "openblas-devel", "/usr/bin/ninja"]\nruntime = ["openblas-threads"]\n',
+    "numpy": '[system]\nbuild = ["gcc-c++", "openblas-devel", "/usr/bin/ninja"]\nruntime = ["openblas-serial"]\n',
 }
 
 

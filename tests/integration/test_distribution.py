@@ -41,7 +41,9 @@ def test_specs_find_the_names_that_fedora_has(made: Distribution) -> None:
     files = [*made.repository.rglob("*.rpm")]
     names = set(rpm("-qp", "--nosignature", "--qf", "%{NAME}\\n", *files).split())
     fedora = """gcc-c++ python3-devel libffi-devel openssl-devel zlib-devel libxml2-devel libxslt-devel openblas-devel
-        cmake ninja-build rust cargo patchelf git-core libyaml-devel libjpeg-turbo-devel libffi libyaml libxslt"""
+        cmake ninja-build rust cargo patchelf git-core libyaml-devel libjpeg-turbo-devel libffi libyaml libxslt
+        freetype-devel freetype lcms2-devel lcms2 libtiff-devel libtiff libwebp-devel libwebp zlib openblas-serial
+        libstdc++ rpm util-linux findutils"""
     assert {*fedora.split(), *BASE} <= names
     assert len(names) == len(files)
 

@@ -30,7 +30,8 @@ _ROOTS = """
     bash coreutils findutils sed grep gawk tar gzip bzip2 xz-utils patch make diffutils debianutils libc-bin
     base-files base-passwd gcc g++ libc6-dev binutils python3 python3-dev pkgconf pkg-config
     libffi-dev libssl-dev zlib1g-dev libxml2-dev libxslt1-dev libyaml-dev libjpeg62-turbo-dev libopenblas-dev
-    cmake ninja-build rustc-web cargo-web patchelf git
+    libfreetype-dev liblcms2-dev libtiff-dev libwebp-dev cmake ninja-build rustc-web cargo-web patchelf git
+    rpm util-linux mount
 """
 
 # Fedora's name for a Debian package; any other lib*-dev is a lib*-devel, and the rest keep their names.
@@ -45,18 +46,25 @@ NAMES = {
     "libc6": "glibc",
     "libc6-dev": "glibc-devel",
     "libffi8": "libffi",
+    "libfreetype-dev": "freetype-devel",
+    "libfreetype6": "freetype",
     "libgcc-s1": "libgcc",
     "libjpeg62-turbo": "libjpeg-turbo",
     "libjpeg62-turbo-dev": "libjpeg-turbo-devel",
-    "libopenblas0-pthread": "openblas-threads",
+    "liblcms2-2": "lcms2",
+    "liblcms2-dev": "lcms2-devel",
+    "libopenblas0-pthread": "openblas-serial",  # which has libopenblas.so.0
     "libopenblas-dev": "openblas-devel",
     "libssl-dev": "openssl-devel",
     "libssl3": "openssl-libs",
     "libstdc++6": "libstdc++",
+    "libtiff6": "libtiff",
+    "libwebp7": "libwebp",
     "libxslt1-dev": "libxslt-devel",
     "libxslt1.1": "libxslt",
     "libyaml-0-2": "libyaml",
     "linux-libc-dev": "kernel-headers",
+    "mount": "util-linux-core",
     "pkg-config": "pkgconf-pkg-config",
     "python3-dev": "python3-devel",
     "rustc-web": "rust",
@@ -78,7 +86,7 @@ LINKS = {
     "gcc": {"usr/bin/cc": "gcc"},
     "gcc-c++": {"usr/bin/c++": "g++"},
     "which": {"usr/bin/which": "which.debianutils"},
-    "openblas-threads": {
+    "openblas-serial": {
         f"usr/lib/x86_64-linux-gnu/{name}": f"openblas-pthread/{target}"
         for name, target in {
             "libopenblas.so.0": "libopenblas.so.0",
@@ -93,8 +101,14 @@ LINKS = {
     "filesystem": {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"},
 }
 
-# Where scripts look for what is below /usr.
-PROVIDES = {"bash": ("/bin/sh", "/bin/bash")}
+# Where scripts look for what is below /usr, and what Fedora's glibc says by hand.
+PROVIDES = {"bash": ("/bin/sh", "/bin/bash"), "glibc": ("rtld(GNU_HASH)",)}
+
+# Of one package in Fedora, of several in Debian.
+REQUIRES = {"libwebp": ("libwebpmux3", "libwebpdemux2"), "util-linux": ("util-linux-core",)}
+
+_PYTHON = "/usr/bin/python3"
+"""Debian's, whose bytecode it is."""
 
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
@@ -336,7 +350,17 @@ def _unpack(package: _Package, debs: Path, files: Path) -> set[str]:
                 continue
             tar.extract(member, files, filter="fully_trusted")
             listed.add(name)
-    return listed | _prepare(package, files)
+    return listed | _compiled(listed, files) | _prepare(package, files)
+
+
+def _compiled(listed: Iterable[str], files: Path) -> set[str]:
+    """The bytecode of a package's modules, which Fedora ships and Debian makes when it installs them."""
+    modules = [name for name in listed if re.match(r"usr/lib/python3[^/]*/(?!test/).*\.py$", name)]
+    command = [_PYTHON, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", files, "-p", "/"]
+    if modules and Path(_PYTHON).exists():
+        subprocess.run([*command, "-i", "-"], cwd=files, input="\n".join(modules), text=True)
+    caches = {Path(name).parent / "__pycache__" for name in modules}
+    return {str(file.relative_to(files)) for cache in caches for file in (files / cache).glob("*.pyc")}
 
 
 def _merged(name: str) -> str:
@@ -407,7 +431,7 @@ def _version_tags(package: _Package) -> list[str]:
 
 def _tags(package: _Package, contents: Iterable[str]) -> list[str]:
     lines = [*_version_tags(package), *(["BuildArch: noarch"] if package.arch == "noarch" else [])]
-    lines += [f"Requires: {name}" for name in package.requires]
+    lines += [f"Requires: {name}" for name in (*package.requires, *REQUIRES.get(package.name, ()))]
     lines += [f"Recommends: {name}" for name in package.recommends]
     lines += [f"Provides: {path}" for path in PROVIDES.get(package.name, ())]
     # rpm's own generators for these know Fedora's directories only.
