@@ -118,9 +118,9 @@ def _compile(tree: Path, python: PythonTarget) -> None:
 
     A process of its own compiles it: source that crashes a compiler must not take us along. Bytecode is marked as
     unchecked, since the environment can't change, and since times of files would make it differ from run to run. It
-    is left out where the target's Python is another than ours, whose bytecode it could not read.
+    is left out where the target's Python is of another minor version than ours, whose bytecode it could not read.
     """
-    if python.version != platform.python_version():
+    if python.minor != ".".join(platform.python_version_tuple()[:2]):
         return
     compileall = [sys.executable, "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
     site_packages = tree / "lib" / f"python{python.minor}" / "site-packages"

@@ -7,6 +7,20 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Chosen:
+    """Nobody named a buildroot; this one is taken."""
+
+    buildroot: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preparing:
+    """Something that builds share is being made, such as a root; ``what`` in a few words."""
+
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Fetching:
     """A source is being downloaded; ``total`` bytes where the server says so."""
 
@@ -64,7 +78,7 @@ class Failed:
     log: str
 
 
-Event = Fetching | Started | Output | Cached | Published | Failed
+Event = Chosen | Preparing | Fetching | Started | Output | Cached | Published | Failed
 Listener = Callable[[Event], None]
 
 

@@ -82,7 +82,7 @@ _LIBRARIES = {  # linker's name: headers, RPM to build with, RPM to run with
     "lzma": ("lzma.h", "xz-devel", "xz-libs"),
     "mpc": ("mpc.h", "libmpc-devel", "libmpc"),
     "mpfr": ("mpfr.h", "mpfr-devel", "mpfr"),
-    "openblas": ("cblas.h", "openblas-devel", "openblas"),
+    "openblas": ("cblas.h", "openblas-devel", "openblas-serial"),
     "png": ("png.h", "libpng-devel", "libpng"),
     "pq": ("libpq-fe.h", "libpq-devel", "libpq"),
     "sodium": ("sodium.h", "libsodium-devel", "libsodium"),
@@ -154,6 +154,16 @@ def headers_of(text: str) -> frozenset[str]:
     return frozenset(match[1] or match[2] for match in re.finditer(pattern, text, re.MULTILINE))
 
 
+def header_rpm(included: str) -> str:
+    """The RPM to build with that is known to have a header, such as ``zlib.h`` and ``libxml/tree.h``, or nothing."""
+    return next((rpm for header, rpm, _ in _LIBRARIES.values() if _is_of(included, header)), "")
+
+
+def library_rpm(name: str) -> str:
+    """The RPM to build with that is known to have a library, by its linker's name such as ``z``, or nothing."""
+    return _LIBRARIES[name][1] if name in _LIBRARIES else ""
+
+
 def _build_requires(pyproject: Mapping[str, Any]) -> tuple[set[str], list[str]]:
     table = pyproject.get("build-system")
     stated = table.get("requires", []) if isinstance(table, dict) else []
@@ -195,7 +205,10 @@ def _libraries(files: Iterable[str], setup_py: str, headers: Iterable[str]) -> d
     own = {PurePosixPath(path).name for path in files}
     for included in sorted(headers):
         for name, (header, _, _) in _LIBRARIES.items():
-            same = included.startswith(header) if header.endswith("/") else included == header
-            if same and header not in own:
+            if _is_of(included, header) and header not in own:
                 found.setdefault(name, f"<{included}> is included")
     return found
+
+
+def _is_of(included: str, header: str) -> bool:
+    return included.startswith(header) if header.endswith("/") else included == header

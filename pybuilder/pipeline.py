@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from packaging.requirements import Requirement
@@ -22,13 +22,13 @@ from packaging.version import Version
 
 from pybuilder import events
 from pybuilder.clock import timestamp
-from pybuilder.errors import ConfigError, FetchError, PybuildError, ReviewError
+from pybuilder.errors import ConfigError, FetchError, PybuildError
 from pybuilder.files import file_lock
 from pybuilder.graph import components, describe_cycle, reachable
 from pybuilder.names import numbered_version, split_number
 from pybuilder.plan import Plan
-from pybuilder.resolution import Chosen, Wanted, applies, exactly, resolve
-from pybuilder.results import Failure, Result
+from pybuilder.resolution import Chosen, Wanted, applies, exactly, resolve, satisfied_by
+from pybuilder.results import Result, Setbacks
 from pybuilder.stages import Adapters, Made, Project, Source, supports_python
 from pybuilder.stages.build import build
 from pybuilder.stages.choose import Chooser, not_accepted
@@ -71,29 +71,21 @@ class Pipeline:
     def run(self, requirements: Sequence[Requirement]) -> Result:
         """Build, validate, number and publish what is asked for, each requirement by itself."""
         began = time.monotonic()
-        failed: list[tuple[PybuildError, list[Requirement]]] = []
-        review: dict[tuple[str, str, str], None] = {}
-        stopped: set[Requirement] = set()
+        setbacks = Setbacks()
         for step in (self._name, self._provide_named):
-            for requirement in [r for r in requirements if r not in stopped]:
+            for requirement in [r for r in requirements if r not in setbacks.stopped]:
                 try:
                     step(requirement)
                 except PybuildError as error:
-                    stopped.add(requirement)
-                    if isinstance(error, ReviewError):
-                        review.update(dict.fromkeys(error.wanted))
-                    elif known := next((held_back for same, held_back in failed if same is error), None):
-                        known.append(requirement)
-                    else:
-                        failed.append((error, [requirement]))
+                    if setbacks.add(error, requirement):
                         self._tell_failed(requirement, error)
-        self._queue(tuple(review))
+        self._queue(tuple(setbacks.review))
         outcomes, named = self._outcomes, dict.fromkeys(self._named.values())
         return Result(
             built=tuple(outcome for outcome in outcomes.values() if outcome.minted),
             cached=tuple(outcomes[p] for p in named if p in outcomes and not outcomes[p].minted),
-            failed=tuple(Failure.of(error, held_back) for error, held_back in failed),
-            review=tuple(review),
+            failed=setbacks.failures,
+            review=tuple(setbacks.review),
             seconds=time.monotonic() - began,
         )
 
@@ -114,6 +106,17 @@ class Pipeline:
             f"what {', '.join(str(w.requirement) for w in wanted)} requires was another each time it was built",
             cure="state its requirements under [metadata] requires-dist in its spec",
         )
+
+    def prepare(self, requirement: Requirement) -> tuple[Source, Project, Plan]:
+        """What a build of this requirement would start from, with everything that it needs provided.
+
+        Raises:
+            PybuildError: Something of it can't be had; says which package failed.
+        """
+        self._name(requirement)
+        source, project = self._source(self._named[requirement])
+        self._check_python(source, project)
+        return source, project, self._plans(source, project)[1]
 
     # The resolver's view of the world.
 
@@ -180,7 +183,8 @@ class Pipeline:
         for package in fresh:
             with self._blame(package):
                 members = [self._made.get(p) or self._public[p] for p in closure[package[0]]]
-                validate(self.adapters, made[package], self._source(package)[0].spec, members)
+                spec = self._source(package)[0].spec
+                validate(self.adapters, made[package], spec, members, system=self._runtime(members))
         if fresh:
             items = [Item(made=made[p], force=self.force and p in self._named.values()) for p in fresh]
             for package, outcome in zip(fresh, publish(self.adapters, items), strict=True):
@@ -242,19 +246,14 @@ class Pipeline:
         source, project = self._source(package)
         self._check_python(source, project)
         state = self.adapters.state
-        static = build_requirements(source, project)
-        plan = first = self._plan(source, project, static)
-        dynamic = state.fact("dynamic", first.key())
-        if dynamic is not None:
-            extra = build_requirements(source, project, dynamic)
-            plan = first if self._satisfied(extra, first) else self._plan(source, project, extra)
+        first, plan = self._plans(source, project)
         forced = self.force and package in self._named.values()
         if not forced and (known := self._known(plan)):
             return known
 
         def satisfied(wanted: tuple[Requirement, ...]) -> bool:
             state.add_fact("dynamic", first.key(), [str(requirement) for requirement in wanted])
-            return self._satisfied(build_requirements(source, project, map(str, wanted)), plan)
+            return self._has(plan, build_requirements(source, project, map(str, wanted)))
 
         def replan(wanted: tuple[Requirement, ...]) -> Plan:
             nonlocal plan  # what `satisfied` compares with in the second start
@@ -275,18 +274,32 @@ class Pipeline:
             target=built.plan.target.name,
         )
 
+    def _plans(self, source: Source, project: Project) -> tuple[Plan, Plan]:
+        """The plan with what the source states that it requires, and that with what its backend is known to want."""
+        first = self._plan(source, project, build_requirements(source, project))
+        dynamic = self.adapters.state.fact("dynamic", first.key())
+        if dynamic is None:
+            return first, first
+        extra = build_requirements(source, project, dynamic)
+        return first, first if self._has(first, extra) else self._plan(source, project, extra)
+
     def _plan(self, source: Source, project: Project, requires: Sequence[Requirement]) -> Plan:
         by = f"the build of {source.name} {source.version}"
         environment = self.provide([Wanted(requirement, by) for requirement in requires])
+        system = {*source.spec.system.build, *self._runtime(environment)}
         return make_plan(
             source,
             project,
             requires=requires,
             environment=[made.ingredient for made in environment],
-            root=self.adapters.root,
+            root=self.adapters.roots.for_build(system),
             target=self.adapters.target,
             channel=self.adapters.channel,
         )
+
+    def _runtime(self, packages: Iterable[Made]) -> frozenset[str]:
+        """The RPMs that packages need where they are installed."""
+        return frozenset(rpm for made in packages for rpm in self.sources.runtime(made.name, made.version))
 
     def _known(self, plan: Plan) -> Made | None:
         attempt = self.adapters.state.succeeded(plan.key())
@@ -301,16 +314,11 @@ class Pipeline:
             target=attempt.target,
         )
 
-    def _satisfied(self, requirements: Sequence[Requirement], plan: Plan) -> bool:
-        """Whether an environment has all of these already; extras are left to the resolver."""
+    def _has(self, plan: Plan, requirements: Sequence[Requirement]) -> bool:
+        """Whether a plan's environment has all of these already."""
         there = {ingredient.name: Version(ingredient.version) for ingredient in plan.environment}
-        return all(
-            not requirement.extras
-            and (version := there.get(canonicalize_name(requirement.name))) is not None
-            and requirement.specifier.contains(version, prereleases=True)
-            for requirement in requirements
-            if str(requirement) not in plan.requires and applies(requirement, self.adapters.target.markers, frozenset())
-        )
+        others = [requirement for requirement in requirements if str(requirement) not in plan.requires]
+        return satisfied_by(there, others, self.adapters.target.markers)
 
     def _source(self, package: Package) -> tuple[Source, Project]:
         if package not in self._sources:

@@ -159,3 +159,16 @@ class Plan:
     def as_json(self) -> dict[str, Any]:
         """The plan as the record keeps it, its key included."""
         return {"key": self.key(), "format": FORMAT_VERSION, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Plan:
+        """The plan that ``as_json`` wrote; whether its key is the written one is for the caller to compare.
+
+        Raises:
+            KeyError, TypeError: It is no plan of this format.
+        """
+        facts = {field.name: value[field.name] for field in dataclasses.fields(cls)}
+        facts |= {"recipe": Recipe(**facts["recipe"]), "root": Root(**facts["root"])}
+        facts |= {"target": Target(**facts["target"])}
+        facts |= {"environment": tuple(Ingredient(**each) for each in facts["environment"])}
+        return cls(**facts)

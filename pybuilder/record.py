@@ -18,6 +18,7 @@ RECORD = "record.json"
 PLAN = "plan.json"
 ENVIRONMENT = "environment.txt"
 TEST_LOG = "test.log"
+SYSTEM = "system.json"
 LAST_LINES = 15
 
 
@@ -69,6 +70,7 @@ def record_json(
             "phases": {name: round(value, 3) for name, value in phases.items()},
             "source_date_epoch": plan.source_date_epoch,
             "engine": engine,
+            "root": {"kind": plan.root.kind, "digest": plan.root.digest},
             "seal": dict(seal),
             "source": dict(source),
             "patches": [dict(patch) for patch in patches],
@@ -102,11 +104,31 @@ def read_record(directory: Path) -> dict[str, Any]:
     return account
 
 
+def read_plan(directory: Path) -> Plan:
+    """The plan that an attempt tried, from its directory.
+
+    Raises:
+        StateError: It is missing or damaged.
+    """
+    file = directory / PLAN
+    try:
+        return Plan.from_json(json.loads(file.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StateError(
+            f"the plan of an attempt can't be read: {error}", where=str(file), cure="build it again"
+        ) from error
+
+
+def tail(log: Path, size: int) -> bytes:
+    """The last bytes of a log, as many as there are of a size."""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - size))
+        return stream.read()
+
+
 def last_lines(log: Path, count: int = LAST_LINES) -> list[str]:
     """The last lines of a log, whatever bytes it is of, without control characters that a terminal would obey."""
-    with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - 16_384))
-        text = stream.read().decode("utf-8", errors="replace")
+    text = tail(log, 16_384).decode("utf-8", errors="replace")
     clean = (
         "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line)
         for line in text.splitlines()

@@ -114,6 +114,23 @@ def applies(requirement: Requirement, markers: Mapping[str, str], extras: frozen
         ) from error
 
 
+def satisfied_by(there: Mapping[str, Version], requirements: Iterable[Requirement], markers: Mapping[str, str]) -> bool:
+    """Whether these versions satisfy all requirements that count on a target; extras are left to the resolver.
+
+    Args:
+        there: Versions by normalised name.
+        requirements: What must be satisfied.
+        markers: The target's environment (PEP 508).
+    """
+    return all(
+        not requirement.extras
+        and (version := there.get(canonicalize_name(requirement.name))) is not None
+        and requirement.specifier.contains(version, prereleases=True)
+        for requirement in requirements
+        if applies(requirement, markers, frozenset())
+    )
+
+
 def explain(causes: Iterable[RequirementInformation[Wanted, Candidate]]) -> str:
     """Who wants what, in one sentence."""
     wants = sorted(

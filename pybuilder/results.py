@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pybuilder.errors import PybuildError
+from pybuilder.errors import PybuildError, ReviewError
 from pybuilder.stages.publish import Outcome
 
 
@@ -26,6 +26,34 @@ class Failure:
         """The failure of the package that the error happened to, else of the first that was asked for."""
         name, version = error.package or (canonicalize_name(held_back[0].name), "")
         return cls(name=name, version=version, error=error, held_back=tuple(map(str, held_back)))
+
+
+@dataclass(slots=True)
+class Setbacks:
+    """What could not be done in a run; one cause is told once, whatever it holds back.
+
+    Attributes:
+        stopped: What was asked for and goes no further.
+        review: ``(name, requirement, wanted_by)`` of packages that nobody has accepted, in order.
+    """
+
+    stopped: set[Requirement] = field(default_factory=set)
+    review: dict[tuple[str, str, str], None] = field(default_factory=dict)
+    _failed: dict[PybuildError, list[Requirement]] = field(default_factory=dict)
+
+    def add(self, error: PybuildError, requirement: Requirement) -> bool:
+        """Note what stopped a requirement; whether it is a failure that was not known before."""
+        self.stopped.add(requirement)
+        if isinstance(error, ReviewError):
+            self.review.update(dict.fromkeys(error.wanted))
+            return False
+        self._failed.setdefault(error, []).append(requirement)
+        return len(self._failed[error]) == 1
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """The failures in the order in which they happened."""
+        return tuple(Failure.of(error, held_back) for error, held_back in self._failed.items())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,9 +22,11 @@ _COMMANDS = {
     "lint": ("specs", "Check specs; with --apply also fetch sources and test-apply patches."),
     "build": ("build", "Build unless these very inputs were built."),
     "rebuild": ("build", "Always build, under the next number."),
-    "buildroot": ("buildroot", "List buildroots, lock their RPMs, compare locks."),
+    "buildroot": ("buildroot", "Lock RPMs, make roots of them, look into them."),
+    "shell": ("shell", "A shell in a prepared build, network off."),
     "show": ("show", "What there is of a package."),
     "log": ("show", "The log of a build."),
+    "audit": ("audit", "Verify a wheel and print where it came from."),
     "index": ("index", "Check or renew the published index."),
     "serve": ("index", "Serve the index over HTTP on this machine."),
 }

@@ -10,7 +10,8 @@ import click
 
 from pybuilder.cli.options import Options
 from pybuilder.cli.session import open_layout, open_workspace
-from pybuilder.doctor import Check, examine, works
+from pybuilder.doctor import examine, works
+from pybuilder.doctor.check import Check
 from pybuilder.errors import EngineError, UsageError
 from pybuilder.layout import Layout
 

@@ -33,6 +33,10 @@ def listener(options: Options) -> Iterator[events.Listener]:
 
 def _line(event: events.Event) -> str:
     match event:
+        case events.Chosen():
+            return f"buildroot {event.buildroot}, since none is named"
+        case events.Preparing():
+            return event.what
         case events.Started(phase="build"):
             return f"{event.name} {event.version}: build, log {event.detail}"
         case events.Started():

@@ -9,18 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pybuilder import clock, events
-from pybuilder.buildroot import Buildroot
+from pybuilder.cli.ground import lock_path, open_ground, podman_works
 from pybuilder.cli.options import Options
-from pybuilder.environment import Environments, PythonTarget
-from pybuilder.errors import ConfigError, EngineError
+from pybuilder.environment import Environments
 from pybuilder.http import Client
 from pybuilder.index import Index
 from pybuilder.layout import Layout
 from pybuilder.pipeline import Pipeline
-from pybuilder.plan import Target
 from pybuilder.processes import run
-from pybuilder.sandbox.host import HostEngine
-from pybuilder.sandbox.host_root import host_root, this_target
 from pybuilder.sources.fetch import Sources
 from pybuilder.stages import Adapters, Channel
 from pybuilder.stages.choose import Chooser
@@ -65,15 +61,39 @@ def open_layout(options: Options, workspace: Workspace) -> Layout:
     return Layout(root=chosen.absolute())
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChosenBuildroot:
+    """The buildroot of a command.
+
+    Attributes:
+        name: Its name.
+        named: Whether somebody named it; then nothing else is ever taken for it.
+    """
+
+    name: str
+    named: bool
+
+    def channel(self, variant: str) -> str:
+        """The channel that it publishes."""
+        return f"{self.name}-{variant}" if variant else self.name
+
+
+def choose_buildroot(options: Options, workspace: Workspace) -> ChosenBuildroot:
+    """The buildroot: ``-b``, else pybuild.toml's, else one that is locked, if podman works here, else the host."""
+    if name := options.buildroot or workspace.settings.buildroot:
+        return ChosenBuildroot(name=name, named=True)
+    names = (name for name in workspace.buildroot_names() if lock_path(workspace, name).exists())
+    if (locked := next(names, None)) is not None:
+        layout = open_layout(options, workspace)
+        with contextlib.closing(State.open(layout)) as state:
+            if podman_works(layout, state):
+                return ChosenBuildroot(name=locked, named=False)
+    return ChosenBuildroot(name="host", named=False)
+
+
 def channel_name(options: Options, workspace: Workspace) -> str:
     """The channel that the options mean."""
-    buildroot = choose_buildroot(options, workspace)
-    return f"{buildroot}-{options.variant}" if options.variant else buildroot
-
-
-def choose_buildroot(options: Options, workspace: Workspace) -> str:
-    """The buildroot: ``-b``, else pybuild.toml's, else the host."""
-    return options.buildroot or workspace.settings.buildroot or "host"
+    return choose_buildroot(options, workspace).channel(options.variant)
 
 
 def open_index(layout: Layout, channel: str) -> Index:
@@ -90,16 +110,21 @@ def open_session(options: Options, listen: events.Listener) -> Iterator[Session]
     """
     workspace = open_workspace(options)
     layout = open_layout(options, workspace)
-    buildroot = workspace.buildroot(choose_buildroot(options, workspace))
-    target = _host_target(buildroot)
-    engine = HostEngine.of_this_interpreter()
-    with contextlib.closing(State.open(layout)) as state, Client() as client:
-        name = channel_name(options, workspace)
+    chosen = choose_buildroot(options, workspace)
+    if not chosen.named:
+        listen(events.Chosen(buildroot=chosen.name))
+    buildroot = workspace.buildroot(chosen.name)
+    with (
+        contextlib.closing(State.open(layout)) as state,
+        Client() as client,
+        open_ground(buildroot, workspace=workspace, layout=layout, facts=state, client=client, listen=listen) as ground,
+    ):
+        name = chosen.channel(options.variant)
         adapters = Adapters(
             layout=layout,
             store=Store(layout),
             state=state,
-            engine=engine,
+            engine=ground.engine,
             environments=Environments(layout),
             index=open_index(layout, name),
             channel=Channel(
@@ -110,39 +135,15 @@ def open_session(options: Options, listen: events.Listener) -> Iterator[Session]
                 env=buildroot.env,
                 macros=buildroot.macros,
             ),
-            root=host_root(state),
-            target=target,
-            python=PythonTarget(executable=str(engine.interpreter), version=target.full_version),
+            roots=ground.roots,
+            target=ground.target,
+            python=ground.python,
             listen=listen,
             now=clock.now,
         )
         recover(adapters)
         reap(adapters)
         yield _session(workspace, adapters, client)
-
-
-def _host_target(buildroot: Buildroot) -> Target:
-    """The running Python as the target of a host buildroot; other buildroots can't be built in yet.
-
-    Raises:
-        EngineError: The buildroot needs podman.
-        ConfigError: It wants another Python than the one that runs us.
-    """
-    file = f"buildroots/{buildroot.name}.toml"
-    if buildroot.engine != "host":
-        raise EngineError(
-            f"the buildroot {buildroot.name} needs podman, which this version of pybuild can't drive yet",
-            where=f"{file} [engine]",
-            cure="build with -b host",
-        )
-    target = this_target()
-    if others := sorted(set(buildroot.pythons) - {target.python}):
-        raise ConfigError(
-            f"a host buildroot builds for the Python that runs pybuild, {target.python}, not for {', '.join(others)}",
-            where=f"{file} [pythons]",
-            cure="leave the key out, or run pybuild with that Python",
-        )
-    return target
 
 
 def _session(workspace: Workspace, adapters: Adapters, client: Client) -> Session:

@@ -9,12 +9,13 @@ import shutil
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
+from pybuilder.doctor.check import HOST, Check, tried, version
+from pybuilder.doctor.podman import podman_checks
 from pybuilder.environment import Environments, PythonTarget
-from pybuilder.errors import PybuildError, StateError
+from pybuilder.errors import StateError
 from pybuilder.http import redact
 from pybuilder.layout import Layout
 from pybuilder.processes import install_command, run
@@ -26,32 +27,6 @@ from pybuilder.work import work_directory
 
 # A build is ended when less than ``Limits.free_disk`` is left; with this much most can be done.
 ENOUGH_DISK = 2 << 30
-
-_HOST = "the host buildroot"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        name: What.
-        ok: Whether it is as it should be.
-        found: What there is, or what is wrong.
-        needed_for: Who needs it.
-        cure: The command that mends it; empty where all is well.
-    """
-
-    name: str
-    ok: bool
-    found: str
-    needed_for: str
-    cure: str = ""
-
-    @property
-    def needed(self) -> bool:
-        """Whether the host buildroot can't do without it."""
-        return self.needed_for == _HOST
 
 
 def works(checks: tuple[Check, ...]) -> bool:
@@ -68,35 +43,22 @@ def examine(layout: Layout, *, index: str, environ: Mapping[str, str]) -> tuple[
         environ: The environment in which pip's and uv's settings are looked up.
     """
     return (
-        Check(name="python", ok=True, found=f"{platform.python_version()}, {sys.executable}", needed_for=_HOST),
-        _tried("bubblewrap", _HOST, lambda: ".".join(map(str, bubblewrap_version()))),
+        Check(name="python", ok=True, found=f"{platform.python_version()}, {sys.executable}", needed_for=HOST),
+        tried("bubblewrap", HOST, lambda: ".".join(map(str, bubblewrap_version()))),
         user_namespaces(Path("/proc/sys"), privileged=os.geteuid() == 0),
-        _tried("sealed start", _HOST, _sealed_start),
-        _tried("git", _HOST, lambda: _version("git")),
-        _tried("state", _HOST, lambda: state(layout)),
+        tried("sealed start", HOST, _sealed_start),
+        tried("git", HOST, lambda: version("git")),
+        tried("state", HOST, lambda: state(layout)),
         disk(layout.root, shutil.disk_usage(_existing(layout.root)).free),
         _control_groups(),
         _compiler(),
         headers(Path(sysconfig.get_path("include", vars=_BASE))),
-        _tried("podman", "RPM buildroots", lambda: _version("podman")),
-        _tried("upstream index", "fetching", lambda: _index(index, environ)),
+        *podman_checks(),
+        tried("upstream index", "fetching", lambda: _index(index, environ)),
     )
 
 
 _BASE = {"base": sys.base_prefix, "installed_base": sys.base_prefix}
-
-
-def _tried(name: str, needed_for: str, attempt: Callable[[], str]) -> Check:
-    try:
-        return Check(name=name, ok=True, found=attempt(), needed_for=needed_for)
-    except PybuildError as error:
-        found = f"{error.what} ({error.where})" if error.where else error.what
-        return Check(name=name, ok=False, found=found, needed_for=needed_for, cure=error.cure)
-
-
-def _version(program: str) -> str:
-    """The last word of the first line that ``PROGRAM --version`` prints."""
-    return run([program, "--version"], timeout=30).stdout.decode(errors="replace").splitlines()[0].split()[-1]
 
 
 def user_namespaces(kernel: Path, *, privileged: bool) -> Check:
@@ -134,6 +96,7 @@ def _sealed_start() -> str:
         environment = Environments(there).prepare((), python=python)
         with work_directory(there, f"doctor-{secrets.token_hex(4)}") as work:
             job = Job(
+                root=Path("/"),
                 environment=environment,
                 work=work,
                 cwd="/build",
@@ -174,8 +137,8 @@ def disk(where: Path, free: int) -> Check:
     """
     found = f"{free / (1 << 30):.1f} GiB free for {where}"
     if free >= ENOUGH_DISK:
-        return Check(name="disk", ok=True, found=found, needed_for=_HOST)
-    needed_for = _HOST if free <= Limits().free_disk else "larger builds"
+        return Check(name="disk", ok=True, found=found, needed_for=HOST)
+    needed_for = HOST if free <= Limits().free_disk else "larger builds"
     return Check(name="disk", ok=False, found=found, needed_for=needed_for, cure="free some, or choose --state DIR")
 
 
@@ -198,9 +161,7 @@ def _control_groups() -> Check:
 
 def _compiler() -> Check:
     program = shutil.which("gcc") or shutil.which("cc") or "gcc"
-    return _tried(
-        "compiler", "packages with C extensions", lambda: f"{Path(program).name} {_compiler_version(program)}"
-    )
+    return tried("compiler", "packages with C extensions", lambda: f"{Path(program).name} {_compiler_version(program)}")
 
 
 def _compiler_version(program: str) -> str:

@@ -18,6 +18,7 @@ from pybuilder.plan import ENVIRONMENT_PATH
 SANDBOX_VERSION = 1
 
 OUTPUT_PATH = "/out"
+RUNNER = "/.pybuild"
 BUILD_UID = 1000
 BUILD_GID = 1000
 HOST_NAME = "pybuild"
@@ -55,6 +56,7 @@ class Job:
     """What to run, over which directories of the host.
 
     Attributes:
+        root: The tree of the system that the build sees, read-only; ``/`` is this machine's own.
         environment: The virtual environment seen read-only at ``/env``.
         work: A directory of ours with ``build/``, ``out/`` and ``tmp/``, seen at ``/build``, ``/out``, ``/tmp``.
         cwd: The directory inside in which steps start.
@@ -62,8 +64,10 @@ class Job:
         steps: What ``inside.py`` does, in order; see there.
         limits: What it may use.
         log: The file that receives everything the steps print, from the first byte on.
+        typed: A descriptor of ours that is read for what a person types into a ``shell`` step; None is nobody.
     """
 
+    root: Path
     environment: Path
     work: Path
     cwd: str
@@ -71,6 +75,7 @@ class Job:
     steps: tuple[Mapping[str, Any], ...]
     limits: Limits
     log: Path
+    typed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +93,16 @@ class Outcome:
     failure: str
     timed_out: bool
     seconds: float
+
+
+class Facts(Protocol):
+    """Where what was found out is remembered; the database is one."""
+
+    def fact(self, kind: str, key: str) -> Any:
+        """What is known under a key, or None."""
+
+    def add_fact(self, kind: str, key: str, value: Any) -> None:
+        """Remember a fact."""
 
 
 class Engine(Protocol):
@@ -113,6 +128,10 @@ class Engine(Protocol):
         Raises:
             EngineError: The place can't be made, or it isn't sealed.
         """
+        ...
+
+    def clear(self, work: Path) -> None:
+        """Remove what a killed run left of a start in this work directory."""
         ...
 
 

@@ -6,30 +6,27 @@ import hashlib
 import os
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from packaging.markers import default_environment
 from packaging.tags import sys_tags
 
 from pybuilder.errors import EngineError
+from pybuilder.lacking import Lack
 from pybuilder.plan import Root, Target, digest
-from pybuilder.processes import run
+from pybuilder.processes import install_command, run
+from pybuilder.sandbox import Facts
 from pybuilder.sandbox.host import base_interpreter
+from pybuilder.system_requires import SystemAccount, WheelNeeds, unknown_rpms
 
 _DPKG = Path("/var/lib/dpkg/status")
+_WELL_KNOWN = ("Python.h", "cmake", "gcc", "git", "make", "patchelf", "swig")
+"""What a build may lack whose package's name is known on every distribution that ``install_command`` knows."""
 _RPM_DATABASES = (Path("/usr/lib/sysimage/rpm"), Path("/var/lib/rpm"))
-
-
-class Facts(Protocol):
-    """Where what was found out is remembered; the database is one."""
-
-    def fact(self, kind: str, key: str) -> Any:
-        """What is known under a key, or None."""
-
-    def add_fact(self, kind: str, key: str, value: Any) -> None:
-        """Remember a fact."""
 
 
 def this_target() -> Target:
@@ -42,6 +39,39 @@ def this_target() -> Target:
         tags=tags,
         markers={name: str(value) for name, value in default_environment().items()},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class HostRoots:
+    """This machine as the root of everything, whatever RPMs are asked for; those are the administrator's business."""
+
+    root: Root
+
+    def for_build(self, system: Iterable[str]) -> Root:
+        """This machine."""
+        return self.root
+
+    def for_test(self, system: Iterable[str]) -> Root:
+        """This machine."""
+        return self.root
+
+    def compare(self, wheel: WheelNeeds, built_on: Root) -> SystemAccount:
+        """What its files need; which of this machine's packages have it is the administrator's business."""
+        return unknown_rpms(wheel)
+
+    def advice(self, lacks: Sequence[Lack], *, package: str, built_on: Root) -> str:
+        """Install it; the command is told where the package's name is known."""
+        sure = [lack for lack in lacks if lack.sure]
+        if not sure:
+            return ""
+        if len(sure) == 1 and sure[0].name in _WELL_KNOWN:
+            return f"it lacks {sure[0]}: {install_command(sure[0].name)}"
+        has = "the package that has it" if len(sure) == 1 else "the packages that have them"
+        return f"it lacks {', '.join(map(str, sure))}: install {has}"
+
+    def tree(self, root: Root) -> AbstractContextManager[Path]:
+        """Where this machine's own system is."""
+        return nullcontext(Path("/"))
 
 
 def host_root(facts: Facts) -> Root:

@@ -1,12 +1,15 @@
 """The first process inside every sandbox. Standard library only, and no import of pybuild: it runs where we are not.
 
-It is called with the descriptors of two pipes. It reads one line, the job; gives up its rights and sets limits; looks
-around and reports the *seal*; waits for our word; runs the steps in order, reporting each; and ends. A step is
+It is called with two pipes, by descriptor, or by path together with a third for its output. It reads one line, the
+job; gives up its rights and sets limits; looks around and reports the *seal*; waits for our word; runs the steps in
+order, reporting each; and ends. A step is
 
 - ``{"do": "requires", ...}``: ``get_requires_for_build_wheel`` (PEP 517), answered by us with go or stop,
 - ``{"do": "metadata", ...}``: ``prepare_metadata_for_build_wheel`` into ``/out/metadata``,
 - ``{"do": "wheel", ...}``: ``build_wheel`` into ``/out``,
-- ``{"do": "run", "argv": [...], "title": "..."}``: a program.
+- ``{"do": "run", "argv": [...]}``: a program,
+- ``{"do": "shell", "argv": [...], "size": [rows, columns]}``: a program that a person talks to, by standard input; on a
+  terminal of its own where a size is given.
 
 Everything that the steps print goes to standard output and error, which is the log. The steps' processes run as the
 same user as this one, so it hides from them: what it says outside must not be theirs to write.
@@ -15,20 +18,25 @@ same user as this one, so it hides from them: what it says outside must not be t
 import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import os
+import pty
 import resource
+import select
+import signal
 import socket
 import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 PYTHON = "/env/bin/python"
 NAMESPACES = ("user", "pid", "mnt", "ipc", "uts", "cgroup", "net")
-MUST_BE_READ_ONLY = ("/", "/usr", "/etc", "/dev", "/env", "/.pybuild", "/proc/sys/kernel/core_pattern")
+MUST_BE_READ_ONLY = ("/", "/usr", "/etc", "/dev", "/run", "/env", "/.pybuild", "/proc/sys/kernel/core_pattern")
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 # linux/capability.h, linux/prctl.h, linux/seccomp.h, linux/bpf_common.h
@@ -37,44 +45,50 @@ PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_SECCOMP = 3, 4, 22
 SECCOMP_MODE_FILTER, SECCOMP_ALLOW, SECCOMP_ERRNO = 2, 0x7FFF0000, 0x00050000
 SECCOMP_DATA_NR, SECCOMP_DATA_ARCH = 0, 4
 SECCOMP_DATA_FIRST_ARGUMENT = 16
-BPF_LOAD, BPF_EQUAL, BPF_RETURN = 0x20, 0x15, 0x06
+BPF_LOAD, BPF_EQUAL, BPF_ANY_BIT, BPF_RETURN = 0x20, 0x15, 0x45, 0x06
 AF_VSOCK = 40
-IO_URING_SETUP = 425
+CLONE_NEWUSER = 0x10000000
+IO_URING_SETUP, CLONE3 = 425, 435
 X32 = 0x40000000
-# By machine, each way to call the kernel that it has (linux/audit.h): the number of socket, and what is forbidden: that
-# is add_key, request_key, keyctl, io_uring_setup, and, where it exists, socketcall, which can't be looked into.
+# By machine, each way to call the kernel that it has (linux/audit.h): the numbers of socket, clone and unshare, and
+# what is forbidden: that is add_key, request_key, keyctl, io_uring_setup, and, where it exists, socketcall, which can't
+# be looked into.
 FORBIDDEN = {
     "x86_64": (
-        (0xC000003E, 41, (248, 249, 250, IO_URING_SETUP)),
-        (0xC000003E, X32 + 41, (X32 + 248, X32 + 249, X32 + 250, X32 + IO_URING_SETUP)),
-        (0x40000003, 359, (286, 287, 288, IO_URING_SETUP, 102)),
+        (0xC000003E, 41, 56, 272, (248, 249, 250, IO_URING_SETUP)),
+        (0xC000003E, X32 + 41, X32 + 56, X32 + 272, (X32 + 248, X32 + 249, X32 + 250, X32 + IO_URING_SETUP)),
+        (0x40000003, 359, 120, 310, (286, 287, 288, IO_URING_SETUP, 102)),
     ),
     "aarch64": (
-        (0xC00000B7, 198, (217, 218, 219, IO_URING_SETUP)),
-        (0x40000028, 281, (309, 310, 311, IO_URING_SETUP)),
+        (0xC00000B7, 198, 220, 97, (217, 218, 219, IO_URING_SETUP)),
+        (0x40000028, 281, 120, 337, (309, 310, 311, IO_URING_SETUP)),
     ),
 }
 
 Step = Mapping[str, Any]
+Rule = tuple[int, int, int, int]
+"""Operation, how many to jump over if so, if not, operand."""
 Job = dict[str, Any]
 
 
 def main() -> int:
-    """Talk to the outside on the two pipes named on the command line."""
-    reader, writer = int(sys.argv[1]), int(sys.argv[2])
+    """Talk to the outside on the pipes named on the command line."""
+    reader, writer = open_pipes(*sys.argv[1:])
     close_all_but(0, 1, 2, reader, writer)
+    if os.getpid() == 1:
+        go_on_as_child(reader, writer)
     talk = Talk(reader, writer)
     job = talk.hear_job()
     if job is None:
         return 1
-    set_limits(job["limits"])
+    memory_limit = set_limits(job["limits"])
     become(job["uid"], job["gid"])
     hide()
     forbid_calls()
     os.umask(0o022)
     os.chdir(job["cwd"])
     os.makedirs(job["env"]["HOME"], exist_ok=True)
-    talk.tell("seal", **probe())
+    talk.tell("seal", **probe(), memory_limit=memory_limit)
     if not talk.hear():
         return 1
     for step in job["steps"]:
@@ -82,7 +96,7 @@ def main() -> int:
         try:
             result = DO[step["do"]](step, job)
         except StepFailed as error:
-            talk.tell("failed", step=step["do"], message=str(error))
+            talk.tell("failed", step=step["do"], message=str(error), out_of_memory=out_of_memory())
             return 1
         talk.tell("done", step=step["do"], seconds=time.monotonic() - started, result=result)
         if step["do"] == "requires" and not talk.hear():
@@ -126,13 +140,91 @@ def close_all_but(*keep: int) -> None:
             os.close(descriptor)
 
 
-def set_limits(limits: Mapping[str, int]) -> None:
-    """Lower the hard limits; what the caller's own limits forbid stays as it is."""
+def open_pipes(answers: str, events: str, output: str = "", typed: str = "") -> tuple[int, int]:
+    """The descriptors for answers and events; the other pipes become standard output and input where they are named.
+
+    Named pipes can be opened by whoever sees their names: the outside removes them before any step runs.
+    """
+    if not output:
+        return int(answers), int(events)
+    printed = os.open(output, os.O_WRONLY)
+    os.dup2(printed, 1)
+    os.dup2(printed, 2)
+    if typed:
+        os.dup2(os.open(typed, os.O_RDONLY), 0)
+    return os.open(answers, os.O_RDONLY), os.open(events, os.O_WRONLY)
+
+
+def go_on_as_child(reader: int, writer: int) -> None:
+    """Leave the place of the first process, where the engine has put us, to a parent that does its duties.
+
+    The first process of a PID namespace inherits orphans and must wait for them, and when it ends the kernel ends all
+    others. So it ends with the work, and when nobody outside holds the pipe of answers any more, whatever killed them.
+    """
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    worker = os.fork()
+    if worker == 0:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.close(woken)
+        os.close(wake)
+        return
+    hide()
+    os.close(writer)
+    watched = select.poll()
+    watched.register(reader, 0)
+    watched.register(woken, select.POLLIN)
+    while reader not in dict(watched.poll()):
+        os.read(woken, 4096)
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                if ended[0] == worker:
+                    os._exit(os.waitstatus_to_exitcode(ended[1]) & 0xFF)
+    os._exit(1)
+
+
+def set_limits(limits: Mapping[str, int]) -> str:
+    """Lower the hard limits; what the caller's own limits forbid stays as it is.
+
+    Returns:
+        What limits memory: ``cgroup``, ``process`` (each by itself, where no control group can be seen to do it for
+        all of them), or nothing.
+    """
+    memory_limit = ""
     for name, value in limits.items():
+        if name == "AS":
+            memory_limit = "cgroup" if cgroup_number(MEMORY_LIMITS) <= value else "process"
+            if memory_limit == "cgroup":
+                continue
         which = getattr(resource, "RLIMIT_" + name)
         hard = resource.getrlimit(which)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(which, (value, value))
+    return memory_limit
+
+
+# Of the control group we are in, for version 2 and 1 (kernel's admin-guide/cgroup-v2, cgroup-v1/memory).
+MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+
+
+def cgroup_number(files: Sequence[str], name: str = "") -> float:
+    """A number from the first of these files that is there, on the line of that name; infinity where there is none."""
+    for file in files:
+        with contextlib.suppress(OSError, ValueError), open(file) as lines:
+            for line in lines:
+                *names, value = line.split()
+                if names == ([name] if name else []):
+                    return int(value)
+    return float("inf")
+
+
+def out_of_memory() -> bool:
+    """Whether the kernel has ended a process of ours because the control group's memory was used up."""
+    return 0 < cgroup_number(MEMORY_EVENTS, "oom_kill") < float("inf")
 
 
 def become(uid: int, gid: int) -> None:
@@ -158,25 +250,37 @@ def forbid_calls() -> None:
     """Let system calls fail, for this process and all its children, that reach what no namespace holds back.
 
     Keyrings: the caller's session keyring, with the tickets in it, is inherited by whatever it starts (keyrings(7)).
-    AF_VSOCK: from a virtual machine to its host (vsock(7)). io_uring: makes sockets past this filter. Container engines
-    forbid the same by default. On a machine that isn't in the table the seal says ``seccomp: 0``.
+    AF_VSOCK: from a virtual machine to its host (vsock(7)). io_uring: makes sockets past this filter. User namespaces:
+    in one of its own a build has all capabilities again, and with them more of the kernel to attack. Container engines
+    forbid some of these by default. On a machine that isn't in the table the seal says ``seccomp: 0``, or the engine's.
     """
-    rules: list[tuple[int, int, int, int]] = []  # operation, how many to jump over if so, if not, operand
-    for interface, socket_call, calls in FORBIDDEN.get(os.uname().machine, ()):
-        block = [
-            (BPF_LOAD, 0, 0, SECCOMP_DATA_NR),
-            *((BPF_EQUAL, len(calls) - n + 2, 0, call) for n, call in enumerate(calls)),
-            (BPF_EQUAL, 0, 3, socket_call),
-            (BPF_LOAD, 0, 0, SECCOMP_DATA_FIRST_ARGUMENT),
-            (BPF_EQUAL, 0, 1, AF_VSOCK),
-            (BPF_RETURN, 0, 0, SECCOMP_ERRNO | errno.EPERM),
-        ]
+    rules: list[Rule] = []
+    for interface, socket_call, clone, unshare, calls in FORBIDDEN.get(os.uname().machine, ()):
+        block = interface_rules(socket_call, clone, unshare, calls)
         rules += [(BPF_LOAD, 0, 0, SECCOMP_DATA_ARCH), (BPF_EQUAL, 0, len(block), interface), *block]
     rules.append((BPF_RETURN, 0, 0, SECCOMP_ALLOW))
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *rule) for rule in rules))
     program = struct.pack("HP", len(rules), ctypes.addressof(code))
     if LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_SECCOMP)")
+
+
+def interface_rules(socket_call: int, clone: int, unshare: int, calls: Sequence[int]) -> list[Rule]:
+    """What becomes of the calls of one of a machine's interfaces."""
+    refuse = (BPF_RETURN, 0, 0, SECCOMP_ERRNO | errno.EPERM)
+    # The C library takes clone then, whose flags can be looked into, unlike those that clone3 points to.
+    unknown = (BPF_RETURN, 0, 0, SECCOMP_ERRNO | errno.ENOSYS)
+    rules = [(BPF_LOAD, 0, 0, SECCOMP_DATA_NR)]
+    for call, outcome in (*((call, refuse) for call in calls), (CLONE3 | socket_call & X32, unknown)):
+        rules += [(BPF_EQUAL, 0, 1, call), outcome]
+    for call, test, operand in (
+        (socket_call, BPF_EQUAL, AF_VSOCK),
+        (clone, BPF_ANY_BIT, CLONE_NEWUSER),
+        (unshare, BPF_ANY_BIT, CLONE_NEWUSER),
+    ):
+        rules += [(BPF_EQUAL, 0, 4, call), (BPF_LOAD, 0, 0, SECCOMP_DATA_FIRST_ARGUMENT)]
+        rules += [(test, 0, 1, operand), refuse, (BPF_RETURN, 0, 0, SECCOMP_ALLOW)]
+    return rules
 
 
 def probe() -> dict[str, Any]:
@@ -199,9 +303,17 @@ def probe() -> dict[str, Any]:
         "namespaces": {n: os.readlink("/proc/self/ns/" + n) for n in NAMESPACES},
         "pids": sorted(int(n) for n in os.listdir("/proc") if n.isdigit()),
         "host_name": socket.gethostname(),
+        "mounts": mount_points(),
+        "devices": sorted(os.listdir("/dev")),
         "writable": [path for path in MUST_BE_READ_ONLY if writable(path)],
         "root": sorted(os.listdir("/")),
     }
+
+
+def mount_points() -> list[str]:
+    """Where something is mounted (proc(5), /proc/pid/mountinfo)."""
+    with open("/proc/self/mountinfo") as lines:
+        return sorted({line.split()[4] for line in lines})
 
 
 def connect_error() -> str:
@@ -337,11 +449,41 @@ def do_run(step: Step, job: Job) -> None:
     run_checked(step["argv"], step.get("cwd", job["cwd"]), job["env"])
 
 
+def do_shell(step: Step, job: Job) -> None:
+    """Run a program that a person talks to; how it ends is the person's business."""
+    if not step["size"]:
+        subprocess.call(step["argv"], cwd=job["cwd"], env=job["env"])
+        return
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(job["cwd"])
+        os.execve(step["argv"][0], step["argv"], job["env"])
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", *step["size"], 0, 0))
+    relay(terminal)
+    os.waitpid(child, 0)
+
+
+def relay(terminal: int) -> None:
+    """Carry bytes between a terminal and standard input and output, until nobody has it open any more."""
+    sources = {terminal: 1, 0: terminal}
+    while terminal in sources:
+        for source in select.select(list(sources), [], [])[0]:
+            try:
+                data = os.read(source, 1 << 14)
+            except OSError:  # a terminal that everybody has closed gives EIO
+                data = b""
+            if data:
+                os.write(sources[source], data)
+            else:
+                del sources[source]
+
+
 DO: dict[str, Callable[[Step, Job], Any]] = {
     "requires": do_requires,
     "metadata": do_metadata,
     "wheel": do_wheel,
     "run": do_run,
+    "shell": do_shell,
 }
 
 

@@ -7,15 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pybuilder.plan import BUILD_PATH, ENVIRONMENT_PATH
-from pybuilder.sandbox import (
-    BUILD_GID,
-    BUILD_UID,
-    HOST_NAME,
-    OUTPUT_PATH,
-    Job,
-)
+from pybuilder.sandbox import OUTPUT_PATH, RUNNER, Job
+from pybuilder.sandbox.start import OWN_ETC
 
-RUNNER = "/.pybuild"
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
 # What of /etc a compiler, a linker and the C library need. Nothing in it is secret or names this machine.
@@ -28,16 +22,6 @@ _ETC = (
     "pki/tls/openssl.cnf",
     "ssl/openssl.cnf",
 )
-
-OWN_ETC = {
-    "passwd": f"root:x:0:0:root:/nonexistent:/bin/false\nbuild:x:{BUILD_UID}:{BUILD_GID}:build:/tmp/home:/bin/sh\n"
-    "nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
-    "group": f"root:x:0:\nbuild:x:{BUILD_GID}:\nnobody:x:65534:\n",
-    "hosts": f"127.0.0.1 localhost {HOST_NAME}\n::1 localhost\n",
-    "hostname": f"{HOST_NAME}\n",
-    "resolv.conf": "",
-    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-}
 
 
 def system_mounts(*, shared_memory: int) -> Iterator[str]:

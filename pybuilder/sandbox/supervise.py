@@ -7,14 +7,12 @@ import json
 import os
 import selectors
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from pybuilder.processes import kill_group
 from pybuilder.sandbox import Event, Limits
 
 # A job's answers are small; a build that floods the control pipe is cut off instead of filling our memory.
@@ -62,9 +60,13 @@ class Supervisor:
     """One running sandbox.
 
     Attributes:
-        process: The engine's process; its end is the sandbox's end.
-        control_in: We read events from it.
-        control_out: We write the job and our answers into it.
+        output: We read what is printed from it.
+        events: We read events from it.
+        answers: We write the job and our answers into it.
+        typed: A person's input, or None.
+        input: We pass it on there; it is closed at its end.
+        ended: Becomes readable when the engine's process has ended; None where the end of the pipes tells.
+        kill: Ends everything inside.
         limits: Time and disk are watched here; the others are the kernel's business.
         work: Where the build writes, to see how much disk is left.
         answer: Called with each event; True means go on.
@@ -72,13 +74,18 @@ class Supervisor:
         log: Where output goes.
         seal: What the probe saw; empty until it has reported.
         failure: What ended it early, a sentence, or empty.
+        out_of_memory: Whether it has told that the kernel ended one of its processes for its use of memory.
         timed_out: Whether the time limit ended it.
-        ended: Whether it has said that nothing more is to do.
+        finished: Whether it has said that nothing more is to do.
     """
 
-    process: subprocess.Popen[bytes]
-    control_in: int
-    control_out: int
+    output: int
+    events: int
+    answers: int
+    typed: int | None
+    input: IO[bytes] | None
+    ended: int | None
+    kill: Callable[[], None]
     limits: Limits
     work: Path
     answer: Callable[[Event], bool]
@@ -86,29 +93,32 @@ class Supervisor:
     log: BoundedLog
     seal: Mapping[str, Any] = field(default_factory=dict)
     failure: str = ""
+    out_of_memory: bool = False
     timed_out: bool = False
-    ended: bool = False
+    finished: bool = False
     _pending: bytes = b""
 
     def run(self, job: Mapping[str, Any]) -> None:
-        """Send the job and stay until everything inside is dead."""
+        """Send the job and stay until the pipes have ended, which is when nobody inside holds them any more."""
         deadline = time.monotonic() + self.limits.seconds
         self._send(json.dumps(job).encode() + b"\n")
-        assert self.process.stdout is not None
-        output = self.process.stdout.fileno()
-        with selectors.DefaultSelector() as selector:
-            selector.register(output, selectors.EVENT_READ)
-            selector.register(self.control_in, selectors.EVENT_READ)
+        # Not epoll, which can't wait for files: what is typed may come from one.
+        with selectors.PollSelector() as selector:
+            for descriptor in (self.output, self.events, self.ended):
+                if descriptor is not None:
+                    selector.register(descriptor, selectors.EVENT_READ)
+            unheard = self.typed
             next_look = 0.0
-            while selector.get_map():
+            while selector.get_map().keys() - {self.ended, self.typed}:
                 for key, _ in selector.select(TICK):
-                    data = os.read(key.fd, 1 << 16)
-                    if not data:
+                    if key.fd == self.ended:
+                        self._drain(selector)
+                    elif selector.get_map().get(key.fd) and not self._take(key.fd):
                         selector.unregister(key.fd)
-                    elif key.fd == output:
-                        self.log.write(data)
-                    else:
-                        self._receive(data)
+                if self.seal and unheard is not None:
+                    # Before, nobody inside may have opened the pipe that it is passed on to.
+                    selector.register(unheard, selectors.EVENT_READ)
+                    unheard = None
                 now = time.monotonic()
                 if now >= deadline and not self.timed_out:
                     self.timed_out = True
@@ -117,7 +127,27 @@ class Supervisor:
                     next_look = now + TICK
                     if shutil.disk_usage(self.work).free < self.limits.free_disk:
                         self._end(f"left less than {self.limits.free_disk >> 20} MiB free on the disk")
-        self.process.wait()
+
+    def _take(self, descriptor: int) -> bool:
+        """Read what there is; False at the end of the pipe."""
+        data = os.read(descriptor, 1 << 16)
+        if descriptor == self.typed:
+            self._pass_on(data)
+        elif descriptor == self.output:
+            self.log.write(data)
+        else:
+            self._receive(data)
+        return bool(data)
+
+    def _drain(self, selector: selectors.BaseSelector) -> None:
+        """Read what is left in the pipes of an engine that has ended, perhaps before it opened them."""
+        for descriptor in [key.fd for key in selector.get_map().values()]:
+            selector.unregister(descriptor)
+            if descriptor not in (self.ended, self.typed):
+                os.set_blocking(descriptor, False)
+                with contextlib.suppress(BlockingIOError):
+                    while self._take(descriptor):
+                        pass
 
     def _receive(self, data: bytes) -> None:
         self._pending += data
@@ -142,22 +172,31 @@ class Supervisor:
             self.judge(self.seal)
             self._send(b"go\n")
         elif name == "end":
-            self.ended = True
+            self.finished = True
         else:
             self._report(name, event)
 
     def _report(self, name: str, event: Event) -> None:
         if name == "failed":
             self.failure = self.failure or f"{event.get('step')}: {event.get('message')}"
+            self.out_of_memory = event.get("out_of_memory") is True
         go_on = self.answer(event)
         if name == "done" and event.get("step") == "requires":
             self._send(b"go\n" if go_on else b"stop\n")
 
+    def _pass_on(self, data: bytes) -> None:
+        assert self.input is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.input.write(data)
+            self.input.flush()
+            if not data:
+                self.input.close()
+
     def _send(self, data: bytes) -> None:
         # A sandbox that has ended hears nothing; how it ended is told elsewhere.
         with contextlib.suppress(BrokenPipeError):
-            os.write(self.control_out, data)
+            os.write(self.answers, data)
 
     def _end(self, failure: str) -> None:
         self.failure = self.failure or failure
-        kill_group(self.process)
+        self.kill()

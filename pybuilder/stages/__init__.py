@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -15,12 +17,14 @@ from packaging.version import Version
 from pybuilder.environment import Environments, PayloadRef, PythonTarget
 from pybuilder.events import Listener
 from pybuilder.index import Index
+from pybuilder.lacking import Lack
 from pybuilder.layout import Layout
 from pybuilder.plan import Ingredient, Root, Target
 from pybuilder.sandbox import Engine
 from pybuilder.spec import EffectiveSpec
 from pybuilder.state import State
 from pybuilder.store import Store
+from pybuilder.system_requires import SystemAccount, WheelNeeds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +48,49 @@ class Channel:
     macros: Mapping[str, str]
 
 
+class Roots(Protocol):
+    """What lies under builds and install tests: roots of RPMs, or this machine's own system."""
+
+    def for_build(self, system: Iterable[str]) -> Root:
+        """The root of a build.
+
+        Args:
+            system: RPMs, by name or any provide, besides those in every build.
+        """
+        ...
+
+    def for_test(self, system: Iterable[str]) -> Root:
+        """The root of an install test.
+
+        Args:
+            system: RPMs, by name or any provide, besides those in every install test.
+        """
+        ...
+
+    def compare(self, wheel: WheelNeeds, built_on: Root) -> SystemAccount:
+        """Which RPMs a wheel needs, and whether its install test has them, as far as RPMs are known.
+
+        Args:
+            wheel: What it needs, and is said to need.
+            built_on: The root that it was built on.
+        """
+        ...
+
+    def advice(self, lacks: Sequence[Lack], *, package: str, built_on: Root) -> str:
+        """What to do about what a build lacked, in one sentence; empty where nothing is known.
+
+        Args:
+            lacks: What its log says that it lacked.
+            package: The name of its project.
+            built_on: The root that it was built on.
+        """
+        ...
+
+    def tree(self, root: Root) -> AbstractContextManager[Path]:
+        """The root as a directory tree, made unless it is there, and kept as long as the block lasts."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adapters:
     """The world, as the stages may use it.
@@ -56,7 +103,7 @@ class Adapters:
         environments: Makes build environments.
         index: The published tree of the channel.
         channel: What is published where.
-        root: What lies under builds.
+        roots: What lies under builds.
         target: The Python built for.
         python: The interpreter inside.
         listen: Told what happens.
@@ -70,7 +117,7 @@ class Adapters:
     environments: Environments
     index: Index
     channel: Channel
-    root: Root
+    roots: Roots
     target: Target
     python: PythonTarget
     listen: Listener

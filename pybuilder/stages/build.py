@@ -6,7 +6,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,15 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from pybuilder import events, record
 from pybuilder.clock import new_attempt_id, timestamp
-from pybuilder.environment import PayloadRef, freeze
+from pybuilder.environment import freeze
 from pybuilder.errors import BuildError, BuildTimeout, PybuildError
 from pybuilder.files import disk_errors, fsync_dir, remove_tree, sha256_file, write_atomic
-from pybuilder.patching import apply
+from pybuilder.lacking import LOG_SIZE, lacking
 from pybuilder.plan import Plan
 from pybuilder.processes import process_identity
-from pybuilder.sandbox import Event, Job, Limits, Outcome, build_environ
-from pybuilder.sources.archive import extract
-from pybuilder.sources.scm import scm_env, tell_versioningit
+from pybuilder.sandbox import Event, Outcome
 from pybuilder.stages import Adapters, Project, Source
+from pybuilder.stages.prepared import lay_out_source, payload_refs, prepared_job
 from pybuilder.state import Attempt
 from pybuilder.wheel.canonical import canonicalise
 from pybuilder.wheel.check import problems
@@ -65,7 +64,8 @@ def build(
     """
     attempt = _Attempt.begin(adapters, source, plan)
     try:
-        built = attempt.make(project, satisfied, replan)
+        with attempt.kept:
+            built = attempt.make(project, satisfied, replan)
     except PybuildError as error:
         attempt.end(failure=error)
         error.attempt, error.log = attempt.row.id, str(attempt.kept_log)
@@ -87,6 +87,7 @@ class _Attempt:
     work: Path
     began: float
     phases: dict[str, float] = field(default_factory=dict)
+    kept: ExitStack = field(default_factory=ExitStack)
     seal: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -151,12 +152,7 @@ class _Attempt:
 
     def _lay_out_source(self, project: Project) -> None:
         with self._phase("unpack"):
-            tree = self.work / self.plan.build_path.lstrip("/")
-            extract(self.source.file, tree, now=int(self.adapters.now().timestamp()))
-            apply(tree, [patch.path for patch in self.source.patches])
-            if self.source.scm:
-                directory = tree / self.source.spec.source.subdirectory
-                tell_versioningit(directory, self.source.name, self.source.version, project.requires)
+            lay_out_source(self.adapters, self.source, project, self.plan, self.work)
 
     def _run(
         self, project: Project, satisfied: Callable[[tuple[Requirement, ...]], bool]
@@ -166,6 +162,9 @@ class _Attempt:
         with self._phase("environment"):
             refs = payload_refs(adapters, self.plan)
             environment = adapters.environments.prepare(refs, python=adapters.python)
+        with self._phase("root"):
+            # Kept as long as the attempt lasts, since nobody may prune what it builds on.
+            root = self.kept.enter_context(adapters.roots.tree(self.plan.root))
         wanted: list[tuple[Requirement, ...]] = []
 
         def answer(event: Event) -> bool:
@@ -181,30 +180,20 @@ class _Attempt:
             wanted.append(extra)
             return False
 
-        build_dir = self.plan.build_path
-        cwd = f"{build_dir}/{spec.source.subdirectory}".rstrip("/")
-        extra_env = {
-            **(scm_env(self.source.name, self.source.version) if self.source.scm else {}),
-            **adapters.channel.env,
-            **spec.build.env,
-        }
         hook = {
             "backend": project.backend,
             "backend_path": list(project.backend_path),
             "config_settings": _settings(spec.build.config_settings),
         }
-        job = Job(
+        job = prepared_job(
+            adapters,
+            self.source,
+            self.plan,
+            root=root,
             environment=environment,
             work=self.work,
-            cwd=cwd,
-            env=build_environ(source_date_epoch=self.plan.source_date_epoch, build_dir=build_dir, extra=extra_env),
-            steps=tuple({"do": step, **hook} for step in ("requires", "metadata", "wheel")),
-            limits=Limits(
-                seconds=spec.build.limits.timeout.total_seconds(),
-                memory=spec.build.limits.memory,
-                cpus=spec.build.limits.cpus,
-            ),
             log=self.log,
+            steps=[{"do": step, **hook} for step in ("requires", "metadata", "wheel")],
         )
         with self._phase("sandbox"), disk_errors(self.work):
             outcome = adapters.engine.run(job, answer=answer, echo=self._echo)
@@ -226,8 +215,12 @@ class _Attempt:
             where=str(self.kept_log),
             cure="raise [build] limits.timeout in its spec if it needs longer"
             if outcome.timed_out
-            else f"read the log: pybuild log {self.row.id}",
+            else self._advice() or f"read the log: pybuild log {self.row.id}",
         )
+
+    def _advice(self) -> str:
+        lacks = lacking(record.tail(self.log, LOG_SIZE))
+        return self.adapters.roots.advice(lacks, package=self.source.name, built_on=self.plan.root)
 
     @property
     def kept_log(self) -> Path:
@@ -343,25 +336,6 @@ class _Phase:
 
     def __exit__(self, *exception: object) -> None:
         self.phases[self.name] = self.phases.get(self.name, 0.0) + time.monotonic() - self.began
-
-
-def payload_refs(adapters: Adapters, plan: Plan) -> list[PayloadRef]:
-    """The payloads of a plan's environment, in the store.
-
-    Raises:
-        BuildError: One of them isn't there any more.
-    """
-    refs = []
-    for ingredient in plan.environment:
-        path = adapters.store.payload(ingredient.payload)
-        if path is None:
-            raise BuildError(
-                f"the payload of {ingredient.name} {ingredient.version} is gone from the store",
-                where=str(adapters.layout.payload(ingredient.payload)),
-                cure=f"build it again: pybuild rebuild {ingredient.name}=={ingredient.version}",
-            )
-        refs.append(PayloadRef(sha256=ingredient.payload, path=path))
-    return refs
 
 
 def _requirements(texts: Sequence[str], source: Source) -> tuple[Requirement, ...]:

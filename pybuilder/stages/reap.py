@@ -7,7 +7,6 @@ from contextlib import suppress
 from pybuilder import record
 from pybuilder.files import fsync_dir, remove_tree
 from pybuilder.processes import process_identity
-from pybuilder.sandbox import cgroups
 from pybuilder.stages import Adapters
 from pybuilder.state import Attempt
 from pybuilder.work import strays
@@ -27,8 +26,7 @@ def reap(adapters: Adapters) -> tuple[Attempt, ...]:
         )
     left = {adapters.layout.work(attempt.id) for attempt in dead} | set(strays(adapters.layout))
     for work in left:
-        # By name: a group that another run has just made has no members yet either.
-        cgroups.sweep(f"pybuild-{work.name}")
+        adapters.engine.clear(work)
         remove_tree(work)
     return tuple(dead)
 

@@ -76,6 +76,10 @@ class SourceGetter:
             scm=spec.source.type != "sdist",
         )
 
+    def runtime(self, name: NormalizedName, version: Version) -> tuple[str, ...]:
+        """The RPMs that a package needs where it is installed; none where nobody accepts it any more."""
+        return self._spec(name, version).system.runtime if self.workspace.spec(name) else ()
+
     def _fetch(self, name: NormalizedName, version: Version, spec: EffectiveSpec, pin: Pin | None) -> Fetched:
         def progress(done: int, total: int | None) -> None:
             self.adapters.listen(events.Fetching(name=name, version=str(version), done=done, total=total))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -12,21 +12,23 @@ from packaging.version import Version
 from pybuilder import events, record
 from pybuilder.clock import new_attempt_id, timestamp
 from pybuilder.errors import PybuildError, ValidationError
-from pybuilder.files import disk_errors
+from pybuilder.files import disk_errors, write_atomic
 from pybuilder.metadata import parse_metadata
-from pybuilder.plan import BUILD_PATH, digest
+from pybuilder.plan import BUILD_PATH, Root, digest
 from pybuilder.resolution import applies
 from pybuilder.sandbox import SANDBOX_VERSION, Job, Limits, build_environ
 from pybuilder.spec import EffectiveSpec
 from pybuilder.stages import Adapters, Made, supports_python
+from pybuilder.system_requires import WheelNeeds
 from pybuilder.wheel.check import problems
+from pybuilder.wheel.elf import read_elf
 from pybuilder.wheel.modules import top_level_modules
 from pybuilder.wheel.read import open_wheel
 from pybuilder.wheel.tags import accepted
 from pybuilder.work import work_directory
 
 # Raise it when validation asks for more than it did: everything is then validated again.
-VERSION = 1
+VERSION = 2
 
 # One interpreter imports them all, each named before it is tried, so that a crash is named as well.
 _IMPORT = """
@@ -37,7 +39,9 @@ for name in sys.argv[1:]:
 """
 
 
-def validate(adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Sequence[Made]) -> None:
+def validate(
+    adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Sequence[Made], *, system: Collection[str]
+) -> None:
     """Refuse a payload that must not be published.
 
     Args:
@@ -45,27 +49,33 @@ def validate(adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Seque
         made: The payload.
         spec: Its spec, for ``[test]``.
         closure: Everything that is installed with it, itself included.
+        system: The RPMs that the closure needs, by name or any provide.
 
     Raises:
         ValidationError: With everything that is wrong.
     """
-    key = validation_key(adapters, made, spec, closure)
+    root = adapters.roots.for_test(system)
+    key = validation_key(adapters, made, spec, closure, root)
     known = adapters.state.validation(key)
     if known and known[0]:
+        # The same payload of another attempt, whose record must tell the same.
+        if not (_record(adapters, made) / record.SYSTEM).exists():
+            _check_system(adapters, made, spec, closure, system)
         return
     adapters.listen(events.Started(name=made.name, version=str(made.version), phase="validate"))
     now = timestamp(adapters.now())
     try:
         _check_wheel(adapters, made)
         _check_closure(adapters, made, closure)
-        _try_out(adapters, made, spec, closure)
+        _check_system(adapters, made, spec, closure, system)
+        _try_out(adapters, made, spec, closure, root)
     except ValidationError as error:
         adapters.state.add_validation(key, ok=False, error=error.what, now=now)
         raise
     adapters.state.add_validation(key, ok=True, error="", now=now)
 
 
-def validation_key(adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Sequence[Made]) -> str:
+def validation_key(adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Sequence[Made], root: Root) -> str:
     """The digest of everything that can change how a validation ends."""
     return digest(
         {
@@ -74,7 +84,7 @@ def validation_key(adapters: Adapters, made: Made, spec: EffectiveSpec, closure:
             "imports": list(spec.test.imports),
             "commands": list(spec.test.commands),
             "closure": sorted(member.sha256 for member in closure),
-            "root": adapters.root.digest,
+            "root": root.digest,
             "target": adapters.target.name,
             "sandbox": SANDBOX_VERSION,
         }
@@ -127,6 +137,33 @@ def _check_closure(adapters: Adapters, made: Made, closure: Sequence[Made]) -> N
     _refuse(made, found)
 
 
+def _check_system(
+    adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Sequence[Made], system: Collection[str]
+) -> None:
+    """Refuse a wheel that needs an RPM which its installation lacks; keep what it needs with its record."""
+    arch = adapters.target.markers.get("platform_machine", "")
+    elf = read_elf(made.path, arch=arch)
+    _refuse(made, elf.problems)
+    # What nobody needs nobody has to look for.
+    beside = (member for member in closure if elf.needs and member.name != made.name)
+    others = (read_elf(member.path, arch=arch).provides for member in beside)
+    wheel = WheelNeeds(
+        package=made.name,
+        needs=elf.needs,
+        declared=spec.system.runtime,
+        system=system,
+        beside=frozenset(each for provided in others for each in provided),
+    )
+    directory = _record(adapters, made)
+    account = adapters.roots.compare(wheel, record.read_plan(directory).root)
+    write_atomic(directory / record.SYSTEM, record.pretty_json(account.document))
+    _refuse(made, account.problems)
+
+
+def _record(adapters: Adapters, made: Made) -> Path:
+    return adapters.layout.record(made.key, made.attempt)
+
+
 def _refuse(made: Made, found: Sequence[str]) -> None:
     if found:
         raise ValidationError(
@@ -136,7 +173,7 @@ def _refuse(made: Made, found: Sequence[str]) -> None:
         )
 
 
-def _try_out(adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Sequence[Made]) -> None:
+def _try_out(adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Sequence[Made], root: Root) -> None:
     """Install it with all it needs into a clean sealed environment, import it, run the spec's commands."""
     steps = _steps(made, spec)
     environment = adapters.environments.prepare([member.ref for member in closure], python=adapters.python)
@@ -146,11 +183,24 @@ def _try_out(adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Seque
         cpus=spec.build.limits.cpus,
     )
     env = build_environ(source_date_epoch=0, build_dir=BUILD_PATH, extra={})
-    with work_directory(adapters.layout, new_attempt_id(adapters.now())) as work, disk_errors(work):
+    with (
+        work_directory(adapters.layout, new_attempt_id(adapters.now())) as work,
+        adapters.roots.tree(root) as tree,
+        disk_errors(work),
+    ):
         log = work / "test.log"
-        job = Job(environment=environment, work=work, cwd=BUILD_PATH, env=env, steps=steps, limits=limits, log=log)
+        job = Job(
+            root=tree,
+            environment=environment,
+            work=work,
+            cwd=BUILD_PATH,
+            env=env,
+            steps=steps,
+            limits=limits,
+            log=log,
+        )
         outcome = adapters.engine.run(job, answer=lambda event: True)
-        kept = adapters.layout.record(made.key, made.attempt) / record.TEST_LOG
+        kept = _record(adapters, made) / record.TEST_LOG
         log.replace(kept)
     if outcome.failure:
         raise _failed(made, outcome.failure, kept)

@@ -1,14 +1,12 @@
-"""The sandbox's engine at its ordinary work: steps, hooks, answers, limits, and refusing what isn't sealed."""
+"""Every engine at its ordinary work: steps, hooks, answers, limits; and the host engine, refusing what isn't sealed."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,130 +14,79 @@ import pytest
 
 from pybuilder.errors import EngineError
 from pybuilder.files import remove_tree
-from pybuilder.sandbox import Event, Job, Limits, Outcome, build_environ, host
+from pybuilder.sandbox import Job, Limits, Outcome, build_environ, host
 from pybuilder.sandbox.host import HostEngine
-from tests.support.sandbox import processes_with
+from tests.support.sandbox import Place, Ran, place, places, processes_with
 
 HOOKS = ("requires", "metadata", "wheel")
+CROWD = "for n in $(seq 200); do (while :; do sleep 1; done) >&- 2>&- & done; sleep 0.2"
+# What a step talks to is the same in every engine, and what it answers with is judged the same.
+ANY_ENGINE = pytest.mark.parametrize("here", places("host")[-1:], indirect=True)
 
 
-@dataclass(kw_only=True)
-class Bench:
-    """An engine, a job for it, and what it told."""
-
-    engine: HostEngine
-    job: Job
-    events: list[Event] = field(default_factory=list)
-    echoed: bytes = b""
-
-    @property
-    def out(self) -> Path:
-        return self.job.work / "out"
-
-    @property
-    def source(self) -> Path:
-        return self.job.work / "build" / "x"
-
-    @property
-    def log(self) -> str:
-        return self.job.log.read_text()
-
-    def run(self, *steps: dict[str, Any], answer: Callable[[Event], bool] | None = None, **limits: Any) -> Outcome:
-        def listen(event: Event) -> bool:
-            self.events.append(event)
-            return answer(event) if answer else True
-
-        def echo(data: bytes) -> None:
-            self.echoed += data
-
-        job = replace(self.job, steps=steps, limits=Limits(**{"seconds": 60, "free_disk": 0, **limits}))
-        return self.engine.run(job, answer=listen, echo=echo)
-
-    def shell(self, script: str, **settings: Any) -> Outcome:
-        return self.run({"do": "run", "argv": ["/bin/sh", "-c", script]}, **settings)
-
-    def build(self, backend: str, *hooks: str, **settings: Any) -> Outcome:
-        """Run hooks of a backend that lies in the source tree."""
-        self.source.joinpath("backend.py").write_text(backend)
-        step = {"backend": "backend", "backend_path": ["."], "config_settings": {}}
-        return self.run(*({"do": hook, **step} for hook in hooks or HOOKS), **settings)
+@pytest.fixture(params=places())
+def here(request: pytest.FixtureRequest) -> Iterator[Place]:
+    with place(request.param) as made:
+        yield made
 
 
-def bench(root: Path) -> Bench:
-    engine = HostEngine.of_this_interpreter()
-    (root / "env" / "bin").mkdir(parents=True)
-    (root / "env" / "bin" / "python").symlink_to(engine.interpreter)
-    (root / "env" / "pyvenv.cfg").write_text(f"home = {engine.interpreter.parent}\n")
-    work = root / f"work-{root.name}"
-    (work / "build" / "x").mkdir(parents=True)
-    job = Job(
-        environment=root / "env",
-        work=work,
-        cwd="/build/x",
-        env=build_environ(source_date_epoch=1, build_dir="/build/x", extra={"LD_PRELOAD": "", "CFLAGS": "-O3"}),
-        steps=(),
-        limits=Limits(),
-        log=root / "log",
-    )
-    return Bench(engine=engine, job=job)
+def source(here: Place) -> Path:
+    """What is ``/build/x`` inside."""
+    return here.work / "build" / "x"
 
 
-@pytest.fixture
-def here() -> Iterator[Bench]:
-    root = Path(tempfile.mkdtemp(prefix="pybuild-test-"))
-    yield bench(root)
-    remove_tree(root)
+def build(here: Place, backend: str, *hooks: str, **settings: Any) -> Ran:
+    """Run hooks of a backend that lies in the source tree."""
+    (source(here) / "backend.py").write_text(backend)
+    step = {"backend": "backend", "backend_path": ["."], "config_settings": {}}
+    return here.run(steps=[{"do": hook, **step} for hook in hooks or HOOKS], **settings)
 
 
 class TestPrograms:
-    def test_what_a_step_finds(self, here: Bench) -> None:
-        outcome = here.shell("pwd; umask; date +%Z; touch done; echo $CFLAGS; id -u; echo to stderr >&2; cat")
-        assert here.log == "/build/x\n0022\nUTC\n-ffile-prefix-map=/build/x=. -O3\n1000\nto stderr\n"
-        assert here.echoed == here.job.log.read_bytes()
-        assert (outcome.failure, outcome.timed_out) == ("", False)
-        assert outcome.seal["engine"] == "host"
-        assert (here.source / "done").exists()
-        assert [(event["event"], event["step"]) for event in here.events] == [("done", "run")]
+    def test_what_a_step_finds(self, here: Place) -> None:
+        script = "pwd; umask; date +%Z; touch done; echo $CFLAGS; id -u; echo to stderr >&2; cat"
+        ran = here.shell(script, env={"LC_ALL": "C", "CFLAGS": "-O3"})
+        assert ran.log == b"/build/x\n0022\nUTC\n-ffile-prefix-map=/build/x=. -O3\n1000\nto stderr\n"
+        assert ran.echoed
+        assert (ran.failure, ran.timed_out, ran.error) == ("", False, "")
+        assert ran.seal["engine"] == here.engine
+        assert (source(here) / "done").exists()
+        assert [(event["event"], event["step"]) for event in ran.events] == [("done", "run")]
 
-    def test_the_log_goes_on(self, here: Bench) -> None:
-        here.job.log.write_text("before\n")
-        here.shell("echo 1")
-        here.shell("echo 2")
-        assert here.log == "before\n1\n2\n"
+    def test_the_log_goes_on(self, here: Place) -> None:
+        here.log.write_text("before\n")
+        here.log.chmod(0o666)
+        here.run("print(1)")
+        assert here.run("print(2)").log == b"before\n1\n2\n"
 
     @pytest.mark.parametrize(
         ("script", "failure"),
         [("exit 3", "run: ended with exit code 3"), ("kill -SEGV $$", "run: was ended by signal 11")],
     )
-    def test_a_bad_end(self, here: Bench, script: str, failure: str) -> None:
+    def test_a_bad_end(self, here: Place, script: str, failure: str) -> None:
         assert here.shell(script).failure == failure
 
-    def test_a_program_that_is_missing(self, here: Bench) -> None:
-        outcome = here.run({"do": "run", "argv": ["no-such-program"]})
-        assert "no-such-program can't be started" in outcome.failure
+    def test_a_program_that_is_missing(self, here: Place) -> None:
+        ran = here.run(steps=[{"do": "run", "argv": ["no-such-program"]}])
+        assert "no-such-program can't be started" in ran.failure
 
-    def test_later_steps_wait_for_earlier_ones(self, here: Bench) -> None:
-        steps = [{"do": "run", "argv": ["/bin/sh", "-c", script]} for script in ("echo 1", "false", "echo 3")]
-        assert here.run(*steps).failure == "run: ended with exit code 1"
-        assert here.log == "1\n"
+    def test_later_steps_wait_for_earlier_ones(self, here: Place) -> None:
+        scripts = ("print(1)", "raise SystemExit(1)", "print(3)")
+        ran = here.run(steps=[{"do": "run", "argv": ["/env/bin/python", "-c", script]} for script in scripts])
+        assert ran.failure == "run: ended with exit code 1"
+        assert ran.log == b"1\n"
 
-    def test_no_steps(self, here: Bench) -> None:
-        assert here.run().failure == ""
-
-    def test_a_file_of_the_build_is_not_run_outside(self, here: Bench) -> None:
-        """Nothing of a spec's environment reaches bubblewrap, which runs outside."""
-        library = here.out.parent / "preload.so"
-        library.write_text("no library")
-        env = {**here.job.env, "LD_PRELOAD": str(library), "BASH_ENV": "/nonexistent"}
-        here.job = replace(here.job, env=env)
-        outcome = here.run({"do": "run", "argv": ["/env/bin/python", "-c", "print('x')"]})
+    def test_a_file_of_the_build_is_not_run_outside(self, here: Place) -> None:
+        """Nothing of a spec's environment reaches the engine's programs, which run outside."""
+        (here.work / "preload.so").write_text("no library")
+        env = {"LD_PRELOAD": str(here.work / "preload.so"), "BASH_ENV": "/nonexistent"}
+        ran = here.run("print('x')", env=env)
         # The loader inside complains once, for the step's own program.
-        assert here.log.count("cannot be preloaded") == 1
-        assert outcome.failure == ""
+        assert ran.log.count(b"cannot be preloaded") == 1
+        assert ran.failure == ""
 
-    def test_the_interpreter_has_no_packages_of_others(self, here: Bench) -> None:
-        here.run({"do": "run", "argv": ["/env/bin/python", "-c", "import pytest"]})
-        assert "No module named 'pytest'" in here.log
+    def test_the_interpreter_has_no_packages_of_others(self, here: Place) -> None:
+        assert b"No module named 'pytest'" in here.run("import pytest").log
 
 
 class TestHooks:
@@ -152,23 +99,26 @@ def build_wheel(where, config_settings=None, metadata_directory=None):
     open(where + "/x-1-py3-none-any.whl", "w").write(metadata_directory); return "x-1-py3-none-any.whl"
 """
 
-    def test_all_in_one_start(self, here: Bench) -> None:
-        assert here.build(self.GOOD).failure == ""
-        results = [event["result"] for event in here.events]
-        assert results == [["wheel"], "x-1.dist-info", "x-1-py3-none-any.whl"]
+    def test_all_in_one_start(self, here: Place) -> None:
+        ran = build(here, self.GOOD)
+        assert ran.failure == ""
+        assert [event["result"] for event in ran.events] == [["wheel"], "x-1.dist-info", "x-1-py3-none-any.whl"]
         assert (here.out / "x-1-py3-none-any.whl").read_text() == "/out/metadata/x-1.dist-info"
-        assert all(event["seconds"] >= 0 for event in here.events)
+        assert all(event["seconds"] >= 0 for event in ran.events)
 
-    def test_stopping_after_the_requirements(self, here: Bench) -> None:
-        assert here.build(self.GOOD, answer=lambda event: False).failure == ""
-        assert [event["step"] for event in here.events] == ["requires"]
+    def test_stopping_after_the_requirements(self, here: Place) -> None:
+        ran = build(here, self.GOOD, answer=False)
+        assert ran.failure == ""
+        assert [event["step"] for event in ran.events] == ["requires"]
         assert not list(here.out.iterdir())
 
-    def test_hooks_that_are_not_there(self, here: Bench) -> None:
-        backend = "def build_wheel(where, config_settings=None, metadata_directory=None): return 'a.whl'"
-        assert here.build(backend).failure == ""
-        assert [event["result"] for event in here.events] == [[], None, "a.whl"]
+    @ANY_ENGINE
+    def test_hooks_that_are_not_there(self, here: Place) -> None:
+        ran = build(here, "def build_wheel(where, config_settings=None, metadata_directory=None): return 'a.whl'")
+        assert ran.failure == ""
+        assert [event["result"] for event in ran.events] == [[], None, "a.whl"]
 
+    @ANY_ENGINE
     @pytest.mark.parametrize(
         ("backend", "failure"),
         [
@@ -191,73 +141,110 @@ def build_wheel(where, config_settings=None, metadata_directory=None):
             ("def prepare_metadata_for_build_wheel(*_): return 1", "metadata: prepare_metadata_for_build_wheel"),
         ],
     )
-    def test_bad_backends(self, here: Bench, backend: str, failure: str) -> None:
-        assert failure in here.build(backend).failure
-        assert "pyproject_hooks/_impl.py" not in here.log, "a traceback of ours"
+    def test_bad_backends(self, here: Place, backend: str, failure: str) -> None:
+        ran = build(here, backend)
+        assert failure in ran.failure
+        assert b"pyproject_hooks/_impl.py" not in ran.log, "a traceback of ours"
 
-    def test_a_requirement_nobody_can_write_down(self, here: Bench) -> None:
-        here.build("def get_requires_for_build_wheel(*_): return ['\\udcff']", "requires")
-        assert here.events[0]["result"] == ["?"]
+    @ANY_ENGINE
+    def test_a_requirement_nobody_can_write_down(self, here: Place) -> None:
+        ran = build(here, "def get_requires_for_build_wheel(*_): return ['\\udcff']", "requires")
+        assert ran.events[0]["result"] == ["?"]
 
-    def test_backend_path_out_of_the_tree(self, here: Bench) -> None:
+    @ANY_ENGINE
+    def test_backend_path_out_of_the_tree(self, here: Place) -> None:
         step = {"do": "wheel", "backend": "backend", "backend_path": ["../../etc"], "config_settings": {}}
-        assert "backend-path in pyproject.toml" in here.run(step).failure
+        assert "backend-path in pyproject.toml" in here.run(steps=[step]).failure
 
 
 class TestSeveralAtOnce:
-    def test_threads(self, here: Bench) -> None:
-        """Bubblewrap dies with the thread that started it, which waits for it."""
-        others = [bench(here.job.work.parent / f"thread-{n}") for n in range(3)]
-        threads = [threading.Thread(target=other.shell, args=("sleep 0.3; touch /out/done",)) for other in others]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert all((other.out / "done").exists() for other in others)
+    def test_threads(self, here: Place) -> None:
+        """Bubblewrap dies with the thread that started it, which waits for it; podman's service is shared."""
+        names = ["", "-1", "-2", "-3"]
+        runs = here.run_all(names, "time.sleep(0.5); open('/out/done', 'w').close(); print('done')")
+        assert [(ran.error, ran.failure, ran.log) for ran in runs] == [("", "", b"done\n")] * 4
+        assert all(Path(f"{here.work}{name}", "out", "done").exists() for name in names)
 
 
 class TestEnds:
-    def test_an_exception_in_answer(self, here: Bench) -> None:
-        def interrupt(event: Event) -> bool:
-            raise KeyboardInterrupt
+    def test_no_steps(self, here: Place) -> None:
+        assert build(here, "", "requires", answer=False).failure == ""
 
-        with pytest.raises(KeyboardInterrupt):
-            here.build(TestHooks.GOOD, answer=interrupt)
-        assert not processes_with(str(here.job.work / "build"))
+    def test_an_exception_in_answer(self, here: Place) -> None:
+        ran = build(here, TestHooks.GOOD, answer="interrupt")
+        assert ran.error == "interrupted"
+        assert not processes_with(str(here.work / "build"))
 
-    def test_nothing_lives_when_it_is_over(self, here: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Not even for the moment in which the kernel clears up a crowd that was left in the background.
-
-        Without a control group, whose removal would wait for its members as well.
-        """
-        monkeypatch.setattr(host.cgroups, "group", lambda name, limits: contextlib.nullcontext())
-        word = f"marker-{here.job.work.name}"
-        crowd = f"for n in $(seq 200); do setsid sh -c 'while :; do sleep 1; done' {word} >&- 2>&- & done; sleep 0.2"
-        outcome = here.shell(crowd)
+    def test_nothing_lives_when_it_is_over(self, here: Place) -> None:
+        """Not even for the moment in which the kernel clears up a crowd that was left in the background."""
+        word = f"marker-{here.root.name}"
+        ran = here.run(steps=[{"do": "run", "argv": ["/bin/sh", "-c", CROWD, word]}])
         assert not processes_with(word)
-        assert outcome.failure == ""
+        assert ran.failure == ""
 
-    def test_too_little_memory_to_begin(self, here: Bench) -> None:
-        with pytest.raises(EngineError) as caught:
-            here.shell("true", memory=1 << 20)
-        assert "sandbox" in str(caught.value)
+    def test_too_little_memory_to_begin(self, here: Place) -> None:
+        assert "sandbox" in here.run(limits={"memory": 1 << 20}).error
 
-    def test_a_disk_that_is_full_already(self, here: Bench) -> None:
-        try:
-            said = here.shell("sleep 5", free_disk=1 << 60).failure
-        except EngineError as error:  # it was ended before it could tell its seal
-            said = error.what
-        assert "free on the disk" in said
+    def test_a_disk_that_is_full_already(self, here: Place) -> None:
+        ran = here.run("time.sleep(5)", limits={"free_disk": 1 << 60})
+        assert "free on the disk" in (ran.failure or ran.error)
 
-    def test_processors(self, here: Bench) -> None:
-        assert here.shell("true", cpus=1).failure == ""
+    def test_processors(self, here: Place) -> None:
+        assert here.run("print('x')", limits={"cpus": 1}).failure == ""
 
-    def test_time(self, here: Bench) -> None:
-        started = time.monotonic()
-        outcome = here.shell("trap '' TERM; while :; do :; done", seconds=0.5)
-        assert outcome.timed_out
-        assert outcome.failure == "ran longer than its limit of 0.5 s"
-        assert time.monotonic() - started < 10
+    def test_time(self, here: Place) -> None:
+        ran = here.shell("trap '' TERM; while :; do :; done", limits={"seconds": 1.5})
+        assert ran.timed_out
+        assert ran.failure == "ran longer than its limit of 1.5 s"
+        assert ran.seconds < 10
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """The host engine in this process, and a job for it."""
+
+    engine: HostEngine
+    job: Job
+
+    @property
+    def out(self) -> Path:
+        return self.job.work / "out"
+
+    def shell(self, script: str, *arguments: str) -> Outcome:
+        steps = ({"do": "run", "argv": ["/bin/sh", "-c", script, *arguments]},)
+        return self.engine.run(replace(self.job, steps=steps), answer=lambda event: True)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    root = Path(tempfile.mkdtemp(prefix="pybuild-test-"))
+    try:
+        engine = HostEngine.of_this_interpreter()
+        (root / "env").mkdir()
+        work = root / f"work-{root.name}"
+        (work / "build" / "x").mkdir(parents=True)
+        job = Job(
+            root=Path("/"),
+            environment=root / "env",
+            work=work,
+            cwd="/build/x",
+            env=build_environ(source_date_epoch=1, build_dir="/build/x", extra={}),
+            steps=(),
+            limits=Limits(seconds=60, free_disk=0),
+            log=root / "log",
+        )
+        yield Bench(engine=engine, job=job)
+    finally:
+        remove_tree(root)
+
+
+def test_nothing_lives_without_a_control_group(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose removal would wait for its members as well."""
+    monkeypatch.setattr(host.cgroups, "group", lambda name, limits: contextlib.nullcontext())
+    word = f"marker-{bench.job.work.name}"
+    outcome = bench.shell(CROWD, word)
+    assert not processes_with(word)
+    assert outcome.failure == ""
 
 
 def _without(flags: tuple[str, ...], isolation: Callable[[int | None], list[str]]) -> Callable[[int | None], list[str]]:
@@ -283,17 +270,17 @@ class TestRefusals:
         ],
     )
     def test_what_is_not_sealed(
-        self, here: Bench, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], named: tuple[str, ...]
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], named: tuple[str, ...]
     ) -> None:
         monkeypatch.setattr(host, "_isolation", _without(flags, host._isolation))
         with pytest.raises(EngineError) as caught:
-            here.shell("touch /out/ran")
+            bench.shell("touch /out/ran")
         assert "not sealed" in caught.value.what
         assert all(word in caught.value.what for word in named), caught.value.what
-        assert not list(here.out.iterdir()), "a step ran all the same"
-        assert not processes_with(str(here.job.work / "build"))
+        assert not list(bench.out.iterdir()), "a step ran all the same"
+        assert not processes_with(str(bench.job.work / "build"))
 
-    def test_capabilities(self, here: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_capabilities(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         def more(namespace: int | None) -> list[str]:
             return [*isolation(namespace), "--cap-add", "CAP_NET_ADMIN"]
 
@@ -301,11 +288,11 @@ class TestRefusals:
         monkeypatch.setattr(host, "_isolation", more)
         if os.geteuid() == 0:
             # Whoever stops being root loses them (capabilities(7)), so nothing is left to refuse.
-            assert here.shell("grep CapEff /proc/self/status").failure == ""
-            assert here.log.split() == ["CapEff:", "0000000000000000"]
+            assert bench.shell("grep CapEff /proc/self/status").failure == ""
+            assert bench.job.log.read_text().split() == ["CapEff:", "0000000000000000"]
         else:
             with pytest.raises(EngineError, match="capabilities"):
-                here.shell("touch /out/ran")
+                bench.shell("touch /out/ran")
 
     def test_no_bubblewrap(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", "/nonexistent")
@@ -324,12 +311,12 @@ class TestRefusals:
             HostEngine.of_this_interpreter()
         assert "0.6 or newer" in caught.value.cure
 
-    def test_a_bubblewrap_that_fails(self, here: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_bubblewrap_that_fails(self, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "bwrap").write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
         (tmp_path / "bwrap").chmod(0o755)
         monkeypatch.setenv("PATH", str(tmp_path))
         with pytest.raises(EngineError, match="No permissions to create new namespace"):
-            here.shell("true")
+            bench.shell("true")
 
     @pytest.fixture(autouse=True)
     def fresh_version(self) -> Iterator[None]:

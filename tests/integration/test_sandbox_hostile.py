@@ -1,6 +1,7 @@
 """What a hostile build gets: nothing. Each test says what it tried, what came of it, and that the outside is as before.
 
-All of it against the real bubblewrap, with pybuild started by root and by an ordinary user.
+All of it against the real bubblewrap and the real podman, with pybuild started by root and by an ordinary user. What
+podman does differently by its nature is said where it is.
 """
 
 from __future__ import annotations
@@ -13,29 +14,30 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pybuilder.sandbox import build_environ, cgroups
-from tests.support.sandbox import SECRET, Place, place, processes_with, wait_for
+from tests.support.sandbox import SECRET, Place, place, places, processes_with, wait_for
 
 MIB = 1 << 20
 REFUSED = {"EPERM", "EACCES", "EROFS", "ENOENT"}
 # EINVAL: the id has no meaning in the build's user namespace.
 NOT_MINE = {"EPERM", "EINVAL"}
-WHO = ["root", "ordinary"] if os.geteuid() == 0 else ["ordinary"]
 AS_ROOT = os.geteuid() == 0
 
 # Numbers of system calls that Python has no function for.
 ADD_KEY = {"x86_64": 248, "aarch64": 217}
+CLONE = {"x86_64": 56, "aarch64": 220}
 KEYCTL = {"x86_64": 250, "aarch64": 219}
 
 
-@pytest.fixture(params=WHO)
+@pytest.fixture(params=places())
 def here(request: pytest.FixtureRequest) -> Iterator[Place]:
-    with place(ordinary=request.param == "ordinary") as made:
+    with place(request.param) as made:
         yield made
 
 
@@ -54,6 +56,21 @@ def bystander(here: Place) -> Iterator[int]:
     assert process.poll() is None, "the bystander was ended"
     process.kill()
     process.wait()
+
+
+def in_the_root(here: Place, paths: Iterable[str]) -> dict[str, Any]:
+    """What builds should see at some paths, as ``look`` says it: what the RPMs of their root have there, else nothing.
+
+    The host engine's builds have nothing there.
+    """
+    tree = here.mounts.get(here.tree, here.tree)
+    return {path: _look(tree / path.lstrip("/")) if here.engine == "podman" else "ENOENT" for path in paths}
+
+
+def _look(path: Path) -> Any:
+    if not os.path.lexists(path):
+        return "ENOENT"
+    return sorted(os.listdir(path)) if path.is_dir() else path.read_text()
 
 
 class TestNetwork:
@@ -235,20 +252,20 @@ class TestFiles:
         ran = here.run(
             f"""
 for path in ("{home}/.ssh/id_ed25519", "/root/.ssh", "/root/.bashrc", "/home", os.path.expanduser("~/.ssh")):
-    attempt(path, os.stat, path)
+    attempt(path, look, path)
 import pwd
 say("home", [os.environ["HOME"], pwd.getpwuid(os.getuid()).pw_dir])
 """
         )
         assert ran.got.pop("home") == ["/tmp/home", "/tmp/home"]
-        assert set(ran.got.values()) == {"ENOENT"}
+        assert ran.got == in_the_root(here, ran.got)
 
     def test_what_names_this_machine(self, here: Place) -> None:
         ran = here.run(
             """
-for path in ("/etc/shadow", "/etc/gshadow", "/etc/machine-id", "/etc/ssh", "/etc/sudoers", "/var", "/run", "/sys",
+for path in ("/etc/shadow", "/etc/gshadow", "/etc/machine-id", "/etc/ssh", "/etc/sudoers", "/var", "/var/lib", "/run",
              "/boot", "/srv", "/mnt", "/opt", "/usr/local/bin", "/etc/os-release", "/etc/pip.conf"):
-    attempt(path, os.stat, path)
+    attempt(path, look, path)
 for path in ("/etc/passwd", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"):
     attempt(path, read, path)
 say("host name", [socket.gethostname(), os.uname().nodename])
@@ -260,7 +277,26 @@ say("host name", [socket.gethostname(), os.uname().nodename])
         assert socket.gethostname() not in ours["hosts"].split()
         assert ours["resolv.conf"] == ""
         assert ran.got.pop("host name") == ["pybuild", "pybuild"]
-        assert set(ran.got.values()) == {"ENOENT"}
+        assert ran.got == in_the_root(here, ran.got)
+
+    def test_what_the_kernel_tells_of_this_machine(self, here: Place) -> None:
+        """Podman shows /sys for its control groups: of the rest nothing may be there, and of the groups no others."""
+        ran = here.run(
+            """
+found, numbers, pids = [], set(), set(filter(str.isdigit, os.listdir("/proc")))
+for directory, _, files in os.walk("/sys", followlinks=True):
+    found += [os.path.join(directory, name) for name in files]
+for path in found:
+    if path.endswith(("/cgroup.procs", "/tasks")):
+        with contextlib.suppress(OSError):
+            numbers |= set(read(path).split())
+say("files", [path for path in found if not path.startswith("/sys/fs/cgroup/")])
+say("writable", [path for path in found if os.access(path, os.W_OK)])
+say("of others", sorted(numbers - pids))
+"""
+        )
+        assert [path for path in ran.got["files"] if "/features/" not in path] == []
+        assert ran.got["writable"] == ran.got["of others"] == []
 
     def test_environment(self, here: Place) -> None:
         ran = here.run(
@@ -306,6 +342,8 @@ attempt("chown", os.chown, "/build/x", 0, 0)
 """
         )
         assert ran.got.pop("chown") in NOT_MINE
+        # The kernel looks whether a program runs before it looks at the mount, where its file is the user's own.
+        assert ran.got.pop("/env/bin/python") in {*REFUSED, "ETXTBSY"}
         assert set(ran.got.values()) <= REFUSED, ran.got
 
     def test_links_in_what_it_hands_over(self, here: Place) -> None:
@@ -373,7 +411,10 @@ attempt("setgroups", os.setgroups, [0])
         assert ran.got["su"] == ran.got["mount"] == [True, ""]
         assert ran.got["newgrp"][1] != "0"
         assert ran.got["ids"] == [[1000] * 3] * 2
-        assert ran.got["suid"] == []
+        # podman leaves it to no_new_privs, without which nothing is started, except where a build can write.
+        writable = {"/build", "/out", "/tmp", "/dev/shm"}
+        assert not (writable.intersection(ran.got["suid"]) if here.engine == "podman" else ran.got["suid"])
+        assert ran.seal["no_new_privs"] == "1"
         assert {ran.got["setuid"], ran.got["setgroups"]} <= NOT_MINE
 
     def test_capabilities(self, here: Place) -> None:
@@ -396,8 +437,26 @@ attempt("setns", call, LIBC.setns, namespace, 0)
 attempt("nice", os.nice, -5)
 """
         )
-        # ENOSPC: the limit on user namespaces is 0 (user_namespaces(7)).
-        assert ran.got.pop("unshare user") in ("EPERM", "ENOSPC")
+        assert set(ran.got.values()) <= REFUSED, ran.got
+
+    @pytest.mark.skipif(platform.machine() not in CLONE, reason="the filter knows x86_64 and aarch64")
+    def test_user_namespaces(self, here: Place) -> None:
+        """In one of its own a build would have all capabilities again."""
+        ran = here.run(
+            f"""
+flags = 0x10000000 | signal.SIGCHLD
+attempt("unshare", call, LIBC.unshare, flags & ~0xff)
+attempt("with others", call, LIBC.unshare, flags & ~0xff | 0x40000000)
+attempt("clone", call, LIBC.syscall, {CLONE[platform.machine()]}, flags, 0, 0, 0, 0)
+attempt("clone3", call, LIBC.syscall, 435, (ctypes.c_uint64 * 8)(0x10000000, 0, 0, 0, signal.SIGCHLD), 64)
+import threading
+thread = threading.Thread(target=lambda: say("thread", os.getpid()))
+thread.start(), thread.join()
+say("process", subprocess.run(["true"]).returncode)
+"""
+        )
+        assert ran.got.pop("process") == 0 and ran.got.pop("thread") > 1
+        assert ran.got.pop("clone3") == "ENOSYS"
         assert set(ran.got.values()) <= REFUSED, ran.got
 
     def test_devices(self, here: Place) -> None:
@@ -411,6 +470,8 @@ attempt("tty", can_write, "/dev/tty")
 """
         )
         allowed = "console core fd full null ptmx pts random shm stderr stdin stdout tty urandom zero"
+        # podman mounts the message queues of the build's own IPC namespace.
+        allowed += " mqueue" if here.engine == "podman" else ""
         assert set(ran.got.pop("nodes")) <= set(allowed.split())
         assert ran.got.pop("tty") in (*REFUSED, "ENXIO")
         assert set(ran.got.values()) == {"EPERM"}

@@ -1,14 +1,11 @@
-"""Run hostile builds in the real sandbox, as root and as somebody ordinary, and see what they got.
-
-The file is also the program that is started for each: ``python sandbox.py JOB.json`` runs one job, with nothing of
-the test's own process in reach, and prints what came of it.
-"""
+"""Run hostile builds in the real sandboxes, as root and as somebody ordinary, and see what they got."""
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -19,7 +16,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+import pytest
+
+from pybuilder.files import remove_tree
+from tests.support.trees import missing, tree
+from tests.support.views import in_view, user_files
 
 ORDINARY_ID = 54321
 REPOSITORY = Path(__file__).parents[2]
@@ -27,7 +31,7 @@ SECRET = "PYBUILD_TEST_SECRET"
 
 # What hostile code starts with: ``attempt`` says what a try came to, a value or the name of an error.
 PRELUDE = """
-import ctypes, errno, json, os, signal, socket, subprocess, sys, time
+import contextlib, ctypes, errno, json, os, signal, socket, subprocess, sys, time
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 def say(name, value):
@@ -48,6 +52,9 @@ def read(path):
     with open(path, "rb") as stream:
         return stream.read(4096).decode(errors="replace")
 
+def look(path):
+    return sorted(os.listdir(path)) if os.path.isdir(path) else read(path)
+
 def can_write(path):
     # Opened and no more: were it possible, it should do no harm.
     os.close(os.open(path, os.O_WRONLY))
@@ -61,13 +68,28 @@ def create(path):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ran:
-    """What came of a job: ``got`` is what the hostile code said, ``error`` an EngineError's text."""
+    """What came of a job.
+
+    Attributes:
+        failure: As ``Outcome`` has it; so are the next three.
+        tools: The engine's.
+        error: An EngineError's text, or ``interrupted``; empty for an outcome.
+        events: What was told from inside.
+        echoed: Whether all that is in the log was echoed as well.
+        log: The log.
+        peak_kib: The most memory that the process used which ran it.
+        wall: Seconds that this process lived.
+        got: What hostile code said.
+    """
 
     failure: str
     timed_out: bool
     seconds: float
     seal: Mapping[str, Any]
+    tools: Mapping[str, str]
     error: str
+    events: Sequence[Mapping[str, Any]]
+    echoed: bool
     log: bytes
     peak_kib: int
     wall: float
@@ -96,13 +118,22 @@ class Place:
 
     Attributes:
         root: The directory that all of it is in; anybody may read it.
+        engine: ``host`` or ``podman``.
         uid: Who runs pybuild; None is who runs the tests.
         python: With which Python.
+        tree: The root that builds run over, as pybuild is told it.
+        mounts: What that user sees instead of this machine's own, by path; see ``in_view``.
+        found: What earlier runs found out, such as which OCI runtime works.
     """
 
     root: Path
+    engine: str
     uid: int | None
     python: str
+    tree: Path
+    mounts: dict[Path | str, Path] = field(default_factory=dict)
+    found: dict[str, str] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def work(self) -> Path:
@@ -114,43 +145,95 @@ class Place:
         """What is ``/out`` inside."""
         return self.work / "out"
 
+    @property
+    def log(self) -> Path:
+        """The log of what runs inside."""
+        return self.root / "logs" / "log"
+
+    @property
+    def container(self) -> str:
+        """The name of the build's container."""
+        return f"pybuild-{self.work.name}"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment of whoever runs pybuild here."""
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "PYTHONPATH": str(self.root / "lib"),
+            "HOME": str(self.root / "home"),
+            "XDG_RUNTIME_DIR": str(self.root / "run"),
+            SECRET: "of-the-caller",
+        }
+
     def run(self, script: str = "", *, steps: Sequence[Mapping[str, Any]] = (), **settings: Any) -> Ran:
         """Run hostile Python, or other steps, to the end."""
+        (ran,) = self.run_all([""], script, steps=steps, **settings)
+        return ran
+
+    def shell(self, script: str, **settings: Any) -> Ran:
+        """Run a shell's script to the end."""
+        return self.run(steps=[{"do": "run", "argv": ["/bin/sh", "-c", script]}], **settings)
+
+    def run_all(
+        self, names: Sequence[str], script: str = "", *, steps: Sequence[Mapping[str, Any]] = (), **settings: Any
+    ) -> list[Ran]:
+        """Run the same in several threads of one process, each in a work directory with a name added to ours."""
         started = time.monotonic()
-        with self.started(script, steps=steps, **settings) as process:
+        with self.started(script, steps=steps, names=names, **settings) as process:
             stdout, stderr = process.communicate(timeout=120)
         assert process.returncode == 0, stderr.decode()
-        facts = json.loads(stdout)
-        log = (self.root / "log").read_bytes()
-        return Ran(**facts, log=log, wall=time.monotonic() - started, got=_said(log))
+        told = json.loads(stdout)
+        self.found.update(told["tools"])
+        common = {"tools": told["tools"], "peak_kib": told["peak_kib"], "wall": time.monotonic() - started}
+        logs = [Path(f"{self.log}{name}").read_bytes() for name in names]
+        return [Ran(**run, **common, log=log, got=_said(log)) for run, log in zip(told["runs"], logs, strict=True)]
 
     def python_code(self, code: str, *arguments: str) -> None:
         """Run Python of ours, outside, as whoever runs pybuild here."""
-        environment = {"PYTHONPATH": str(self.root / "lib")}
-        subprocess.run([self.python, "-c", code, *arguments], check=True, env=environment, **_as(self.uid))
+        subprocess.run(self.command(self.python, "-c", code, *arguments), check=True, env=self.environ)
+
+    def command(self, *argv: str) -> list[str]:
+        """A command, as whoever runs pybuild here runs it."""
+        return in_view(argv, self.mounts, uid=self.uid) if self.uid or self.mounts else list(argv)
 
     @contextmanager
     def started(
-        self, script: str = "", *, steps: Sequence[Mapping[str, Any]] = (), **settings: Any
+        self,
+        script: str = "",
+        *,
+        steps: Sequence[Mapping[str, Any]] = (),
+        environ: Mapping[str, str] = MappingProxyType({}),
+        **settings: Any,
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """The program of this file, at work on a job; killed at the end of the block."""
+        """The program ``driver.py``, at work on a job; killed at the end of the block.
+
+        Args:
+            script: Python to run inside.
+            steps: Other steps in its place.
+            environ: What is added to the program's environment.
+            settings: More for the program: ``argv`` of the script, ``limits``, ``env``, ``answer`` to each event.
+        """
         argv = ["/env/bin/python", "-c", PRELUDE + script, *settings.pop("argv", ())]
-        steps = [dict(step) for step in steps] or [{"do": "run", "argv": argv}]
-        job = self.root / "job.json"
-        job.write_text(json.dumps({"root": str(self.root), "work": str(self.work), "steps": steps, **settings}))
-        (self.root / "log").unlink(missing_ok=True)
+        job = {
+            "engine": self.engine,
+            "runtime": self.found.get("runtime", ""),
+            "tree": str(self.tree),
+            "work": str(self.work),
+            "environment": str(self.root / "env"),
+            "log": str(self.log),
+            "steps": [dict(step) for step in steps] or [{"do": "run", "argv": argv}],
+            "answer": True,
+            "names": [""],
+        }
+        file = self.root / f"job{next(self.numbers)}.json"
+        file.write_text(json.dumps({**job, **settings}))
         process = subprocess.Popen(
-            [self.python, str(self.root / "lib" / "driver.py"), str(job)],
-            env={
-                "PATH": "/usr/local/bin:/usr/bin:/bin",
-                "PYTHONPATH": str(self.root / "lib"),
-                "HOME": str(self.root / "home"),
-                SECRET: "of-the-caller",
-            },
+            self.command(self.python, str(self.root / "lib" / "driver.py"), str(file)),
+            env={**self.environ, **environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=self.root,
-            **_as(self.uid),
         )
         try:
             yield process
@@ -158,48 +241,123 @@ class Place:
             process.kill()
             process.communicate()
 
+    def containers(self) -> list[str]:
+        """The containers of this place that podman still knows."""
+        argv = ["podman", "ps", "--all", "--filter", f"name=^{self.container}", "--format", "{{.Names}} {{.Status}}"]
+        done = subprocess.run(self.command(*argv), env=self.environ, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+
+def places(engine: str = "") -> list[Any]:
+    """The parameters of a fixture that makes a ``place`` of every engine, or of one, for root and somebody ordinary."""
+    all_of_them = ("host-root", "host-ordinary", "podman-rootful", "podman-rootless")
+    return [pytest.param(name, marks=_marks(name)) for name in all_of_them if name.startswith(engine)]
+
+
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    return [
+        pytest.mark.skipif(bool(os.geteuid()) and name.endswith(("root", "rootful")), reason="only root can be root"),
+        pytest.mark.skipif(name.startswith("podman") and bool(missing()), reason=missing()),
+    ]
+
 
 @contextmanager
-def place(*, ordinary: bool) -> Iterator[Place]:
-    """A place for one test; ``ordinary`` is whether somebody other than root runs pybuild in it."""
-    from pybuilder.files import remove_tree
+def place(name: str) -> Iterator[Place]:
+    """A place for one test.
 
+    Args:
+        name: Of ``places``: which engine, and who runs pybuild.
+    """
     root = Path(tempfile.mkdtemp(prefix="pybuild-test-"))
     root.chmod(0o755)
+    engine, _, who = name.partition("-")
+    ordinary = who in ("ordinary", "rootless")
+    uid = ORDINARY_ID if ordinary and os.geteuid() == 0 else None
+    python = ordinary_python() if ordinary else sys.executable
+    made = Place(
+        root=root,
+        engine=engine,
+        uid=uid,
+        python=python,
+        tree=_tree(root, uid) if engine == "podman" else Path("/"),
+        found=_FOUND.setdefault(name, {}),
+    )
     try:
-        uid = ORDINARY_ID if ordinary and os.geteuid() == 0 else None
-        made = Place(root=root, uid=uid, python=ordinary_python() if ordinary else sys.executable)
         _furnish(made)
         yield made
+        if engine == "podman":
+            assert wait_for(lambda: not made.containers(), 10), f"{made.containers()} left behind"
     finally:
+        if engine == "podman":
+            _forget_podman(made)
         remove_tree(root)
 
 
-def _furnish(made: Place) -> None:
-    import pyproject_hooks
+_FOUND: dict[str, dict[str, str]] = {}
 
+
+def _tree(root: Path, uid: int | None) -> Path:
+    # Where it is kept nobody else may look.
+    return root / "tree" if uid else tree()
+
+
+def _furnish(made: Place) -> None:
     library = made.root / "lib"
-    ignored = shutil.ignore_patterns("__pycache__", "cli", "web")
+    ignored = shutil.ignore_patterns("__pycache__", "cli", "web", "*.so")
     shutil.copytree(REPOSITORY / "pybuilder", library / "pybuilder", ignore=ignored)
-    shutil.copytree(Path(pyproject_hooks.__file__).parent, library / "pyproject_hooks", ignore=ignored)
-    shutil.copy(__file__, library / "driver.py")
+    for package in _NEEDED[made.engine]:
+        (found,) = importlib.import_module(package).__path__
+        shutil.copytree(found, library / package, ignore=ignored)
+    shutil.copy(Path(__file__).with_name("driver.py"), library)
     for path in ("home/.ssh/id_ed25519", "state/state.db", "state/store/payloads/abc/six.whl", "specs/six.toml"):
         (made.root / path).parent.mkdir(parents=True, exist_ok=True)
         (made.root / path).write_text("secret")
-    for path in ("env/bin", f"state/work/{made.root.name}/build/x"):
+    for path in ("env/bin", "logs", "tree", f"state/work/{made.root.name}/build/x"):
         (made.root / path).mkdir(parents=True)
+    (made.root / "run").mkdir(mode=0o700)
     if made.uid:
         for directory, _, files in os.walk(made.root):
             for name in (".", *files):
                 os.chown(os.path.join(directory, name), made.uid, made.uid)
+    if made.engine == "podman" and made.uid:
+        made.mounts[made.tree] = tree(made.uid)
+        made.mounts.update(user_files(made.root / "etc", made.uid, home=made.root / "home"))
+
+
+# What a program needs that an ordinary user starts, who can't see the packages of whoever runs the tests.
+_NEEDED = {"host": ("pyproject_hooks",)}
+_NEEDED["podman"] = (*_NEEDED["host"], "podman", "requests", "urllib3", "charset_normalizer", "certifi", "idna")
+
+
+def _forget_podman(made: Place) -> None:
+    """Remove what a failed test has left, and the processes that podman keeps for the next start of its user."""
+    if names := [line.split()[0] for line in made.containers()]:
+        remove = made.command("podman", "rm", "--force", "--time=0", "--ignore", *names)
+        subprocess.run(remove, env=made.environ, capture_output=True, check=True)
+    if made.uid:
+        for pid in processes_of(made):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert wait_for(lambda: not processes_of(made), 10), f"{processes_of(made)} can't be killed"
+
+
+def processes_of(made: Place) -> list[int]:
+    """The numbers of the living processes that were started for a place, or by one that was."""
+    return _processes("environ", f"XDG_RUNTIME_DIR={made.root}/run".encode())
 
 
 def processes_with(marker: str) -> list[int]:
     """The numbers of the living processes that have a word in their arguments."""
+    return _processes("cmdline", marker.encode())
+
+
+def _processes(kind: str, word: bytes) -> list[int]:
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
-        with suppress(FileNotFoundError, ProcessLookupError):
-            if marker.encode() in Path("/proc", pid, "cmdline").read_bytes().split(b"\0"):
+        # The first process's environment may be closed to us.
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            if word in Path("/proc", pid, kind).read_bytes().split(b"\0"):
                 found.append(int(pid))
     return found
 
@@ -216,53 +374,3 @@ def wait_for(condition: Any, seconds: float) -> bool:
 
 def _said(log: bytes) -> dict[str, Any]:
     return dict(json.loads(line[4:]) for line in log.splitlines() if line.startswith(b"GOT "))
-
-
-def _drive(settings: dict[str, Any]) -> dict[str, Any]:
-    from pybuilder.errors import EngineError
-    from pybuilder.sandbox import Job, Limits, Outcome, build_environ
-    from pybuilder.sandbox.host import HostEngine
-
-    root, work = Path(settings["root"]), Path(settings["work"])
-    engine = HostEngine.of_this_interpreter()
-    python = root / "env" / "bin" / "python"
-    if not python.is_symlink():
-        python.symlink_to(engine.interpreter)
-        (root / "env" / "pyvenv.cfg").write_text(f"home = {engine.interpreter.parent}\n")
-    for call, arguments in settings.get("first", ()):
-        import ctypes
-
-        encoded = [a.encode() if isinstance(a, str) else a for a in arguments]
-        assert ctypes.CDLL(None).syscall(call, *encoded) >= 0, (call, arguments)
-    limits = {"seconds": 60, "free_disk": 0, **settings.get("limits", {})}
-    if spare := settings.get("spare_disk"):
-        limits["free_disk"] = shutil.disk_usage(work).free - spare
-    job = Job(
-        environment=root / "env",
-        work=work,
-        cwd="/build/x",
-        env=build_environ(source_date_epoch=1, build_dir="/build/x", extra={}),
-        steps=tuple(settings["steps"]),
-        limits=Limits(**limits),
-        log=root / "log",
-    )
-    error = ""
-    try:
-        outcome = engine.run(job, answer=lambda event: True)
-    except EngineError as failed:
-        outcome = Outcome(seal={}, failure="", timed_out=False, seconds=0)
-        error = str(failed)
-    return {
-        "failure": outcome.failure,
-        "timed_out": outcome.timed_out,
-        "seconds": outcome.seconds,
-        "seal": dict(outcome.seal),
-        "error": error,
-        # Not ru_maxrss, which counts what the process was before it became this program: a copy of the test runner.
-        "peak_kib": int(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1]),
-    }
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    print(json.dumps(_drive(json.loads(Path(sys.argv[1]).read_text()))))

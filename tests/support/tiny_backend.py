@@ -14,7 +14,10 @@ with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "tiny.json"))
 
 
 def write_wheel(directory, name=None, version=None, tag="py3-none-any", files=None, record="", filename=""):
-    """A wheel of one module; returns its file name. ``record`` replaces RECORD, ``files`` the module."""
+    """A wheel of one module; returns its file name.
+
+    ``record`` replaces RECORD, ``files`` the module; a file is text or bytes.
+    """
     name, version = name or FACTS["name"], version or FACTS["version"]
     module = name.replace("-", "_")
     info = f"{module}-{version}.dist-info"
@@ -26,17 +29,18 @@ def write_wheel(directory, name=None, version=None, tag="py3-none-any", files=No
         f"{info}/METADATA": "\n".join(metadata) + "\n",
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: tiny\nRoot-Is-Purelib: true\nTag: {tag}\n",
     }
-    lines = [f"{path},sha256={digest(text)},{len(text.encode())}\n" for path, text in entries.items()]
-    entries[f"{info}/RECORD"] = record or "".join(lines) + f"{info}/RECORD,,\n"
+    entries = {path: text if isinstance(text, bytes) else text.encode() for path, text in entries.items()}
+    lines = [f"{path},sha256={digest(data)},{len(data)}\n" for path, data in entries.items()]
+    entries[f"{info}/RECORD"] = (record or "".join(lines) + f"{info}/RECORD,,\n").encode()
     filename = filename or f"{module}-{version}-{tag}.whl"
     with zipfile.ZipFile(os.path.join(directory, filename), "w") as archive:
-        for path, text in entries.items():
-            archive.writestr(path, text)
+        for path, data in entries.items():
+            archive.writestr(path, data)
     return filename
 
 
-def digest(text):
-    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+def digest(data):
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
 def get_requires_for_build_wheel(config_settings=None):

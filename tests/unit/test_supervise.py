@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,20 +15,6 @@ from pybuilder.errors import EngineError
 from pybuilder.sandbox import Event, Limits
 from pybuilder.sandbox.namespace import PREFERRED_ID, _free_id
 from pybuilder.sandbox.supervise import MAX_LINE, BoundedLog, Supervisor
-
-
-class Ended(subprocess.Popen[bytes]):
-    """A process that has ended, and that nobody started."""
-
-    def __init__(self) -> None:
-        self.returncode = 0
-        self.stdout = None
-
-    def poll(self) -> int:
-        return 0
-
-    def __del__(self) -> None:
-        pass
 
 
 @pytest.fixture
@@ -48,9 +33,13 @@ class Watched:
         self._read = answers[0]
         os.set_blocking(self._read, False)
         self.supervisor = Supervisor(
-            process=Ended(),
-            control_in=-1,
-            control_out=answers[1],
+            output=-1,
+            events=-1,
+            answers=answers[1],
+            typed=None,
+            input=None,
+            ended=None,
+            kill=lambda: None,
             limits=Limits(),
             work=Path("/"),
             answer=self._answer,
@@ -107,7 +96,7 @@ class TestTalk:
         assert watched.hear(event) == ""
         assert "rubbish" in watched.supervisor.failure
         assert watched.events == []
-        assert not watched.supervisor.ended
+        assert not watched.supervisor.finished
 
     @pytest.mark.parametrize("go_on", [True, False])
     def test_requirements_are_answered(self, watched: Watched, go_on: bool) -> None:
@@ -121,7 +110,7 @@ class TestTalk:
         watched.hear(SEAL, {"event": "failed", "step": "wheel", "message": "no"})
         assert watched.supervisor.failure == "wheel: no"
         watched.hear({"event": "end"})
-        assert watched.supervisor.ended
+        assert watched.supervisor.finished
 
     @pytest.mark.parametrize("line", [b"x\n", b"[]\n", b'"event"\n', b"{}\n", b"\xff\n", b"null\n", b"\n"])
     def test_rubbish(self, watched: Watched, line: bytes) -> None:
@@ -131,7 +120,7 @@ class TestTalk:
     def test_lines_come_in_pieces(self, watched: Watched) -> None:
         text = json.dumps(SEAL).encode() + b"\n" + json.dumps({"event": "end"}).encode() + b"\n"
         watched.hear(*(text[n : n + 1] for n in range(len(text))))
-        assert watched.supervisor.ended
+        assert watched.supervisor.finished
 
     def test_a_flood(self, watched: Watched) -> None:
         for _ in range(MAX_LINE // 65536 + 1):

@@ -1,0 +1,196 @@
+"""podman's services: the machine's own where it answers, else ours, started on demand, with a runtime that works."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pybuilder.errors import EngineError
+from pybuilder.podman.own import call_or_start, installed, runtime_directory, silence
+from pybuilder.podman.service import Refused, Service, Unanswered, call
+from pybuilder.processes import install_command
+
+RUNTIMES = ("crun", "runc")
+
+
+@dataclass(kw_only=True, slots=True)
+class Services:
+    """The services that there are or can be started, opened when they are needed, closed together.
+
+    Safe to use from several threads at once.
+
+    Attributes:
+        environ: Our environment, which podman's own settings come from.
+        preferred: The runtime to begin with, if it is known which one works.
+        learn: Told which one does.
+        working: The service that has started a container, once one has.
+    """
+
+    environ: Mapping[str, str]
+    preferred: str = ""
+    learn: Callable[[str], None] = lambda runtime: None
+    working: Service | None = None
+    _open: dict[Path, Service] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def started(self, spec: Mapping[str, Any]) -> Service:
+        """Make and start a container: with the service that works here, else with the first that does.
+
+        Args:
+            spec: As ``Service.create`` takes it, with a name.
+
+        Raises:
+            EngineError: None does; with what each says.
+        """
+        refusals: dict[str, None] = {}
+        for service in self.each():
+            try:
+                service.create(spec)
+                service.start(spec["name"])
+            except Refused as error:
+                refusals[_told_by(service, error)] = None
+                self._clean_up(service, spec["name"], error)
+                continue
+            if self.working is None:
+                self.working = service
+                self.learn(service.runtime)
+            return service
+        raise EngineError(f"podman can't start a container here: {'; '.join(refusals)}", cure=self._cure())
+
+    def remove(self, container: str) -> None:
+        """End a container at once and forget it, by whichever service answers.
+
+        Raises:
+            EngineError: None does, or it says no.
+        """
+        for service in self.each():
+            try:
+                service.remove(container)
+            except Unanswered:
+                self._drop(service)
+                continue
+            return
+
+    def each(self) -> Iterator[Service]:
+        """The services to try, one after the other, started when it is their turn.
+
+        Where one is named it is the only one. Else the one that has worked comes first; then the machine's own, since
+        an administrator may have set it up; then ours, each with another runtime, since crun refuses some machines'
+        control groups, and runc others'.
+
+        Raises:
+            EngineError: podman is not installed, too old, or its service does not start.
+        """
+        if shutil.which("podman") is None:
+            raise EngineError("the program 'podman' is missing", cure=install_command("podman"))
+        if self.working:
+            yield self.working
+        for path, runtime in self._candidates():
+            service = self._opened(path, runtime)
+            if service is not self.working:
+                yield service
+
+    def close(self) -> None:
+        """Hang up on all of them."""
+        with self._lock:
+            for service in self._open.values():
+                service.close()
+            self._open.clear()
+            self.working = None
+
+    def _cure(self) -> str:
+        """What to do where no container can be started."""
+        with contextlib.suppress(Refused):
+            for service in self.each():
+                if os.geteuid() and service.subordinate_ids() < 1:
+                    ids = "100000-165535"
+                    return f"sudo usermod --add-subuids {ids} --add-subgids {ids} $USER && podman system migrate"
+                break
+        return "see `pybuild doctor`"
+
+    def _candidates(self) -> Sequence[tuple[Path, str]]:
+        """Where services are or will be, and with which runtime."""
+        if named := named_socket(self.environ):
+            return [(named, "")]
+        usual = usual_socket(self.environ)
+        theirs = [(usual, "")] if usual and not silence(usual) else []
+        runtimes = sorted(filter(installed, RUNTIMES), key=lambda runtime: runtime != self.preferred)
+        directory = runtime_directory(self.environ)
+        ours = [(directory / f"{runtime}.sock", runtime) for runtime in runtimes or [""]]
+        return [ours[0], *theirs, *ours[1:]] if self.preferred in runtimes else [*theirs, *ours]
+
+    def _opened(self, path: Path, runtime: str) -> Service:
+        with self._lock:
+            if path not in self._open:
+                ours = path.parent == runtime_directory(self.environ)
+                self._open[path] = call_or_start(path, runtime, self.environ) if ours else call(path, runtime)
+            return self._open[path]
+
+    def _clean_up(self, service: Service, container: str, error: Refused) -> None:
+        """Forget a container that could not be started, and a service that is gone."""
+        if isinstance(error, Unanswered):
+            self._drop(service)
+        else:
+            with contextlib.suppress(Refused):
+                service.remove(container)
+
+    def _drop(self, service: Service) -> None:
+        with self._lock:
+            if self._open.get(service.socket) is service:
+                del self._open[service.socket]
+                service.close()
+            if self.working is service:
+                self.working = None
+
+
+def _told_by(service: Service, error: Refused) -> str:
+    name = service.runtime or str(service.socket)
+    # runc says its name first, and podman the runtime's before that.
+    return f"{name}: {error.what.removeprefix(f'{name}: ')}"
+
+
+def process_limits(*, processes: int, files: int = 1 << 14) -> list[dict[str, Any]]:
+    """Limits of each process as the API takes them (``r_limits``), within our own hard limits.
+
+    podman's defaults are above those of many services, and only a process with CAP_SYS_RESOURCE may raise them.
+    """
+    kinds = {"nofile": (resource.RLIMIT_NOFILE, files), "nproc": (resource.RLIMIT_NPROC, processes)}
+    return [{"type": name, **dict.fromkeys(("soft", "hard"), _within(*kind))} for name, kind in kinds.items()]
+
+
+def _within(kind: int, wanted: int) -> int:
+    hard = resource.getrlimit(kind)[1]
+    return wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+
+
+def usual_socket(environ: Mapping[str, str]) -> Path | None:
+    """Where the machine's own service listens, or the user's (podman-system-service(1))."""
+    base = environ.get("XDG_RUNTIME_DIR") if os.geteuid() else "/run"
+    return Path(base, "podman", "podman.sock") if base else None
+
+
+def named_socket(environ: Mapping[str, str]) -> Path | None:
+    """The socket of the service that somebody wants us to use, if they do.
+
+    Raises:
+        EngineError: It is on another machine, which has not our files, or it does not answer.
+    """
+    named = environ.get("CONTAINER_HOST", "")
+    if not named:
+        return None
+    path = Path(named.removeprefix("unix://"))
+    why = silence(path) if named.startswith("unix://") else "it is no socket of this machine"
+    if why:
+        raise EngineError(
+            f"the podman service that is named does not answer: {why}",
+            where=f"CONTAINER_HOST={named}",
+            cure="start that service, or unset CONTAINER_HOST: pybuild starts podman by itself",
+        )
+    return path

@@ -1,0 +1,83 @@
+"""A prepared build, for whoever runs something in it: the patched source, the environment, the job around steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pybuilder.environment import PayloadRef
+from pybuilder.errors import BuildError
+from pybuilder.patching import apply
+from pybuilder.plan import Plan
+from pybuilder.sandbox import Job, Limits, build_environ
+from pybuilder.sources.archive import extract
+from pybuilder.sources.scm import scm_env, tell_versioningit
+from pybuilder.stages import Adapters, Project, Source
+
+
+def lay_out_source(adapters: Adapters, source: Source, project: Project, plan: Plan, work: Path) -> None:
+    """Unpack a source in a work directory where the sandbox shows it, and apply its patches.
+
+    Raises:
+        PybuildError: The archive is dangerous, or a patch doesn't apply.
+    """
+    tree = work / plan.build_path.lstrip("/")
+    extract(source.file, tree, now=int(adapters.now().timestamp()))
+    apply(tree, [patch.path for patch in source.patches])
+    if source.scm:
+        directory = tree / source.spec.source.subdirectory
+        tell_versioningit(directory, source.name, source.version, project.requires)
+
+
+def payload_refs(adapters: Adapters, plan: Plan) -> list[PayloadRef]:
+    """The payloads of a plan's environment, in the store.
+
+    Raises:
+        BuildError: One of them isn't there any more.
+    """
+    refs = []
+    for ingredient in plan.environment:
+        path = adapters.store.payload(ingredient.payload)
+        if path is None:
+            raise BuildError(
+                f"the payload of {ingredient.name} {ingredient.version} is gone from the store",
+                where=str(adapters.layout.payload(ingredient.payload)),
+                cure=f"build it again: pybuild rebuild {ingredient.name}=={ingredient.version}",
+            )
+        refs.append(PayloadRef(sha256=ingredient.payload, path=path))
+    return refs
+
+
+def prepared_job(
+    adapters: Adapters,
+    source: Source,
+    plan: Plan,
+    *,
+    root: Path,
+    environment: Path,
+    work: Path,
+    log: Path,
+    steps: Sequence[Mapping[str, Any]],
+) -> Job:
+    """Steps in a build of this source: with its environment variables, in its directory, within its limits."""
+    spec, build_dir = source.spec, plan.build_path
+    extra_env = {
+        **(scm_env(source.name, source.version) if source.scm else {}),
+        **adapters.channel.env,
+        **spec.build.env,
+    }
+    return Job(
+        root=root,
+        environment=environment,
+        work=work,
+        cwd=f"{build_dir}/{spec.source.subdirectory}".rstrip("/"),
+        env=build_environ(source_date_epoch=plan.source_date_epoch, build_dir=build_dir, extra=extra_env),
+        steps=tuple(steps),
+        limits=Limits(
+            seconds=spec.build.limits.timeout.total_seconds(),
+            memory=spec.build.limits.memory,
+            cpus=spec.build.limits.cpus,
+        ),
+        log=log,
+    )
