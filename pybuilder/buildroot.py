@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pybuilder.fields import Array, Environment, RelativePath, Rpm, Table, Url
-from pybuilder.toml import Data, Document, Problem, merged, parse, problems
+from pybuilder.toml import Data, Document, merged, misnamed, parse, validated
 
 HOST = """\
 # Builds in a sandbox over this machine's own system, read-only, with the Python that runs pybuild.
@@ -44,16 +43,39 @@ def _macro(text: str) -> str:
     return text
 
 
-class Repository(Table):
-    """A repository of RPMs, found by one of ``metalink``, ``mirrorlist`` and ``baseurl``."""
+# dnf's own names. Its $basearch is another word than $arch for 32-bit systems alone, for which no wheels are built.
+_VARIABLES = {"releasever": "release", "basearch": "arch", "arch": "arch"}
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})")
+_EXPANDED = ("metalink", "mirrorlist", "baseurl", "archive", "gpgkey")
 
-    metalink: Url | None = Field(default=None, description="URL of a metalink file, which names mirrors and digests.")
-    mirrorlist: Url | None = Field(default=None, description="URL of a list of mirrors.")
-    baseurl: Url | None = Field(default=None, description="URL of the repository itself.")
-    archive: str = Field(
+
+def _known_variables(text: str) -> str:
+    for plain, braced in _VARIABLE.findall(text):
+        if (name := plain or braced) not in _VARIABLES:
+            known = ", ".join(f"${each}" for each in _VARIABLES)
+            raise ValueError(f"{text!r} has a variable ${name}; there are {known}")
+    return text
+
+
+_Variables = AfterValidator(_known_variables)
+_Location = Annotated[Url, _Variables]
+
+
+class Repository(Table):
+    """A repository of RPMs, found by one of ``metalink``, ``mirrorlist`` and ``baseurl``.
+
+    In a file, URLs and keys may have dnf's variables in them: ``$releasever``, ``$basearch`` and ``$arch``.
+    """
+
+    metalink: _Location | None = Field(default=None, description="URL of a metalink, which names mirrors and digests.")
+    mirrorlist: _Location | None = Field(default=None, description="URL of a list of mirrors.")
+    baseurl: _Location | None = Field(default=None, description="URL of the repository itself.")
+    archive: Annotated[str, _Variables] = Field(
         default="", description="URL template tried last: {source} {version} {release} {key} {arch} {file}."
     )
-    gpgkey: Array[RelativePath] = Field(default=(), description="Files of keys, below buildroots/.")
+    gpgkey: Array[Annotated[RelativePath, _Variables]] = Field(
+        default=(), description="Files of keys, below buildroots/."
+    )
     gpgcheck: bool = Field(default=True, description="Whether RPMs must be signed by one of the keys.")
     priority: int = Field(default=99, ge=1, le=99, description="The repository with the lowest number wins.")
     exclude: Array[Rpm] = Field(default=(), description="RPMs not taken from here; '*' stands for anything.")
@@ -130,14 +152,8 @@ def parse_buildroot(text: str, file: str) -> Definition:
         ConfigError: Lists everything that is wrong with it, taken alone.
     """
     document = parse(text, file)
-    stem, name = PurePosixPath(file).stem, document.data.get("name")
-    found: list[Problem] = []
-    if isinstance(name, str) and name != stem:
-        found.append(Problem(path=("name",), text=f"the name {name!r} must be the file's, which is {stem!r}"))
-    try:
-        keys = BuildrootKeys.model_validate(document.data)
-    except ValidationError as error:
-        raise document.error(found + problems(error, BuildrootKeys)) from error
+    found = misnamed(document)
+    keys = validated(document, BuildrootKeys, found=found)
     if found:
         raise document.error(found)
     return Definition(data=document.data, extends=keys.extends, document=document)
@@ -162,7 +178,7 @@ def extend(child: Definition, parent: Definition) -> Definition:
 
 
 def complete(definition: Definition, *, python: str, arch: str) -> Buildroot:
-    """The buildroot that a definition, extended as far as it goes, describes.
+    """The buildroot that a definition, extended as far as it goes, describes; variables have their values.
 
     Args:
         definition: What the files say.
@@ -173,7 +189,16 @@ def complete(definition: Definition, *, python: str, arch: str) -> Buildroot:
         ConfigError: Something that its engine needs is missing.
     """
     defaults = {"pythons": [python], "arch": arch} if definition.data.get("engine") == "host" else {}
-    try:
-        return Buildroot.model_validate({**defaults, **definition.data})
-    except ValidationError as error:
-        raise definition.document.error(problems(error, Buildroot)) from error
+    data = {**defaults, **definition.data}
+    repositories = {
+        name: {key: _expanded(value, data) if key in _EXPANDED else value for key, value in repository.items()}
+        for name, repository in data.get("repositories", {}).items()
+    }
+    return validated(definition.document, Buildroot, data={**data, "repositories": repositories})
+
+
+def _expanded(value: Any, data: Data) -> Any:
+    """A text, or each text of an array, with the values of variables; a release or arch that is missing is empty."""
+    if isinstance(value, list):
+        return [_expanded(each, data) for each in value]
+    return _VARIABLE.sub(lambda match: str(data.get(_VARIABLES[match[1] or match[2]], "")), value)
