@@ -162,7 +162,7 @@ def url(text: str, schemes: tuple[str, ...] = ("https", "http", "file")) -> str:
         parts = urlsplit(text)
     except ValueError as error:
         raise ValueError(f"{text!r} is no URL: {error}") from error
-    if parts.scheme not in schemes or re.search(r"[\s\x00-\x1f]", text):
+    if parts.scheme not in schemes or re.search(r"[\s\x00-\x1f\ud800-\udfff]", text):
         raise ValueError(f"{text!r} is no URL that pybuild fetches; it begins with {' or '.join(schemes)}://")
     if not parts.netloc and parts.scheme != "file":
         raise ValueError(f"{text!r} names no host")
@@ -172,6 +172,22 @@ def url(text: str, schemes: tuple[str, ...] = ("https", "http", "file")) -> str:
 def _rpm(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9/(][^\x00-\x1f\x7f]*", text):
         raise ValueError(f"{text!r} is no RPM; write its name or something it provides, such as 'pkgconfig(x)'")
+    return text
+
+
+def is_hex(text: str, *lengths: int) -> bool:
+    """Whether a text is lower-case hexadecimal digits, as many of them as one of the lengths."""
+    return len(text) in lengths and re.fullmatch(r"[0-9a-f]*", text) is not None
+
+
+def sha256(text: str) -> str:
+    """A sha256 as everybody writes it.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not is_hex(text, 64):
+        raise ValueError(f"{text!r} is no sha256; write 64 lower-case hexadecimal digits")
     return text
 
 
@@ -225,6 +241,7 @@ RelativePath = Annotated[str, AfterValidator(relative_path)]
 Template = Annotated[str, AfterValidator(template)]
 Url = Annotated[str, AfterValidator(url)]
 Rpm = Annotated[str, AfterValidator(_rpm)]
+Sha256 = Annotated[str, AfterValidator(sha256)]
 Module = Annotated[str, AfterValidator(_module)]
 Command = Annotated[str, AfterValidator(_command)]
 Environment = Mapping[Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_no_nul)]]

@@ -13,13 +13,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field
 
 from pybuilder.errors import EngineError
-from pybuilder.fields import Array, RelativePath, Table
-from pybuilder.toml import Problem, parse, problems
+from pybuilder.fields import Array, RelativePath, Sha256, Table
+from pybuilder.toml import Problem, parse, validated
 
 _HEAD = """\
 # Written by `pybuild buildroot lock`: the exact RPMs of this buildroot. Commit it; don't edit it.
@@ -42,13 +42,23 @@ def _source(text: str) -> str:
     return text
 
 
-def _sha256(text: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise ValueError(f"{text!r} is no sha256; it has 64 lower-case hexadecimal digits")
-    return text
+SourceRpm = Annotated[str, AfterValidator(_source)]
 
 
-Digest = Annotated[str, AfterValidator(_sha256)]
+class Named(Protocol):
+    """An RPM as a list has it, ours or another tool's; the digest is empty where that list gives none."""
+
+    @property
+    def name(self) -> str:
+        """The RPM's name."""
+
+    @property
+    def evra(self) -> str:
+        """[EPOCH:]VERSION-RELEASE.ARCH; no epoch means 0."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the file."""
 
 
 class Rpm(Table):
@@ -56,11 +66,11 @@ class Rpm(Table):
 
     name: str = Field(description="The RPM's name.")
     evra: Annotated[str, AfterValidator(_evra)] = Field(description="[EPOCH:]VERSION-RELEASE.ARCH; no epoch means 0.")
-    sha256: Digest = Field(description="Of the file.")
+    sha256: Sha256 = Field(description="Of the file.")
     size: int = Field(ge=0, description="Of the file, in bytes.")
     repository: str = Field(description="The definition's name for the repository.")
     location: RelativePath = Field(description="The file, below the repository's URL.")
-    source: Annotated[str, AfterValidator(_source)] = Field(description="The file name of the source RPM, if known.")
+    source: SourceRpm = Field(description="The file name of the source RPM, if known.")
     key: str = Field(description="Id of the key that signed it, 16 hexadecimal digits; empty with gpgcheck = false.")
     requires: Array[str] = Field(description="The locked RPMs that it needs.")
 
@@ -84,7 +94,7 @@ class _LockTable(Table):
     format: Literal[1]
     buildroot: str
     arch: str
-    repositories: Mapping[str, Digest]
+    repositories: Mapping[str, Sha256]
     answers: Mapping[str, str]
     rpms: Mapping[str, Rpm]
 
@@ -130,32 +140,31 @@ class Lock:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """What became of one RPM between two locks; None is where it is absent."""
+    """What became of one RPM between two lists; None is where it is absent."""
 
     name: str
-    old: Rpm | None
-    new: Rpm | None
+    old: Named | None
+    new: Named | None
 
     def __str__(self) -> str:
-        match self.old, self.new:
-            case None, Rpm(evra=new):
-                return f"+ {self.name} {new}"
-            case Rpm(evra=old), None:
-                return f"- {self.name} {old}"
-            case Rpm(evra=old), Rpm(evra=new) if old != new:
-                return f"  {self.name} {old} -> {new}"
-        return f"  {self.name} {self.new.evra if self.new else ''}: another file of the same version"
+        old, new = (each.evra if each else "" for each in (self.old, self.new))
+        if not (old and new):
+            return f"{'-' if old else '+'} {self.name} {old or new}"
+        return (
+            f"  {self.name} {old} -> {new}" if old != new else f"  {self.name} {new}: another file of the same version"
+        )
 
 
-def changes(old: Lock, new: Lock) -> tuple[Change, ...]:
-    """The RPMs that differ between two locks, sorted by name; an RPM is its file, not where that lies."""
-    names = sorted(old.rpms.keys() | new.rpms.keys())
-    pairs = ((name, old.rpms.get(name), new.rpms.get(name)) for name in names)
-    return tuple(
-        Change(name=name, old=before, new=after)
-        for name, before, after in pairs
-        if before is None or after is None or before.sha256 != after.sha256
-    )
+def changes(old: Mapping[str, Named], new: Mapping[str, Named]) -> tuple[Change, ...]:
+    """The RPMs that differ between two lists by name, sorted; an RPM is its file, not where that lies."""
+    pairs = ((name, old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys()))
+    return tuple(Change(name=name, old=before, new=after) for name, before, after in pairs if _differ(before, after))
+
+
+def _differ(old: Named | None, new: Named | None) -> bool:
+    if old is None or new is None or old.evra != new.evra:
+        return True
+    return bool(old.sha256 and new.sha256) and old.sha256 != new.sha256
 
 
 def format_lock(lock: Lock) -> str:
@@ -181,10 +190,7 @@ def parse_lock(text: str, file: str) -> Lock:
     data = dict(document.data)
     if isinstance(rpms := data.get("rpms"), dict):
         data["rpms"] = {name: {**rpm, "name": name} if isinstance(rpm, dict) else rpm for name, rpm in rpms.items()}
-    try:
-        table = _LockTable.model_validate(data)
-    except ValidationError as error:
-        raise document.error(problems(error, _LockTable)) from error
+    table = validated(document, _LockTable, data=data)
     if found := list(_dangling(table)):
         raise document.error(found)
     return Lock(

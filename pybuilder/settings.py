@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field
 
 from pybuilder.fields import Array, Duration, Table, Url
 from pybuilder.names import is_label
-from pybuilder.toml import parse, problems
+from pybuilder.toml import parse, validated
 
 
 def _label(text: str) -> str:
@@ -49,8 +49,4 @@ def parse_settings(text: str, file: str) -> Settings:
     Raises:
         ConfigError: Lists everything that is wrong with it.
     """
-    document = parse(text, file)
-    try:
-        return Settings.model_validate(document.data)
-    except ValidationError as error:
-        raise document.error(problems(error, Settings)) from error
+    return validated(parse(text, file), Settings)

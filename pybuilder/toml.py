@@ -7,7 +7,8 @@ import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin
 
 import tomli
 
@@ -17,6 +18,11 @@ from pybuilder.toml_places import BARE_KEY, KeyPath, key_offsets
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic_core import ErrorDetails, ValidationError
+
+Data = Mapping[str, Any]
+"""A table as tomli gives it."""
+
+Model = TypeVar("Model", bound="BaseModel")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +107,36 @@ def parse(text: str, file: str) -> Document:
         raise ConfigError("arrays or tables are nested too deep", where=file, cure="flatten them") from error
 
 
+def misnamed(document: Document) -> list[Problem]:
+    """The problem that a file is called other than what it describes, if it is; none where it names nothing."""
+    stem, name = PurePosixPath(document.file).stem, document.data.get("name")
+    if not isinstance(name, str) or name == stem:
+        return []
+    return [Problem(path=("name",), text=f"the name {name!r} must be the file's, which is {stem!r}")]
+
+
+def validated(
+    document: Document, model: type[Model], *, data: Data | None = None, found: Iterable[Problem] = ()
+) -> Model:
+    """A document as the value it stands for.
+
+    Args:
+        document: The file.
+        model: What it should be.
+        data: What to read in place of the document's own data, where something was done to that.
+        found: Problems that are known already.
+
+    Raises:
+        ConfigError: The model refuses it; lists all problems, those that were known first.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate(document.data if data is None else data)
+    except ValidationError as error:
+        raise document.error([*found, *problems(error, model)]) from error
+
+
 def dotted(path: KeyPath) -> str:
     """A key as people write it: ``name``, ``pythons[0]``, ``[source].type``, ``[[override]][0].build.env``."""
     if len(path) < 2:
@@ -115,7 +151,7 @@ def _shown(key: str) -> str:
 
 
 def describe(value: object) -> str:
-    """A TOML value in words, for messages about a wrong type: ``the integer 3``, ``an array``."""
+    """A value of TOML, JSON or YAML in words, for messages about a wrong type: ``the integer 3``, ``an array``."""
     match value:
         case bool():
             return str(value).lower()
@@ -129,6 +165,8 @@ def describe(value: object) -> str:
             return "an array"
         case dict():
             return "a table"
+        case None:
+            return "null"
     return f"the date or time {value}"
 
 
@@ -202,10 +240,6 @@ def _unwrapped(annotation: Any) -> Any:
     while hasattr(annotation, "__metadata__") or get_origin(annotation) in (Union, types.UnionType):
         annotation = get_args(annotation)[0]
     return annotation
-
-
-Data = Mapping[str, Any]
-"""A table as tomli gives it."""
 
 
 def merged(base: Data, over: Data) -> dict[str, Any]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pybuilder.buildroot import Buildroot
 from pybuilder.errors import UsageError
 from pybuilder.http import Client
 from pybuilder.layout import Layout
+from pybuilder.lock_exchange import Export, Listed
 from pybuilder.lockfile import Lock, Rpm
-from pybuilder.rpm import headers
+from pybuilder.rpm import exchange, headers
 from pybuilder.rpm.packages import Fetcher, verifier
 from pybuilder.rpm.repositories import Found, find, load
 from pybuilder.rpm.requests import Request
@@ -42,7 +42,13 @@ class Locker:
     report: Callable[[str], None]
 
     def lock(
-        self, buildroot: Buildroot, requests: Sequence[Request], *, old: Lock | None, update: Collection[str] = ()
+        self,
+        buildroot: Buildroot,
+        requests: Sequence[Request],
+        *,
+        old: Lock | None,
+        update: Collection[str] = (),
+        listed: Collection[Listed] = (),
     ) -> Lock:
         """The lock that answers all requests, every RPM of it in the store and its signature verified.
 
@@ -52,6 +58,8 @@ class Locker:
             old: The lock so far, whose RPMs stay where they are needed.
             update: The RPMs that may move, by name, or ``*`` for all. Those of the same source RPM move with them,
                 since they require each other's exact version.
+            listed: RPMs of another tool's lock, which stay likewise as far as they are still to be had, those in
+                ``update`` apart.
 
         Raises:
             UsageError: ``update`` names something that is not locked.
@@ -59,42 +67,49 @@ class Locker:
             EngineError: The requests contradict each other.
             FetchError: A repository or an RPM can't be had, or is not to be trusted.
         """
-        held = _held(old, update)
-        found = {name: find(name, each, self.client) for name, each in sorted(buildroot.repositories.items())}
-        fetcher = Fetcher(layout=self.layout, store=self.store, client=self.client, repositories=found)
-        solution = self._solve(buildroot, requests, held, fetcher)
+        held, listed = _held(old, update), _free(listed, update)
+        fetcher = self._fetcher(buildroot)
+        universe = self._universe(buildroot, fetcher.repositories)
+        for repo in universe.pool.repos:
+            self.report(f"{repo.name}: {repo.nsolvables} packages at {fetcher.repositories[repo.name].mirrors[0]}")
+        held |= exchange.still_there(listed, universe, fetcher, self.report)
+        _add_gone(held.values(), universe, fetcher)
+        solution = universe.solve(requests, held)
         return Lock(
             buildroot=buildroot.name,
             arch=buildroot.arch,
-            repositories={name: each.repomd for name, each in found.items()},
+            repositories={name: each.repomd for name, each in fetcher.repositories.items()},
             answers=solution.answers,
             rpms=self._verified(solution, fetcher),
         )
 
-    def _solve(
-        self, buildroot: Buildroot, requests: Sequence[Request], held: Mapping[str, Rpm], fetcher: Fetcher
-    ) -> Solution:
+    def exports(self, buildroot: Buildroot, lock: Lock) -> tuple[Export, ...]:
+        """The RPMs of a lock that was just made, as other tools want to know of them.
+
+        Raises:
+            FetchError: A repository or an RPM can't be had.
+        """
+        fetcher = self._fetcher(buildroot)
+        universe = self._universe(buildroot, fetcher.repositories)
+        return exchange.exports(lock, universe, fetcher)
+
+    def _fetcher(self, buildroot: Buildroot) -> Fetcher:
+        found = {name: find(name, each, self.client) for name, each in sorted(buildroot.repositories.items())}
+        return Fetcher(layout=self.layout, store=self.store, client=self.client, repositories=found)
+
+    def _universe(self, buildroot: Buildroot, repositories: Mapping[str, Found]) -> Universe:
         import solv
 
         pool = solv.Pool()
         pool.setarch(buildroot.arch)
-        repos = {name: self._load(pool, each) for name, each in fetcher.repositories.items()}
-        universe = Universe(
+        for each in repositories.values():
+            load(pool, each, self.client, self.layout)
+        return Universe(
             pool=pool,
             arch=buildroot.arch,
             excludes={name: each.exclude for name, each in buildroot.repositories.items()},
             place=f"buildroots/{buildroot.name}.toml",
         )
-        gone = [rpm for rpm in held.values() if rpm.repository in repos and not universe.has(rpm)]
-        files = fetcher.fetch_all(gone)
-        for rpm in gone:
-            headers.add(repos[rpm.repository], files[rpm.sha256], rpm)
-        return universe.solve(requests, held)
-
-    def _load(self, pool: Any, found: Found) -> Any:
-        repo = load(pool, found, self.client, self.layout)
-        self.report(f"{found.name}: {repo.nsolvables} packages at {found.mirrors[0]}")
-        return repo
 
     def _verified(self, solution: Solution, fetcher: Fetcher) -> dict[str, Rpm]:
         missing = [rpm for rpm in solution.rpms.values() if self.store.rpm(rpm.sha256) is None]
@@ -108,14 +123,34 @@ class Locker:
         }
 
 
+def _add_gone(held: Iterable[Rpm], universe: Universe, fetcher: Fetcher) -> None:
+    """Put those that no repository lists any more back among the candidates."""
+    repos = {repo.name: repo for repo in universe.pool.repos}
+    gone = [rpm for rpm in held if rpm.repository in repos and not universe.has(rpm)]
+    files = fetcher.fetch_all(gone)
+    for rpm in gone:
+        headers.add(repos[rpm.repository], files[rpm.sha256], rpm)
+
+
 def _held(old: Lock | None, update: Collection[str]) -> dict[str, Rpm]:
     if old is None or EVERYTHING in update:
         return {}
-    for name in update:
-        if name not in old.rpms:
-            raise UsageError(
-                f"{name!r} is not in the lock of {old.buildroot}; {nearest(name, old.rpms)}",
-                cure="name locked RPMs after --update, and the buildroot before it",
-            )
+    _check_names(update, old.rpms.keys(), f"the lock of {old.buildroot}")
     sources = {old.rpms[name].source for name in update}
     return {name: rpm for name, rpm in old.rpms.items() if rpm.source not in sources}
+
+
+def _free(listed: Collection[Listed], update: Collection[str]) -> Collection[Listed]:
+    if not listed or EVERYTHING in update:
+        return ()
+    _check_names(update, {each.name for each in listed}, "the imported lock")
+    return [each for each in listed if each.name not in update]
+
+
+def _check_names(update: Collection[str], known: Collection[str], lock: str) -> None:
+    for name in update:
+        if name not in known:
+            raise UsageError(
+                f"{name!r} is not in {lock}; {nearest(name, known)}",
+                cure="name locked RPMs after --update, and the buildroot before it",
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,14 @@ class Fetcher:
         store: Where finished ones go.
         client: Fetches.
         repositories: The repositories by name.
+        elsewhere: By sha256, where RPMs are that no repository lists; the mirrors are not asked for them.
     """
 
     layout: Layout
     store: Store
     client: Client
     repositories: Mapping[str, Found]
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     def fetch_all(self, rpms: Iterable[Rpm]) -> dict[str, Path]:
         """The files of RPMs by sha256, several fetched at a time.
@@ -70,18 +72,27 @@ class Fetcher:
             return self.store.add_rpm(part, sha256=rpm.sha256, name=rpm.file)
 
         try:
-            return in_turn(self._urls(rpm), download, f"the RPM {rpm.nevra} can't be had")
+            return in_turn(self.urls(rpm), download, f"the RPM {rpm.nevra} can't be had")
         except FetchError as error:
             cure = f"if it is gone for good, take another: pybuild buildroot lock --update {rpm.name}"
             raise FetchError(f"{rpm.nevra}: {error.what}", where=error.where, cure=cure) from error
 
-    def _urls(self, rpm: Rpm) -> list[str]:
+    def urls(self, rpm: Rpm) -> list[str]:
+        """Where an RPM may be, in the order of trying.
+
+        Raises:
+            FetchError: The definition has no repository of its repository's name.
+            ConfigError: The archive's URL is no template.
+        """
         found = self.repositories.get(rpm.repository)
         if found is None:
             raise FetchError(f"the definition has no repository {rpm.repository!r}", where=rpm.location)
         archive = found.definition.archive
-        urls = [mirror + rpm.location for mirror in found.mirrors]
-        return [*urls, archive_url(archive, rpm)] if archive and rpm.source else urls
+        # Where nobody says who signed it, or of which source it is, it can't be found in an archive by these.
+        known = rpm.source and (rpm.key or "{key}" not in archive)
+        urls = [self.elsewhere[rpm.sha256]] if rpm.sha256 in self.elsewhere else []
+        urls = urls or [mirror + rpm.location for mirror in found.mirrors]
+        return [*urls, archive_url(archive, rpm)] if archive and known else urls
 
 
 def archive_url(template: str, rpm: Rpm) -> str:

@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
 from pybuilder.errors import FetchError
+from pybuilder.fields import is_hex
 
 _REPO = "{http://linux.duke.edu/metadata/repo}"
 _HASHES = ("sha512", "sha256")
@@ -99,7 +100,7 @@ def parse_repomd(body: bytes, url: str) -> Primary:
         raise FetchError("repomd.xml names no list of packages (primary) with a sha256", where=url)
     href = location.get("href", "")
     sha256 = (checksum.text or "").strip().lower()
-    if not href or href.startswith("/") or ".." in href.split("/") or not re.fullmatch(r"[0-9a-f]{64}", sha256):
+    if not href or href.startswith("/") or ".." in href.split("/") or not is_hex(sha256, 64):
         raise FetchError("repomd.xml names no file of the repository, or no sha256 of it", where=url)
     size = (data.findtext(f"{_REPO}size") or "").strip()
     return Primary(location=href, sha256=sha256, size=int(size) if size.isdigit() else None)

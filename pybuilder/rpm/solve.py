@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pybuilder.errors import ConfigError, EngineError, FetchError
-from pybuilder.lockfile import Rpm
+from pybuilder.lockfile import Named, Rpm
 from pybuilder.rpm.requests import Request
 
 
@@ -139,6 +139,28 @@ class Universe:
         """Whether some repository still has this very file."""
         return any(_sha256(each) == rpm.sha256 for each in self._named(rpm.name))
 
+    def find(self, wanted: Named, place: str) -> Rpm | None:
+        """The RPM of this name and EVRA in a repository, that of the best priority; what it needs is left empty.
+
+        Args:
+            wanted: The RPM as another list has it.
+            place: Where that list has it, for messages.
+
+        Raises:
+            FetchError: The repositories have another file of this version.
+        """
+        same = [each for each in self._named(wanted.name) if f"{each.evr}.{each.arch}" == wanted.evra]
+        same = sorted((each for each in same if each.id not in self._never), key=lambda each: -each.repo.priority)
+        if found := next((each for each in same if wanted.sha256 in ("", _sha256(each))), None):
+            return self._rpm(found, ())
+        if not same:
+            return None
+        raise FetchError(
+            f"{wanted.name}-{wanted.evra} has another digest in the repository {same[0].repo.name!r}",
+            where=f"{place}: {wanted.sha256}, {same[0].repo.name}: {_sha256(same[0])}",
+            cure="find out which of the two is the true one; take the RPM out of the file to have the repository's",
+        )
+
     def _jobs(self, requests: Iterable[Request]) -> dict[str, Any]:
         """One job for each request's text; one that nothing answers has no solvables."""
         return {text: self._job(text) for text in dict.fromkeys(request.rpm for request in requests)}
@@ -165,9 +187,11 @@ class Universe:
     def _solution(self, solver: Any, jobs: Mapping[str, Any]) -> Solution:
         chosen = {each.id: each for each in solver.transaction().newsolvables()}
         answers = {text: _preferred(text, _among(job.solvables(), chosen)).name for text, job in jobs.items()}
-        return Solution(answers=answers, rpms={each.name: self._rpm(each, chosen) for each in chosen.values()})
+        return Solution(
+            answers=answers, rpms={each.name: self._rpm(each, self._needs(each, chosen)) for each in chosen.values()}
+        )
 
-    def _rpm(self, solvable: Any, chosen: Mapping[int, Any]) -> Rpm:
+    def _rpm(self, solvable: Any, requires: Iterable[str]) -> Rpm:
         import solv
 
         location, _ = solvable.lookup_location()
@@ -181,7 +205,7 @@ class Universe:
                 location=location.removeprefix("./"),
                 source=solvable.lookup_sourcepkg() or "",
                 key="",
-                requires=tuple(sorted(set(self._needs(solvable, chosen)))),
+                requires=tuple(sorted(set(requires))),
             )
         except ValidationError as error:
             fault = error.errors()[0]

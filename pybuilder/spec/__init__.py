@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from packaging.version import InvalidVersion, Version
@@ -24,7 +23,7 @@ from pybuilder.spec.tables import (
     Test,
     Update,
 )
-from pybuilder.toml import Data, Document, Problem, merged, parse, problems
+from pybuilder.toml import Data, Document, Problem, merged, misnamed, parse, problems, validated
 from pybuilder.toml_places import KeyPath
 
 __all__ = [
@@ -126,14 +125,8 @@ def parse_spec(text: str, file: str) -> Spec:
         ConfigError: Lists everything that is wrong with it.
     """
     document = parse(text, file)
-    stem, name = PurePosixPath(file).stem, document.data.get("name")
-    found: list[Problem] = []
-    if isinstance(name, str) and name != stem:
-        found.append(Problem(path=("name",), text=f"the name {name!r} must be the file's, which is {stem!r}"))
-    try:
-        spec = Spec.model_validate(document.data)
-    except ValidationError as error:
-        raise document.error(found + problems(error, Spec)) from error
+    found = misnamed(document)
+    spec = validated(document, Spec, found=found)
     spec._document = document
     for index in range(len(spec.override)):
         found += _override_problems(document, index)

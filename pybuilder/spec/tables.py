@@ -28,7 +28,9 @@ from pybuilder.fields import (
     Specifiers,
     Table,
     expand,
+    is_hex,
     relative_path,
+    sha256,
     specifiers,
     template,
     url,
@@ -49,15 +51,13 @@ def _ref(text: str) -> str:
 
 
 def _commit(text: str) -> str:
-    if text and not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", text):
+    if text and not is_hex(text, 40, 64):
         raise ValueError(f"{text!r} is no commit; write all 40 (or 64) lower-case hexadecimal digits")
     return text
 
 
 def _sha256(text: str) -> str:
-    if text and not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise ValueError(f"{text!r} is no sha256; write 64 lower-case hexadecimal digits")
-    return text
+    return sha256(text) if text else text
 
 
 def _positive(limit: timedelta) -> timedelta:

@@ -73,9 +73,6 @@ def test_the_definition_that_ships_is_the_one_that_init_writes() -> None:
         ("repo=fedora-45", "repo=${releasever:-45}", "variable $releasever:-45;§$releasever, $basearch, $arch"),
         ("keys/fedora-45", "keys/fedora-$stream", "11:11 [repositories].fedora.gpgkey[0]§variable $stream;"),
         ("exclude =", 'archive = "https://k.example.org/$source"\nexclude =', "fedora.archive§variable $source;"),
-        ("fedora-45\"\ngpgkey", "f$basearc\"\ngpgkey", "[repositories].fedora.metalink§variable $basearc; there are $releasever"),
-        ("keys/fedora-45.asc", "keys/${release}.asc", "[repositories].fedora.gpgkey[0]§variable $release; there are"),
-        ("[env]", 'archive = "https://e.org/$dist/{file}"\n[env]', "[repositories].fedora.archive§variable $dist;"),
         ("[env]", 'baseurl = "file:///srv"\n[env]', "needs one of the keys 'metalink', 'mirrorlist' and 'baseurl'§"),
         ('A = "1"', 'HOME = "/"', "[env].HOME§pybuild's own"),
         ('"%dist"', '"dist x"', "is no name of an RPM macro§"),
@@ -143,22 +140,6 @@ def test_a_dollar_that_begins_no_variable_stays() -> None:
 
 def test_a_value_leads_no_key_out_of_its_directory() -> None:
     assert "plain relative path" in refused(VARIABLES.replace('release = "45"', 'release = "../.."'))
-
-
-def test_variables_have_the_values_of_the_whole_definition() -> None:
-    text = FEDORA.replace("repo=fedora-45", "repo=f$releasever&arch=${basearch}&of=$arch&price=$")
-    text = text.replace("fedora-45.asc", "$releasever/$arch.asc").replace('arch = "x86_64"\n', "")
-    text = text.replace("gpgkey", 'archive = "https://e.org/$releasever/{arch}/{file}"\ngpgkey')
-    child = parse_buildroot('name = "b"\nextends = "fedora-45"\narch = "aarch64"', "buildroots/b.toml")
-    parent = parse_buildroot(text, "buildroots/fedora-45.toml")
-    repository = complete(extend(child, parent), python="3.11", arch="x86_64").repositories["fedora"]
-    assert repository.metalink == "https://mirrors.example.org/metalink?repo=f45&arch=aarch64&of=aarch64&price=$"
-    assert (repository.archive, repository.gpgkey) == ("https://e.org/45/{arch}/{file}", ("keys/45/aarch64.asc",))
-
-
-def test_what_a_variable_brings_in_is_checked_like_the_rest() -> None:
-    text = FEDORA.replace('release = "45"', 'release = "../.."').replace("keys/fedora-45", "$releasever/x")
-    assert "[repositories].fedora.gpgkey[0]" in refused(text) and "without '..'" in refused(text)
 
 
 def test_extending_goes_on_with_the_parents_parent() -> None:

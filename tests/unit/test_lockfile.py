@@ -108,7 +108,7 @@ def test_changes_between_two_locks() -> None:
         rpm("c", sha256="ef" * 32),
         rpm("e", "1:1-1.noarch"),
     )
-    assert [str(change) for change in changes(old, new)] == [
+    assert [str(change) for change in changes(old.rpms, new.rpms)] == [
         "  b 1-1.x86_64 -> 2-1.x86_64",
         "  c 1-1.x86_64: another file of the same version",
         "- d 1-1.x86_64",
@@ -118,4 +118,4 @@ def test_changes_between_two_locks() -> None:
 
 def test_the_same_file_elsewhere_is_no_change() -> None:
     moved = rpm("a", location="updates/a-1-1.x86_64.rpm", repository="updates")
-    assert changes(lock(rpm("a")), lock(moved)) == ()
+    assert changes(lock(rpm("a")).rpms, lock(moved).rpms) == ()

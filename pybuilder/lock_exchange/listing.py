@@ -1,0 +1,181 @@
+"""What all forms have in common: the RPMs that a file lists, and what is said of a wrong file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from pybuilder.errors import ConfigError
+from pybuilder.fields import Table
+from pybuilder.lockfile import Rpm
+from pybuilder.toml import Problem, problems
+from pybuilder.toml_places import KeyPath
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """One RPM of a file; what the form has no field for is empty.
+
+    Attributes:
+        name: The RPM's name.
+        evra: [EPOCH:]VERSION-RELEASE.ARCH; no epoch means 0.
+        url: Where it was fetched from.
+        place: File and dotted key, for messages.
+        sha256: Of the file.
+        size: Of the file, in bytes; 0 where it is not given.
+        repository: The name of the repository.
+        source: The file name of the source RPM.
+    """
+
+    name: str
+    evra: str
+    url: str
+    place: str
+    sha256: str = ""
+    size: int = 0
+    repository: str = ""
+    source: str = ""
+
+    @property
+    def file(self) -> str:
+        """The name of the file that the URL ends in."""
+        return file_name(self.url)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """What a file lists.
+
+    Attributes:
+        file: Its name, for messages.
+        rpms: By architecture of the target, then by name.
+    """
+
+    file: str
+    rpms: Mapping[str, Mapping[str, Listed]]
+
+    def of(self, arch: str) -> Mapping[str, Listed]:
+        """The RPMs for one architecture, by name.
+
+        Raises:
+            ConfigError: The file is for others.
+        """
+        if arch in self.rpms:
+            return self.rpms[arch]
+        raise ConfigError(
+            f"this file is for {' and '.join(sorted(self.rpms)) or 'nothing'}, the buildroot for {arch}",
+            where=self.file,
+            cure="take a file of the same architecture",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Export:
+    """A locked RPM with what other forms want to know of it.
+
+    Attributes:
+        rpm: The RPM.
+        url: Where it can be fetched.
+        license: What its header says.
+        sigmd5: The MD5 of header and payload, in hexadecimal digits; ``(none)``, as rpm prints it, where there is none.
+    """
+
+    rpm: Rpm
+    url: str
+    license: str
+    sigmd5: str
+
+
+PART = "[A-Za-z0-9._+~^-]+"
+
+
+def file_name(url: str) -> str:
+    """The name of the file that a URL ends in."""
+    return unquote(urlsplit(url).path).rpartition("/")[2]
+
+
+def _part(text: str) -> str:
+    if not re.fullmatch(PART, text):
+        raise ValueError(f"{text!r} is no part of an RPM's name; it has letters, digits and . _ + ~ ^ - alone")
+    return text
+
+
+Part = Annotated[str, AfterValidator(_part)]
+"""A name, version, release or architecture."""
+
+
+class OpenTable(Table):
+    """A table in which keys that are none of our business may stand; names are written as they are."""
+
+    model_config = ConfigDict(extra="ignore", alias_generator=None)
+
+
+def validated(data: object, model: type[Model], file: str, header: Sequence[str]) -> Model:
+    """What a file says.
+
+    Args:
+        data: The file's data.
+        model: What it should be.
+        file: Its name, for messages.
+        header: The keys that say which form this is; where they are wrong nothing else is reported.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if not isinstance(data, dict):
+        raise refused(file, [Problem(path=(), text="the file is no table")])
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        found = problems(error, model)
+        raise refused(file, [each for each in found if each.path[0] in header] or found) from error
+
+
+def by_name(file: str, arch: str, entries: Iterable[tuple[KeyPath, Listed]]) -> dict[str, Listed]:
+    """The RPMs for one architecture by name.
+
+    Args:
+        file: The file's name, for messages.
+        arch: The architecture.
+        entries: Each RPM and where it stands.
+
+    Raises:
+        ConfigError: One is listed twice, or is for another architecture.
+    """
+    found: dict[str, Listed] = {}
+    wrong = []
+    for path, listed in entries:
+        other = found.setdefault(listed.name, listed)
+        if other is not listed:
+            wrong.append(Problem(path=path, text=f"{listed.name} is listed twice, first as {other.evra}"))
+        if not listed.evra.endswith((f".{arch}", ".noarch")):
+            text = f"{listed.name}-{listed.evra} stands among RPMs for {arch}; a buildroot has one architecture"
+            wrong.append(Problem(path=path, text=text))
+    if wrong:
+        raise refused(file, wrong)
+    return found
+
+
+def refused(file: str, found: Iterable[Problem]) -> ConfigError:
+    """One error that lists every problem, each with its place."""
+    parts = [
+        ConfigError(each.text, where=place(file, each.path), cure="write this file anew with the tool that made it")
+        for each in found
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    where = "\n         ".join(f"{part.where}: {part.what}" for part in parts)
+    return ConfigError(f"{file} has {len(parts)} problems", where=where, cure=parts[0].cure, parts=tuple(parts))
+
+
+def place(file: str, path: KeyPath) -> str:
+    """File and dotted key: ``rpms.lock.yaml arches[0].packages[3].evr``."""
+    key = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in path)
+    return f"{file} {key.removeprefix('.')}".rstrip()
