@@ -14,7 +14,7 @@ from pathlib import Path
 from pybuilder.buildroot import Buildroot
 from pybuilder.environment import PythonTarget
 from pybuilder.errors import ConfigError, EngineError
-from pybuilder.events import Listener
+from pybuilder.events import Listener, ignore
 from pybuilder.files import disk_errors
 from pybuilder.http import Client
 from pybuilder.layout import Layout
@@ -97,22 +97,20 @@ def open_podman(facts: Facts, interpreter: str = "") -> Iterator[PodmanEngine]:
 
 
 def podman_works(layout: Layout, facts: Facts) -> bool:
-    """Whether containers can be started here; found out once for each boot of the machine and version of podman."""
+    """Whether containers can be started here; that they can is found out once for each boot and version of podman."""
     program = shutil.which("podman")
     if program is None:
         return False
     boot = Path("/proc/sys/kernel/random/boot_id").read_text()
     key = digest([boot, os.geteuid(), program, os.stat(program).st_mtime_ns])
-    known = facts.fact("podman-works", key)
-    if known is None:
+    if not facts.fact("podman-works", key):
         try:
             with open_podman(facts) as engine, work_directory(layout, f"podman-{secrets.token_hex(4)}") as scratch:
                 engine.try_out(scratch)
-            known = True
         except EngineError:
-            known = False
-        facts.add_fact("podman-works", key, known)
-    return bool(known)
+            return False
+        facts.add_fact("podman-works", key, True)
+    return True
 
 
 def _host(buildroot: Buildroot, facts: Facts) -> Ground:
@@ -166,7 +164,7 @@ def locked_roots(
         found = {name: find(name, buildroot.repositories[name], client) for name in missing & {*buildroot.repositories}}
         return Fetcher(layout=layout, store=store, client=client, repositories=found).fetch_all(rpms)
 
-    roots = local_roots(layout, services=services, fetch=fetch)
+    roots = local_roots(layout, services=services, fetch=fetch, listen=listen)
     return LockedRoots(buildroot=buildroot, lock=lock, roots=roots, listen=listen)
 
 
@@ -177,10 +175,12 @@ def _fetch_nothing(rpms: Iterable[Rpm]) -> Mapping[str, Path]:
     return {}
 
 
-def local_roots(layout: Layout, *, services: Services, fetch: Fetch = _fetch_nothing) -> RpmRoots:
+def local_roots(
+    layout: Layout, *, services: Services, fetch: Fetch = _fetch_nothing, listen: Listener = ignore
+) -> RpmRoots:
     """The roots of a state, made by this machine's rpm where we may, else in the bootstrap container."""
     ours = os.geteuid() == 0 and shutil.which("rpm") is not None and shutil.which("bwrap") is not None
-    installer = HostInstaller() if ours else ContainerInstaller(services=services, locks=layout.locks)
+    installer = HostInstaller() if ours else ContainerInstaller(services=services, layout=layout, listen=listen)
     return RpmRoots(layout=layout, store=Store(layout), installer=installer, fetch=fetch)
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pybuilder.errors import EngineError
+from pybuilder.events import Listener, Preparing
 from pybuilder.files import file_lock
+from pybuilder.layout import Layout
 from pybuilder.podman import Services, process_limits
 from pybuilder.processes import run
 from pybuilder.rpm.install import SCRIPT, TIME_LIMIT, Ran, Transaction, script_environment
@@ -30,7 +32,7 @@ _FIRST = """
 wait "$!"
 echo "$?" >/work/status
 """
-_RECLAIM = "chown -hR 0:0 /work && chmod -R u+rwX /work"
+_RECLAIM = ("/bin/sh", "-c", "chown -hR 0:0 /work && chmod -R u+rwX /work")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,12 +41,14 @@ class ContainerInstaller:
 
     Attributes:
         services: The podman services to be had.
-        locks: A directory for the lock under which the image is built.
+        layout: Where the lock is under which the image is built.
+        listen: Told when it has to be, which takes a minute and the network.
         time_limit: Seconds that a transaction may take.
     """
 
     services: Services
-    locks: Path
+    layout: Layout
+    listen: Listener
     time_limit: float = TIME_LIMIT
 
     def run(self, transaction: Transaction) -> Ran:
@@ -55,20 +59,21 @@ class ContainerInstaller:
             _bind(transaction.store, "/rpms", "ro"),
             *([_bind(transaction.base, "/base", "ro")] if transaction.base else ()),
         ]
+        self._provide_image()
         status = _NO_STATUS
         try:
             status = self._run(transaction.work, script, mounts)
         finally:
             if status:
-                self.reclaim(transaction.work)
+                self._run(transaction.work, _RECLAIM, ())
         return Ran(status=status, said="")
 
     def reclaim(self, directory: Path) -> None:
         """Make everything in a directory ours, the user's, which a transaction that was cut off has not done."""
-        self._run(directory, ["/bin/sh", "-c", _RECLAIM], ())
+        self._provide_image()
+        self._run(directory, _RECLAIM, ())
 
     def _run(self, work: Path, argv: Sequence[str], mounts: Sequence[Mapping[str, Any]]) -> int:
-        self._provide_image()
         spec = _container(work, argv, mounts, self.time_limit)
         with _life(work / _LIFE):
             service = self.services.started(spec)
@@ -95,8 +100,9 @@ class ContainerInstaller:
         service = next(self.services.each())
         if service.has_image(IMAGE):
             return
-        with file_lock(self.locks / "bootstrap-image.lock"):
+        with file_lock(self.layout.lock("bootstrap-image")):
             if not service.has_image(IMAGE):
+                self.listen(Preparing(what=f"building the bootstrap container, {IMAGE}"))
                 _build_image()
 
 

@@ -113,7 +113,7 @@ def load(pool: Any, found: Found, client: Client, layout: Layout) -> Any:
     """
     import solv
 
-    kept = layout.repodata(found.primary.sha256)
+    kept = layout.repodata(found.repomd)
     repo = pool.add_repo(found.name)
     # libsolv prefers the greatest priority, dnf the least.
     repo.priority = -found.definition.priority

@@ -207,15 +207,17 @@ class _Attempt:
     def _check(self, outcome: Outcome) -> None:
         if not outcome.failure:
             return
-        lines = record.last_lines(self.log)
+        advice = "" if outcome.timed_out else self._advice()
+        # What it lacks stands in the first line as well: that is all that a report for programs has.
+        lacks = f"; {advice.partition(':')[0]}" if advice else ""
+        shown = "".join(f"\n    | {line}" for line in record.last_lines(self.log))
         kind = BuildTimeout if outcome.timed_out else BuildError
         raise kind(
-            f"{self.source.name} {self.source.version} did not build: {outcome.failure}"
-            + ("\n" + "\n".join(f"    | {line}" for line in lines) if lines else ""),
+            f"{self.source.name} {self.source.version} did not build: {outcome.failure}{lacks}{shown}",
             where=str(self.kept_log),
             cure="raise [build] limits.timeout in its spec if it needs longer"
             if outcome.timed_out
-            else self._advice() or f"read the log: pybuild log {self.row.id}",
+            else advice or f"read the log: pybuild log {self.row.id}",
         )
 
     def _advice(self) -> str:

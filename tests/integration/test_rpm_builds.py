@@ -121,6 +121,7 @@ class TestBuild:
         here.accept("headless", static=False, act=LINKED)
         [failure] = here.build("headless", code=10).json["failed"]
         assert "yaml.h: No such file or directory" in Path(failure["log"]).read_text()
+        assert "; it lacks libyaml-devel (yaml.h)" in failure["error"].splitlines()[0]
 
     def test_an_rpm_that_is_not_locked(self, here: Bench) -> None:
         here.accept("demanding", spec='[system]\nbuild = ["ninja-build"]\n')
