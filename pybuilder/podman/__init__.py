@@ -30,7 +30,7 @@ class Services:
         environ: Our environment, which podman's own settings come from.
         preferred: The runtime to begin with, if it is known which one works.
         learn: Told which one does.
-        working: The service that has started a container, once one has.
+        working: The service that has started the last container, once one has.
     """
 
     environ: Mapping[str, str]
@@ -52,15 +52,15 @@ class Services:
         refusals: dict[str, None] = {}
         for service in self.each():
             try:
+                if refusals:  # a service that was ended may have left it half made
+                    service.remove(spec["name"])
                 service.create(spec)
                 service.start(spec["name"])
             except Refused as error:
                 refusals[_told_by(service, error)] = None
                 self._clean_up(service, spec["name"], error)
                 continue
-            if self.working is None:
-                self.working = service
-                self.learn(service.runtime)
+            self._remember(service)
             return service
         raise EngineError(f"podman can't start a container here: {'; '.join(refusals)}", cure=self._cure())
 
@@ -72,11 +72,11 @@ class Services:
         """
         for service in self.each():
             try:
-                service.remove(container)
-            except Unanswered:
+                return service.remove(container)
+            except Unanswered as error:
                 self._drop(service)
-                continue
-            return
+                last = error
+        raise last
 
     def each(self) -> Iterator[Service]:
         """The services to try, one after the other, started when it is their turn.
@@ -90,7 +90,7 @@ class Services:
         """
         if shutil.which("podman") is None:
             raise EngineError("the program 'podman' is missing", cure=install_command("podman"))
-        if self.working:
+        if self.working and self._open.get(self.working.socket) is self.working:
             yield self.working
         for path, runtime in self._candidates():
             service = self._opened(path, runtime)
@@ -103,7 +103,6 @@ class Services:
             for service in self._open.values():
                 service.close()
             self._open.clear()
-            self.working = None
 
     def _cure(self) -> str:
         """What to do where no container can be started."""
@@ -146,8 +145,12 @@ class Services:
             if self._open.get(service.socket) is service:
                 del self._open[service.socket]
                 service.close()
-            if self.working is service:
-                self.working = None
+
+    def _remember(self, service: Service) -> None:
+        self.working = service
+        if service.runtime and service.runtime != self.preferred:
+            self.preferred = service.runtime
+            self.learn(service.runtime)
 
 
 def _told_by(service: Service, error: Refused) -> str:

@@ -36,8 +36,8 @@ class Service:
     _client: Any
     _held: Any
 
-    def create(self, spec: Mapping[str, Any]) -> str:
-        """Make a container and return its id.
+    def create(self, spec: Mapping[str, Any]) -> None:
+        """Make a container.
 
         Args:
             spec: As POST /libpod/containers/create takes it.
@@ -46,7 +46,7 @@ class Service:
             Refused: podman says no.
         """
         headers = {"Content-Type": "application/json"}
-        return str(self._ask("post", "/containers/create", data=json.dumps(spec), headers=headers)["Id"])
+        self._ask("post", "/containers/create", data=json.dumps(spec), headers=headers)
 
     def start(self, container: str) -> None:
         """Start a container.

@@ -115,9 +115,7 @@ def _mounts(job: Job) -> Iterator[dict[str, Any]]:
     for mode, places in (("ro", sources), ("rw", written)):
         for target, source in places.items():
             yield _bind(source, target, mode)
-    # Fedora's podman mounts the machine's credentials there (mounts.conf(5)) unless something else is.
-    yield _empty("/run")
-    yield _empty("/run/secrets")
+    yield from _empty_run()
 
 
 def _bind(source: Path, target: str, mode: str) -> dict[str, Any]:
@@ -125,9 +123,11 @@ def _bind(source: Path, target: str, mode: str) -> dict[str, Any]:
     return {"type": "bind", "source": str(source), "destination": target, "options": options}
 
 
-def _empty(target: str) -> dict[str, Any]:
+def _empty_run() -> Iterator[dict[str, Any]]:
+    """Nothing, where Fedora's podman mounts the machine's credentials unless something else is (mounts.conf(5))."""
     options = ["rw", "nosuid", "nodev", "noexec", "notmpcopyup", "mode=755", "size=64k"]
-    return {"type": "tmpfs", "source": "tmpfs", "destination": target, "options": options}
+    for target in ("/run", "/run/secrets"):
+        yield {"type": "tmpfs", "source": "tmpfs", "destination": target, "options": options}
 
 
 def _limits(limits: Limits) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def idle_container(scratch: Path, ids: IdMap | None) -> dict[str, Any]:
         **_STREAMS,
         "read_only_filesystem": True,
         "command": ["/usr/bin/true"],
-        "mounts": [_bind(Path("/usr"), "/usr", "ro")],
+        "mounts": [_bind(Path("/usr"), "/usr", "ro"), *_empty_run()],
         **_isolation(ids),
         **_limits(Limits()),
         "log_configuration": {"driver": "k8s-file", "path": str(scratch / "log")},

@@ -94,7 +94,7 @@ class TestStreams:
             assert process.stdout
             process.stdout.close()
             process.stdout = None
-            _, stderr = process.communicate(timeout=120)
+            _, stderr = process.communicate(timeout=20)
             assert "Traceback" not in stderr and "BrokenPipe" not in stderr, stderr
 
 
@@ -203,9 +203,9 @@ class TestShowAndLog:
         with here.start("build", "beta") as build:
             wait_for(lambda: here.state.glob("work/*/record/build.log") and here.running_log())
             follower = subprocess.run(
-                here.argv("log", "-f", "beta"), env=clean_environ(here.root), capture_output=True, timeout=120
+                here.argv("log", "-f", "beta"), env=clean_environ(here.root), capture_output=True, timeout=30
             )
-            build.wait(timeout=120)
+            build.wait(timeout=20)
         assert follower.returncode == 0, follower.stderr
         [log] = here.state.glob("store/records/*/*/build.log")
         assert follower.stdout == log.read_bytes()
@@ -213,7 +213,7 @@ class TestShowAndLog:
 
     def test_following_what_has_ended_ends(self, here: Bench) -> None:
         here.build("alpha")
-        assert "from the backend" in here.pybuild("log", "-f", "alpha", timeout=120).stdout
+        assert "from the backend" in here.pybuild("log", "-f", "alpha", timeout=10).stdout
 
     def test_following_a_build_that_is_killed_ends(self, here: Bench) -> None:
         here.accept("beta", act="print('begun', flush=True)\nimport time; time.sleep(60)")
@@ -224,7 +224,7 @@ class TestShowAndLog:
                 assert follower.stdout.readline() == "begun\n"
                 build.kill()
                 build.wait()
-                follower.communicate(timeout=120)
+                follower.communicate(timeout=10)
         assert follower.returncode == 0
 
     def test_a_log_that_is_gone(self, here: Bench) -> None:

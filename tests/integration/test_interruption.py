@@ -127,7 +127,7 @@ def test_ctrl_c_ends_it_cleanly(here: Bench) -> None:
     with here.start("build", "gamma") as process:
         wait_for(here.running_log)
         os.kill(process.pid, signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=120)
+        stdout, stderr = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in stderr and "run the same command again" in stderr
     assert stdout == ""
@@ -144,7 +144,7 @@ def test_interrupted_twice(here: Bench) -> None:
             if process.poll() is None:
                 os.kill(process.pid, signal.SIGINT)
             time.sleep(0.005)
-        _, stderr = process.communicate(timeout=120)
+        _, stderr = process.communicate(timeout=20)
     assert "Traceback" not in stderr, stderr
     here.spec("gamma", '[build]\nlimits = { timeout = "1s" }\n')
     assert here.pybuild("build", "gamma").code == 11

@@ -46,7 +46,7 @@ def served(here: Bench) -> Iterator[str]:
         assert server.stdout
         yield server.stdout.readline().split()[-2]
         os.kill(server.pid, signal.SIGINT)
-        _, stderr = server.communicate(timeout=120)
+        _, stderr = server.communicate(timeout=20)
     assert "Traceback" not in stderr, stderr
 
 

@@ -50,7 +50,7 @@ def call(function, *arguments):
 
 def read(path):
     with open(path, "rb") as stream:
-        return stream.read(4096).decode(errors="replace")
+        return stream.read(1 << 16).decode(errors="replace")
 
 def look(path):
     return sorted(os.listdir(path)) if os.path.isdir(path) else read(path)
@@ -204,6 +204,7 @@ class Place:
         *,
         steps: Sequence[Mapping[str, Any]] = (),
         environ: Mapping[str, str] = MappingProxyType({}),
+        prefix: Sequence[str] = (),
         **settings: Any,
     ) -> Iterator[subprocess.Popen[bytes]]:
         """The program ``driver.py``, at work on a job; killed at the end of the block.
@@ -212,6 +213,7 @@ class Place:
             script: Python to run inside.
             steps: Other steps in its place.
             environ: What is added to the program's environment.
+            prefix: A command that starts the program's command.
             settings: More for the program: ``argv`` of the script, ``limits``, ``env``, ``answer`` to each event.
         """
         argv = ["/env/bin/python", "-c", PRELUDE + script, *settings.pop("argv", ())]
@@ -229,7 +231,7 @@ class Place:
         file = self.root / f"job{next(self.numbers)}.json"
         file.write_text(json.dumps({**job, **settings}))
         process = subprocess.Popen(
-            self.command(self.python, str(self.root / "lib" / "driver.py"), str(file)),
+            self.command(*prefix, self.python, str(self.root / "lib" / "driver.py"), str(file)),
             env={**self.environ, **environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -289,9 +291,11 @@ def place(name: str) -> Iterator[Place]:
         if engine == "podman":
             assert wait_for(lambda: not made.containers(), 10), f"{made.containers()} left behind"
     finally:
-        if engine == "podman":
-            _forget_podman(made)
-        remove_tree(root)
+        try:
+            if engine == "podman":
+                _forget_podman(made)
+        finally:
+            remove_tree(root)
 
 
 _FOUND: dict[str, dict[str, str]] = {}
@@ -335,7 +339,8 @@ def _forget_podman(made: Place) -> None:
     if names := [line.split()[0] for line in made.containers()]:
         remove = made.command("podman", "rm", "--force", "--time=0", "--ignore", *names)
         subprocess.run(remove, env=made.environ, capture_output=True, check=True)
-    if made.uid:
+    # Root's podman is the machine's, unless the place has a runtime directory of its own.
+    if made.mounts:
         for pid in processes_of(made):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -272,7 +272,7 @@ def processes_of(state: Path) -> list[str]:
     return found
 
 
-def wait_for(condition: Callable[[], T | None], *, seconds: float = 120, what: str = "it") -> T:
+def wait_for(condition: Callable[[], T | None], *, seconds: float = 20, what: str = "it") -> T:
     """The condition's value, once it is true."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

@@ -21,6 +21,7 @@ TIGHT: dict[str, Any] = {
     "pids": [1, 2],
     "host_name": "pybuild",
     "writable": [],
+    "devices": ["null", "shm", "zero"],
 }
 
 
@@ -49,6 +50,7 @@ def test_tight() -> None:
         ({"pids": [1, 2, 3, 4]}, "[1, 2, 3, 4]"),
         ({"pids": []}, "processes"),
         ({"writable": ["/usr"]}, "can be written: /usr"),
+        ({"devices": ["kvm", "null"]}, "devices of this machine: kvm"),
         ({"host_name": "vm"}, "'vm'"),
     ],
 )
@@ -83,8 +85,16 @@ def test_an_overlay_may_be_written() -> None:
     assert found({**TIGHT, "writable": ["/", "/usr"]}, writable=("/", "/usr")) == ()
 
 
+def test_what_is_mounted() -> None:
+    mounted = {**TIGHT, "mounts": ["/", "/proc/sys", "/sys/fs/cgroup", "/dev/shm", "/development", "/mnt"]}
+    (sentence,) = found(mounted, mounts={"/"})
+    assert "mounted at /development, /mnt" in sentence
+    assert found(mounted) == ()
+    assert found(TIGHT, mounts={"/"})
+
+
 def test_all_at_once() -> None:
-    assert len(found({})) == 11
+    assert len(found({})) == 12
     with pytest.raises(EngineError, match="not sealed") as caught:
         judge({**TIGHT, "uid": 0, "host_name": "vm"}, expected_pids=3)
     assert "uid 0" in caught.value.what
