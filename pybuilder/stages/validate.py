@@ -59,7 +59,8 @@ def validate(
     known = adapters.state.validation(key)
     if known and known[0]:
         # The same payload of another attempt, whose record must tell the same.
-        if not (_record(adapters, made) / record.SYSTEM).exists():
+        kept = _record(adapters, made)
+        if kept.is_dir() and not (kept / record.SYSTEM).exists():
             _check_system(adapters, made, spec, closure, system)
         return
     adapters.listen(events.Started(name=made.name, version=str(made.version), phase="validate"))

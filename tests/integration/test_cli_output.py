@@ -31,6 +31,7 @@ class TestStreams:
     def test_lines_where_there_is_no_terminal(self, here: Bench) -> None:
         ran = here.pybuild("build", "alpha")
         assert [line.partition(", log")[0] for line in ran.stderr.splitlines()] == [
+            "buildroot host, since none is named",
             "alpha 1.0: fetch",
             "alpha 1.0: unpack",
             "alpha 1.0: build",
@@ -41,7 +42,7 @@ class TestStreams:
         assert ran.stdout.splitlines()[0].split() == ["built", "host/alpha==1.0+pb.1"]
         assert "pip install --index-url" in ran.stdout
         again = here.pybuild("build", "alpha")
-        assert again.stderr == "alpha==1.0+pb.1: nothing has changed\n"
+        assert again.stderr.splitlines()[1:] == ["alpha==1.0+pb.1: nothing has changed"]
         assert again.stdout.split()[0] == "cached"
 
     def test_quiet(self, here: Bench) -> None:

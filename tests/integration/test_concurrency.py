@@ -106,7 +106,8 @@ def test_a_run_that_begins_leaves_a_running_build_alone(here: Bench) -> None:
 
 
 def test_show_and_log_meanwhile(here: Bench) -> None:
-    here.accept("alpha", act=SLOW)
+    # Longer than a command takes on a machine with much else to do.
+    here.accept("alpha", act=SLOW.replace("0.5", "5"))
     with here.start("build", "alpha") as first:
         wait_for(here.running_log)
         shown = here.pybuild("show", "alpha", "--json").json

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,12 @@ def one_line(error: str) -> str:
 
 def services_of(here: Place) -> list[int]:
     """Services of podman of this place's user that have not ended."""
-    return [pid for pid in processes_of(here) if b"\0service\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    found = []
+    for pid in processes_of(here):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if b"\0service\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
 
 
 def monitors_of(here: Place) -> list[int]:
