@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pybuilder.errors import EngineError
-from pybuilder.processes import bubblewrap_child, install_command, kill_group, namespace_of, run, spawn
+from pybuilder.processes import bubblewrap_child, install_command, kill_group, kill_process, namespace_of, run, spawn
 from pybuilder.sandbox import BUILD_GID, BUILD_UID, HOST_NAME, RUNNER, Event, Job, Outcome, cgroups
 from pybuilder.sandbox.mounts import etc_mounts, interpreter_mounts, private_mounts, system_mounts
 from pybuilder.sandbox.namespace import unprivileged_ids, user_namespace
@@ -55,7 +56,8 @@ class HostEngine:
     def run(self, job: Job, *, answer: Callable[[Event], bool], echo: Callable[[bytes], None] | None = None) -> Outcome:
         """Run a job to its end; see ``Engine.run``.
 
-        A build dies with the *thread* that calls this (PR_SET_PDEATHSIG), which waits here until it has ended.
+        A build ends when this process does: its first process watches the pipe of answers. bubblewrap's own
+        --die-with-parent can leave its child behind, waiting for a parent that was killed too early.
         """
         started = time.monotonic()
         ids = unprivileged_ids() if os.geteuid() == 0 else None
@@ -75,6 +77,7 @@ class HostEngine:
                 argv, env=_OUTER_ENV, input_pipe=job.typed is not None, merge_output=True, pass_fds=descriptors
             ) as process:
                 pipes.close_inside()
+                first = bubblewrap_child(pipes.info)
                 assert process.stdout is not None
                 supervisor = Supervisor(
                     output=process.stdout.fileno(),
@@ -83,15 +86,15 @@ class HostEngine:
                     typed=job.typed,
                     input=process.stdin,
                     ended=None,
-                    kill=functools.partial(kill_group, process),
+                    kill=functools.partial(_kill, process, first),
                     limits=job.limits,
                     work=job.work,
                     answer=answer,
-                    judge=functools.partial(judge, expected_pids=3),
+                    judge=functools.partial(judge, expected_pids=2),
                     log=log,
                 )
                 # bubblewrap's own end comes a moment before that of what a build left in the background.
-                with namespace_of(bubblewrap_child(pipes.info)):
+                with namespace_of(first):
                     supervisor.run(job_message(job, grouped=grouped))
                 process.wait()
             log.close()
@@ -162,6 +165,14 @@ def base_interpreter() -> Path:
     return Path(getattr(sys, "_base_executable", None) or sys.executable).resolve()
 
 
+def _kill(process: subprocess.Popen[bytes], first: int | None) -> None:
+    """End everything inside, or bubblewrap where it has not come that far."""
+    if first is None:
+        kill_group(process)
+    else:
+        kill_process(first)
+
+
 def _group_name(work: Path) -> str:
     return f"pybuild-{work.name}"
 
@@ -184,7 +195,7 @@ def _isolation(namespace: int | None) -> list[str]:
     return [
         *user,
         *("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup"),
-        *("--die-with-parent", "--new-session", "--hostname", HOST_NAME),
+        *("--as-pid-1", "--new-session", "--hostname", HOST_NAME),
     ]
 
 

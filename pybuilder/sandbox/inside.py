@@ -75,8 +75,6 @@ def main() -> int:
     """Talk to the outside on the pipes named on the command line."""
     reader, writer = open_pipes(*sys.argv[1:])
     close_all_but(0, 1, 2, reader, writer)
-    if os.getpid() == 1:
-        go_on_as_child(reader, writer)
     talk = Talk(reader, writer)
     job = talk.hear_job()
     if job is None:
@@ -85,6 +83,8 @@ def main() -> int:
     become(job["uid"], job["gid"])
     hide()
     forbid_calls()
+    if os.getpid() == 1:
+        go_on_as_child(reader, writer)
     os.umask(0o022)
     os.chdir(job["cwd"])
     os.makedirs(job["env"]["HOME"], exist_ok=True)
@@ -172,7 +172,6 @@ def go_on_as_child(reader: int, writer: int) -> None:
         os.close(woken)
         os.close(wake)
         return
-    hide()
     os.close(writer)
     watched = select.poll()
     watched.register(reader, 0)

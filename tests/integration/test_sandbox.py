@@ -159,7 +159,7 @@ def build_wheel(where, config_settings=None, metadata_directory=None):
 
 class TestSeveralAtOnce:
     def test_threads(self, here: Place) -> None:
-        """Bubblewrap dies with the thread that started it, which waits for it; podman's service is shared."""
+        """Of one process, which share what the engine has opened."""
         names = ["", "-1", "-2", "-3"]
         runs = here.run_all(names, "time.sleep(0.5); open('/out/done', 'w').close(); print('done')")
         assert [(ran.error, ran.failure, ran.log) for ran in runs] == [("", "", b"done\n")] * 4
@@ -268,7 +268,7 @@ class TestRefusals:
         ("flags", "named"),
         [
             (("--unshare-net",), ("net", "interfaces")),
-            (("--unshare-pid",), ("pid", "processes of others")),
+            (("--unshare-pid", "--as-pid-1"), ("pid", "processes of others")),
             (("--unshare-ipc",), ("ipc",)),
             (("--unshare-uts", "--hostname"), ("uts", "host name")),
             (("--unshare-cgroup",), ("cgroup",)),

@@ -336,15 +336,17 @@ _NEEDED["podman"] = (*_NEEDED["host"], "podman", "requests", "urllib3", "charset
 
 def _forget_podman(made: Place) -> None:
     """Remove what a failed test has left, and the processes that podman keeps for the next start of its user."""
-    if names := [line.split()[0] for line in made.containers()]:
-        remove = made.command("podman", "rm", "--force", "--time=0", "--ignore", *names)
-        subprocess.run(remove, env=made.environ, capture_output=True, check=True)
-    # Root's podman is the machine's, unless the place has a runtime directory of its own.
-    if made.mounts:
-        for pid in processes_of(made):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        assert wait_for(lambda: not processes_of(made), 10), f"{processes_of(made)} can't be killed"
+    try:
+        if names := [line.split()[0] for line in made.containers()]:
+            remove = made.command("podman", "rm", "--force", "--time=0", "--ignore", *names)
+            subprocess.run(remove, env=made.environ, capture_output=True, check=True)
+    finally:
+        # Root's podman is the machine's, unless the place has a runtime directory of its own.
+        if made.mounts:
+            for pid in processes_of(made):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            assert wait_for(lambda: not processes_of(made), 10), f"{processes_of(made)} can't be killed"
 
 
 def processes_of(made: Place) -> list[int]:
