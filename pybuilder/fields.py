@@ -7,14 +7,23 @@ import string
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import PurePosixPath
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainValidator, Strict, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    Strict,
+    WithJsonSchema,
+)
 
 from pybuilder.errors import UsageError
 from pybuilder.names import normalize
@@ -217,6 +226,13 @@ def _variable(name: str) -> str:
     return name
 
 
+def _number(value: Any) -> Any:
+    # To Python, and so to pydantic, true and 1.0 equal 1.
+    if type(value) is not int:
+        raise ValueError(f"expected 1, found {describe(value)}")
+    return value
+
+
 def _no_nul(value: str) -> str:
     if "\x00" in value:
         raise ValueError(f"{value!r} has a NUL character in it")
@@ -245,5 +261,9 @@ Sha256 = Annotated[str, AfterValidator(sha256)]
 Module = Annotated[str, AfterValidator(_module)]
 Command = Annotated[str, AfterValidator(_command)]
 Environment = Mapping[Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_no_nul)]]
+FormatOne = Annotated[Literal[1], BeforeValidator(_number)]
+"""The number of a format of which there is one."""
+FileSize = Annotated[int, Field(ge=0, lt=1 << 62)]
+"""In bytes."""
 Array = Annotated[tuple[T, ...], Strict(False)]
 """A tuple that TOML writes as an array; the elements are as strict as ever."""

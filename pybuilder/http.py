@@ -113,6 +113,7 @@ class Client:
         *,
         sha256: str | None = None,
         size: int | None = None,
+        attempts: int = ATTEMPTS,
         progress: Progress | None = None,
     ) -> str:
         """Fetch a file; what arrived so far lies beside it as ``.part``, from which a later call goes on.
@@ -122,6 +123,7 @@ class Client:
             destination: The file; only one process at a time may fetch to it.
             sha256: The digest it must have.
             size: The size in bytes it must have.
+            attempts: How many in a row may bring nothing before it is given up.
             progress: Called with the bytes so far and the bytes in all, if known.
 
         Returns:
@@ -131,7 +133,8 @@ class Client:
             NotFoundError: It is not there.
             FetchError: It can't be fetched, or has another digest or size; nothing is kept of a wrong file.
         """
-        job = _Download(url=url, part=_Part(destination), sha256=sha256, size=size, report=progress or _silent)
+        part, report = _Part(destination), progress or _silent
+        job = _Download(url=url, part=part, sha256=sha256, size=size, attempts=attempts, report=report)
         with disk_errors(destination):
             destination.parent.mkdir(parents=True, exist_ok=True)
             while True:
@@ -157,7 +160,7 @@ class Client:
         job.drop_what_cannot_be_resumed()
         resumed = job.part.size > 0
         if not (job.part.path.exists() and job.part.size == job.size):
-            self._retried(job.url, lambda: self._fill_once(job), lambda: job.part.size)
+            self._retried(job.url, lambda: self._fill_once(job), lambda: job.part.size, job.attempts)
         return resumed
 
     def _get_once(self, url: str, accept: str, limit: int) -> Page:
@@ -191,8 +194,10 @@ class Client:
         if job.size is not None and job.part.size < job.size:
             raise _TryAgain(f"only {job.part.size} of {job.size} bytes came")
 
-    def _retried(self, url: str, attempt: Callable[[], T], progressed: Callable[[], int] = lambda: 0) -> T:
-        """Try until it works or ``ATTEMPTS`` in a row came no further than any before."""
+    def _retried(
+        self, url: str, attempt: Callable[[], T], progressed: Callable[[], int] = lambda: 0, attempts: int = ATTEMPTS
+    ) -> T:
+        """Try until it works or ``attempts`` in a row came no further than any before."""
         failures, furthest = 0, progressed()
         while True:
             try:
@@ -202,8 +207,8 @@ class Client:
             if progressed() > furthest:
                 failures, furthest = 0, progressed()
             failures += 1
-            if failures == ATTEMPTS:
-                what = f"fetching failed {ATTEMPTS} times: {reason}"
+            if failures == attempts:
+                what = f"fetching failed {attempts} times: {reason}"
                 raise FetchError(what, where=redact(url), cure=_NETWORK_CURE)
             backoff = 0.5 * 2 ** (failures - 1) * (1 + self.jitter())
             self.sleep(min(max(wait, backoff), _LONGEST_WAIT))
@@ -285,6 +290,7 @@ class _Download:
     part: _Part
     sha256: str | None
     size: int | None
+    attempts: int
     report: Progress
 
     def drop_what_cannot_be_resumed(self) -> None:

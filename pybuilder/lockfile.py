@@ -13,12 +13,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Protocol
 
 from pydantic import AfterValidator, Field
 
 from pybuilder.errors import EngineError
-from pybuilder.fields import Array, RelativePath, Sha256, Table
+from pybuilder.fields import Array, FileSize, FormatOne, RelativePath, Sha256, Table
 from pybuilder.toml import Problem, parse, validated
 
 _HEAD = """\
@@ -67,7 +67,7 @@ class Rpm(Table):
     name: str = Field(description="The RPM's name.")
     evra: Annotated[str, AfterValidator(_evra)] = Field(description="[EPOCH:]VERSION-RELEASE.ARCH; no epoch means 0.")
     sha256: Sha256 = Field(description="Of the file.")
-    size: int = Field(ge=0, description="Of the file, in bytes.")
+    size: FileSize = Field(description="Of the file, in bytes.")
     repository: str = Field(description="The definition's name for the repository.")
     location: RelativePath = Field(description="The file, below the repository's URL.")
     source: SourceRpm = Field(description="The file name of the source RPM, if known.")
@@ -91,7 +91,7 @@ class Rpm(Table):
 
 
 class _LockTable(Table):
-    format: Literal[1]
+    format: FormatOne
     buildroot: str
     arch: str
     repositories: Mapping[str, Sha256]

@@ -156,7 +156,8 @@ def describe(value: object) -> str:
         case bool():
             return str(value).lower()
         case int():
-            return f"the integer {value}"
+            # Python prints no number of more than 4300 digits, though hexadecimal digits make one.
+            return f"the integer {value}" if value.bit_length() < 256 else "a very great integer"
         case float():
             return f"the float {value}"
         case str():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
+import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from itertools import takewhile
@@ -16,7 +17,7 @@ import click
 from pybuilder.cli.ground import lock_path
 from pybuilder.cli.options import Options
 from pybuilder.cli.session import choose_buildroot, open_layout, open_workspace
-from pybuilder.errors import ConfigError, UsageError
+from pybuilder.errors import ConfigError, StateError, UsageError
 from pybuilder.lockfile import Change, Lock, Named, changes, format_lock, parse_lock
 from pybuilder.processes import run
 from pybuilder.workspace import Workspace
@@ -55,10 +56,10 @@ def lock(
 ) -> int:
     """Lock the RPMs of a buildroot, and those that specs ask for; what is locked stays unless --update says so."""
     from pybuilder.files import disk_errors, file_lock, write_atomic
-    from pybuilder.lock_exchange import check_form, format_listing
+    from pybuilder.lock_exchange import format_listing
 
     if target:
-        check_form(str(target))
+        _check_target(target)
     workspace = open_workspace(options)
     definition = _rpm_buildroot(workspace, name or choose_buildroot(options, workspace).name)
     path = lock_path(workspace, definition.name)
@@ -67,14 +68,14 @@ def lock(
     with disk_errors(path), file_lock(state_lock), _locker(options, workspace) as locker:
         old = read_lock_file(path)
         asked = _requests(workspace, definition)
-        new = locker.lock(definition, asked, old=None if source else old, update=update, listed=listed)
-        text = format_lock(new)
+        made = locker.lock(definition, asked, old=None if source else old, update=update, listed=listed)
+        new, text = made.lock, format_lock(made.lock)
+        export = format_listing(str(target), new.arch, made.exports()) if target else ""
         written = old is None or format_lock(old) != text
         if written:
             write_atomic(path, text.encode())
         if target:
-            exports = locker.exports(definition, new)
-            write_atomic(target, format_listing(str(target), new.arch, exports).encode())
+            _write_export(target, export)
     found = changes(old.rpms if old else {}, new.rpms)
     if as_json:
         document = {"buildroot": definition.name, "lock": str(path), "written": written, "rpms": len(new.rpms)}
@@ -85,6 +86,30 @@ def lock(
             print(each)
         print(f"{path}: {len(new.rpms)} RPMs, {len(found)} changed", file=sys.stderr)
     return 0
+
+
+def _check_target(target: Path) -> None:
+    """Refuse a file that can't be written before anything else is done."""
+    from pybuilder.lock_exchange import check_form
+
+    check_form(str(target))
+    try:
+        with tempfile.NamedTemporaryFile(prefix=f".{target.name[:80]}.", dir=target.parent):
+            pass
+    except OSError as error:
+        what = f"the export can't be written: {(error.strerror or str(error)).lower()}"
+        raise UsageError(what, where=str(target), cure="name a file in a directory that can be written") from error
+
+
+def _write_export(target: Path, text: str) -> None:
+    from pybuilder.files import write_atomic
+
+    try:
+        write_atomic(target, text.encode())
+    except OSError as error:
+        what = f"the lock is written, but the export can't be: {(error.strerror or str(error)).lower()}"
+        cure = "make room, or name another file after --export, and run the same command again"
+        raise StateError(what, where=str(target), cure=cure) from error
 
 
 def _rpm_buildroot(workspace: Workspace, name: str) -> Buildroot:
@@ -148,7 +173,7 @@ def diff(options: Options, old: str, new: str, as_json: bool) -> int:
     """
     workspace = open_workspace(options)
     locks = [_named(workspace, text) for text in (old, new)]
-    arch = next((each.arch for each in locks if isinstance(each, Lock)), platform.machine())
+    arch = _arch(*locks)
     before, after = (each.rpms if isinstance(each, Lock) else each.of(arch) for each in locks)
     found = changes(before, after)
     if as_json:
@@ -158,6 +183,14 @@ def diff(options: Options, old: str, new: str, as_json: bool) -> int:
     for each in found:
         print(each)
     return 0
+
+
+def _arch(old: Lock | Listing, new: Lock | Listing) -> str:
+    from pybuilder.lock_exchange import common_arch
+
+    if isinstance(old, Lock):
+        return old.arch
+    return new.arch if isinstance(new, Lock) else common_arch(old, new, platform.machine())
 
 
 def _named(workspace: Workspace, text: str) -> Lock | Listing:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, model_validator
 
-from pybuilder.errors import ConfigError
-from pybuilder.fields import Array, Url, sha256
+from pybuilder.fields import Array, FileSize, FormatOne, Url, sha256
 from pybuilder.lock_exchange.listing import (
-    PART,
+    EPOCH,
+    WORD,
     Export,
     Listed,
     Listing,
+    Name,
     OpenTable,
-    Part,
+    Word,
     by_name,
     file_name,
     place,
@@ -28,14 +29,8 @@ from pybuilder.toml import Problem
 from pybuilder.toml_places import KeyPath
 
 
-def _url(text: str) -> str:
-    if not re.fullmatch(rf"{PART}\.rpm", file_name(text)):
-        raise ValueError(f"{text!r} is no URL of an RPM; it ends in NAME-VERSION-RELEASE.ARCH.rpm")
-    return text
-
-
 def _evr(text: str) -> str:
-    if not re.fullmatch(rf"([0-9]{{1,10}}:)?{PART}-{PART}", text):
+    if not re.fullmatch(rf"({EPOCH}:)?{WORD}-{WORD}", text):
         raise ValueError(f"{text!r} is no EVR; it reads [EPOCH:]VERSION-RELEASE")
     return text.removeprefix("0:")
 
@@ -48,22 +43,36 @@ def _checksum(text: str) -> str:
 
 
 class _Package(OpenTable):
-    url: Annotated[Url, AfterValidator(_url)]
+    url: Url
     repoid: str = ""
-    size: int = Field(ge=0)
+    size: FileSize
     checksum: Annotated[str, AfterValidator(_checksum)]
-    name: Part
+    name: Name
     evr: Annotated[str, AfterValidator(_evr)]
     sourcerpm: SourceRpm = ""
 
+    @model_validator(mode="after")
+    def _be_consistent(self) -> Self:
+        if not re.fullmatch(rf"{re.escape(self._stem)}\.[A-Za-z0-9_]+\.rpm", file_name(self.url)):
+            raise ValueError(f"{self.url!r} is no URL of this RPM; it ends in {self._stem}.ARCH.rpm")
+        return self
+
+    @property
+    def _stem(self) -> str:
+        return f"{self.name}-{self.evr.rpartition(':')[2]}"
+
+    @property
+    def arch(self) -> str:
+        return file_name(self.url).removeprefix(f"{self._stem}.").removesuffix(".rpm")
+
 
 class _Arch(OpenTable):
-    arch: Part
+    arch: Word
     packages: Array[_Package] = ()
 
 
 class _File(OpenTable):
-    lockfileVersion: Literal[1]
+    lockfileVersion: FormatOne
     lockfileVendor: Literal["redhat"]
     arches: Array[_Arch]
 
@@ -78,7 +87,9 @@ def parse(text: str, file: str) -> Listing:
     Raises:
         ConfigError: Lists everything that is wrong with it.
     """
-    found = validated(_data(text, file), _File, file, header=("lockfileVersion", "lockfileVendor"))
+    from pybuilder.lock_exchange import shallow_yaml
+
+    found = validated(shallow_yaml.parse(text, file), _File, file, header=("lockfileVersion", "lockfileVendor"))
     rpms: dict[str, dict[str, Listed]] = {}
     for index, each in enumerate(found.arches):
         if each.arch in rpms:
@@ -88,26 +99,11 @@ def parse(text: str, file: str) -> Listing:
     return Listing(file=file, rpms=rpms)
 
 
-def _data(text: str, file: str) -> Any:
-    import yaml
-
-    try:
-        return yaml.load(text, Loader=yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
-        raise ConfigError(f"this is no YAML: {error.problem}", where=where, cure="correct this line") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        what = f"this is no YAML that can be read: {str(error).splitlines()[0]}"
-        raise ConfigError(what, where=file, cure="write this file anew with the tool that made it") from error
-
-
 def _listed(packages: Sequence[_Package], path: KeyPath, file: str) -> Iterator[tuple[KeyPath, Listed]]:
     for index, package in enumerate(packages):
-        arch = file_name(package.url).removesuffix(".rpm").rpartition(".")[2]
         listed = Listed(
             name=package.name,
-            evra=f"{package.evr}.{arch}",
+            evra=f"{package.evr}.{package.arch}",
             url=package.url,
             place=place(file, (*path, index)),
             sha256=package.checksum,

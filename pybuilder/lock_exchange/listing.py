@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from pybuilder.errors import ConfigError
+from pybuilder.errors import ConfigError, UsageError
 from pybuilder.fields import Table
 from pybuilder.lockfile import Rpm
 from pybuilder.toml import Problem, problems
 from pybuilder.toml_places import KeyPath
 
 Model = TypeVar("Model", bound=BaseModel)
+
+ANEW = "write this file anew with the tool that made it"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,10 +72,44 @@ class Listing:
         if arch in self.rpms:
             return self.rpms[arch]
         raise ConfigError(
-            f"this file is for {' and '.join(sorted(self.rpms)) or 'nothing'}, the buildroot for {arch}",
+            f"this file is for {_all_of(self.rpms)}, the buildroot for {arch}",
             where=self.file,
             cure="take a file of the same architecture",
         )
+
+
+def common_arch(old: Listing, new: Listing, machine: str) -> str:
+    """The architecture that two files are compared for: the machine's if both have it, else the one that both have.
+
+    Args:
+        old: A file.
+        new: The other.
+        machine: The machine's architecture.
+
+    Raises:
+        ConfigError: They have none in common.
+        UsageError: They have several, of which none is the machine's.
+    """
+    both = old.rpms.keys() & new.rpms.keys()
+    if machine in both:
+        return machine
+    if len(both) > 1:
+        raise UsageError(
+            f"both files are for {_all_of(both)}, and this machine is {machine}",
+            where=f"{old.file}, {new.file}",
+            cure="take a file that is for one of them",
+        )
+    for arch in both:
+        return arch
+    raise ConfigError(
+        f"this file is for {_all_of(new.rpms)}, the other for {_all_of(old.rpms)}",
+        where=new.file,
+        cure="take files of the same architecture",
+    )
+
+
+def _all_of(arches: Collection[str]) -> str:
+    return " and ".join(sorted(arches)) or "nothing"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +129,8 @@ class Export:
     sigmd5: str
 
 
-PART = "[A-Za-z0-9._+~^-]+"
+EPOCH = "(0|[1-9][0-9]{0,9})"
+WORD = "[A-Za-z0-9._+~^]+"
 
 
 def file_name(url: str) -> str:
@@ -101,14 +138,22 @@ def file_name(url: str) -> str:
     return unquote(urlsplit(url).path).rpartition("/")[2]
 
 
-def _part(text: str) -> str:
-    if not re.fullmatch(PART, text):
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._+~^-]+", text):
         raise ValueError(f"{text!r} is no part of an RPM's name; it has letters, digits and . _ + ~ ^ - alone")
     return text
 
 
-Part = Annotated[str, AfterValidator(_part)]
-"""A name, version, release or architecture."""
+def _word(text: str) -> str:
+    if not re.fullmatch(WORD, text):
+        raise ValueError(f"{text!r} is no part of an RPM's name; it has letters, digits and . _ + ~ ^ alone")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+"""An RPM's name."""
+Word = Annotated[str, AfterValidator(_word)]
+"""Its version, release or architecture."""
 
 
 class OpenTable(Table):
@@ -165,10 +210,7 @@ def by_name(file: str, arch: str, entries: Iterable[tuple[KeyPath, Listed]]) -> 
 
 def refused(file: str, found: Iterable[Problem]) -> ConfigError:
     """One error that lists every problem, each with its place."""
-    parts = [
-        ConfigError(each.text, where=place(file, each.path), cure="write this file anew with the tool that made it")
-        for each in found
-    ]
+    parts = [ConfigError(each.text, where=place(file, each.path), cure=ANEW) for each in found]
     if len(parts) == 1:
         return parts[0]
     where = "\n         ".join(f"{part.where}: {part.what}" for part in parts)

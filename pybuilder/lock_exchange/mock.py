@@ -7,33 +7,46 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict
 
 from pybuilder.errors import ConfigError
 from pybuilder.fields import Array, Table, Url
-from pybuilder.lock_exchange.listing import Export, Listed, Listing, OpenTable, Part, by_name, place, validated
+from pybuilder.lock_exchange.listing import (
+    ANEW,
+    EPOCH,
+    Export,
+    Listed,
+    Listing,
+    Name,
+    OpenTable,
+    Word,
+    by_name,
+    place,
+    validated,
+)
 from pybuilder.toml_places import KeyPath
 
 
 def _epoch(text: str) -> str:
-    if not re.fullmatch(r"[0-9]{1,10}", text):
-        raise ValueError(f"{text!r} is no epoch")
+    if not re.fullmatch(EPOCH, text):
+        raise ValueError(f"{text!r} is no epoch; it is a number without zeros before it")
     return text
 
 
 class _Rpm(Table):
-    arch: Part
+    arch: Word
     epoch: Annotated[str, AfterValidator(_epoch)] | None
     license: str
-    name: Part
-    release: Part
+    name: Name
+    release: Word
     sigmd5: str
     signature: str | None
     url: Url
-    version: Part
+    version: Word
 
     @property
     def evra(self) -> str:
@@ -46,15 +59,28 @@ class _Buildroot(Table):
 
 
 class _Config(OpenTable):
-    target_arch: Part = ""
+    target_arch: Word = ""
+
+
+class _Bootstrap(Table):
+    """mock's own affair: the image that its dnf ran in."""
+
+    model_config = ConfigDict(alias_generator=None)
+
+    image_digest: str
+    pull_digest: str
+    architecture: str
+    id: str
+
+
+_NO_IMAGE = _Bootstrap(image_digest="", pull_digest="", architecture="", id="")
 
 
 class _File(Table):
     version: Literal["1.1.0"]
     buildroot: _Buildroot
     config: _Config
-    # mock's own affair: the image that its dnf ran in.
-    bootstrap: Mapping[str, Any] = Field(default={})
+    bootstrap: _Bootstrap = _NO_IMAGE
 
 
 def parse(text: str, file: str) -> Listing:
@@ -67,18 +93,31 @@ def parse(text: str, file: str) -> Listing:
     Raises:
         ConfigError: Lists everything that is wrong with it.
     """
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        where = f"{file}:{error.lineno}:{error.colno}"
-        raise ConfigError(
-            f"this is no JSON: {error.msg}", where=where, cure="write this file anew with mock"
-        ) from error
-    except RecursionError as error:
-        raise ConfigError("this is nested too deep for a lock", where=file) from error
-    found = validated(data, _File, file, header=("version",))
+    found = validated(_data(text, file), _File, file, header=("version",))
     arch = _arch(found)
     return Listing(file=file, rpms={arch: by_name(file, arch, _listed(found.buildroot.rpms, file))})
+
+
+def _data(text: str, file: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_table)
+    except json.JSONDecodeError as error:
+        where = f"{file}:{error.lineno}:{error.colno}"
+        raise ConfigError(f"this is no JSON: {error.msg}", where=where, cure=ANEW) from error
+    except RecursionError as error:
+        raise ConfigError("this is nested too deep for a lock", where=file, cure=ANEW) from error
+    except ValueError as error:
+        # Python's own is about a number with too many digits, with advice for programmers after the semicolon.
+        what = f"this is no JSON that can be read: {str(error).partition(';')[0]}"
+        raise ConfigError(what, where=file, cure=ANEW) from error
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"the key {name!r} is given twice")
+    return table
 
 
 def _arch(found: _File) -> str:

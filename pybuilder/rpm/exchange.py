@@ -91,25 +91,25 @@ def _rpm(listed: Listed) -> Rpm:
     )
 
 
-def exports(lock: Lock, universe: Universe, fetcher: Fetcher) -> tuple[Export, ...]:
+def exports(lock: Lock, gone: Collection[str], fetcher: Fetcher) -> tuple[Export, ...]:
     """What other tools want to know of the RPMs of a lock.
 
     Args:
         lock: The lock.
-        universe: What the repositories list.
+        gone: By sha256, those that no repository lists any more.
         fetcher: Its store has the RPMs.
 
     Raises:
         FetchError: An RPM is not in the store and can't be had.
     """
     files = fetcher.fetch_all(lock.rpms.values())
-    return tuple(_export(rpm, files[rpm.sha256], _url(rpm, universe, fetcher)) for rpm in lock.rpms.values())
+    return tuple(_export(rpm, files[rpm.sha256], _url(rpm, gone, fetcher)) for rpm in lock.rpms.values())
 
 
-def _url(rpm: Rpm, universe: Universe, fetcher: Fetcher) -> str:
+def _url(rpm: Rpm, gone: Collection[str], fetcher: Fetcher) -> str:
     """The first mirror's, or the archive's where no repository lists it any more."""
     urls = fetcher.urls(rpm)
-    return urls[0] if universe.has(rpm) else urls[-1]
+    return urls[-1] if rpm.sha256 in gone else urls[0]
 
 
 def _export(rpm: Rpm, file: Path, url: str) -> Export:

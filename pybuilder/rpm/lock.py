@@ -24,6 +24,25 @@ EVERYTHING = "*"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Locked:
+    """A lock that was just made, and what it was made of.
+
+    Attributes:
+        lock: The lock.
+        fetcher: Has its RPMs in the store, and the repositories as they were found.
+        gone: By sha256, the RPMs that none of these lists any more.
+    """
+
+    lock: Lock
+    fetcher: Fetcher
+    gone: frozenset[str]
+
+    def exports(self) -> tuple[Export, ...]:
+        """The RPMs as other tools want to know of them."""
+        return exchange.exports(self.lock, self.gone, self.fetcher)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Locker:
     """Makes locks.
 
@@ -49,7 +68,7 @@ class Locker:
         old: Lock | None,
         update: Collection[str] = (),
         listed: Collection[Listed] = (),
-    ) -> Lock:
+    ) -> Locked:
         """The lock that answers all requests, every RPM of it in the store and its signature verified.
 
         Args:
@@ -73,25 +92,16 @@ class Locker:
         for repo in universe.pool.repos:
             self.report(f"{repo.name}: {repo.nsolvables} packages at {fetcher.repositories[repo.name].mirrors[0]}")
         held |= exchange.still_there(listed, universe, fetcher, self.report)
-        _add_gone(held.values(), universe, fetcher)
+        gone = _add_gone(held.values(), universe, fetcher)
         solution = universe.solve(requests, held)
-        return Lock(
+        lock = Lock(
             buildroot=buildroot.name,
             arch=buildroot.arch,
             repositories={name: each.repomd for name, each in fetcher.repositories.items()},
             answers=solution.answers,
             rpms=self._verified(solution, fetcher),
         )
-
-    def exports(self, buildroot: Buildroot, lock: Lock) -> tuple[Export, ...]:
-        """The RPMs of a lock that was just made, as other tools want to know of them.
-
-        Raises:
-            FetchError: A repository or an RPM can't be had.
-        """
-        fetcher = self._fetcher(buildroot)
-        universe = self._universe(buildroot, fetcher.repositories)
-        return exchange.exports(lock, universe, fetcher)
+        return Locked(lock=lock, fetcher=fetcher, gone=gone)
 
     def _fetcher(self, buildroot: Buildroot) -> Fetcher:
         found = {name: find(name, each, self.client) for name, each in sorted(buildroot.repositories.items())}
@@ -123,13 +133,14 @@ class Locker:
         }
 
 
-def _add_gone(held: Iterable[Rpm], universe: Universe, fetcher: Fetcher) -> None:
-    """Put those that no repository lists any more back among the candidates."""
+def _add_gone(held: Iterable[Rpm], universe: Universe, fetcher: Fetcher) -> frozenset[str]:
+    """Put those that no repository lists any more back among the candidates; which these are, by sha256."""
     repos = {repo.name: repo for repo in universe.pool.repos}
     gone = [rpm for rpm in held if rpm.repository in repos and not universe.has(rpm)]
     files = fetcher.fetch_all(gone)
     for rpm in gone:
         headers.add(repos[rpm.repository], files[rpm.sha256], rpm)
+    return frozenset(files)
 
 
 def _held(old: Lock | None, update: Collection[str]) -> dict[str, Rpm]:

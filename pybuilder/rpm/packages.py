@@ -12,13 +12,16 @@ from typing import Any
 from pybuilder.buildroot import Repository
 from pybuilder.errors import ConfigError, FetchError
 from pybuilder.files import CHUNK, file_lock
-from pybuilder.http import Client
+from pybuilder.http import ATTEMPTS, Client
 from pybuilder.layout import Layout
 from pybuilder.lockfile import Rpm
 from pybuilder.rpm.repositories import Found, in_turn
 from pybuilder.store import Store
 
 CONNECTIONS = 8
+# An RPM that one mirror dropped, the others have dropped as well; Fedora's metalinks list a hundred of them.
+_MIRRORS = 3
+_ATTEMPTS_BEFORE_THE_LAST = 2
 # Tag numbers of rpm's own (rpmtag.h).
 _PAYLOAD_SHA256 = 5092
 
@@ -53,7 +56,7 @@ class Fetcher:
             return {rpm.sha256: file for rpm, file in zip(rpms, files, strict=True)}
 
     def fetch(self, rpm: Rpm) -> Path:
-        """The file of one RPM: from the store, else from a mirror, else from the repository's archive.
+        """The file of one RPM: from the store, else from one of the first mirrors, else from the repository's archive.
 
         Raises:
             FetchError: Nobody has it any more, or what they have is another file.
@@ -66,19 +69,21 @@ class Fetcher:
 
     def _fetch(self, rpm: Rpm) -> Path:
         part = self.layout.downloads / f"{rpm.sha256}.rpm"
+        urls = self.urls(rpm)
 
         def download(url: str) -> Path:
-            self.client.download(url, part, sha256=rpm.sha256, size=rpm.size)
+            attempts = ATTEMPTS if url == urls[-1] else _ATTEMPTS_BEFORE_THE_LAST
+            self.client.download(url, part, sha256=rpm.sha256, size=rpm.size, attempts=attempts)
             return self.store.add_rpm(part, sha256=rpm.sha256, name=rpm.file)
 
         try:
-            return in_turn(self.urls(rpm), download, f"the RPM {rpm.nevra} can't be had")
+            return in_turn(urls, download, f"the RPM {rpm.nevra} can't be had")
         except FetchError as error:
             cure = f"if it is gone for good, take another: pybuild buildroot lock --update {rpm.name}"
             raise FetchError(f"{rpm.nevra}: {error.what}", where=error.where, cure=cure) from error
 
     def urls(self, rpm: Rpm) -> list[str]:
-        """Where an RPM may be, in the order of trying.
+        """Where an RPM may be, in the order of trying: the first mirrors, then the archive.
 
         Raises:
             FetchError: The definition has no repository of its repository's name.
@@ -91,7 +96,7 @@ class Fetcher:
         # Where nobody says who signed it, or of which source it is, it can't be found in an archive by these.
         known = rpm.source and (rpm.key or "{key}" not in archive)
         urls = [self.elsewhere[rpm.sha256]] if rpm.sha256 in self.elsewhere else []
-        urls = urls or [mirror + rpm.location for mirror in found.mirrors]
+        urls = urls or [mirror + rpm.location for mirror in found.mirrors[:_MIRRORS]]
         return [*urls, archive_url(archive, rpm)] if archive and known else urls
 
 

@@ -34,7 +34,7 @@ def lock(state: Path, home: Path, buildroot: Buildroot) -> Lock:
     layout = Layout(root=state)
     with Client() as client:
         locker = Locker(layout=layout, store=Store(layout), client=client, home=home, report=lambda text: None)
-        return locker.lock(buildroot, requests(buildroot, ()), old=None)
+        return locker.lock(buildroot, requests(buildroot, ()), old=None).lock
 
 
 def seconds(action: Callable[[], object]) -> float:

@@ -102,6 +102,32 @@ def test_konflux_s_form_is_compared_by_digest(place: Place) -> None:
     place.pybuild("buildroot", "lock", "d", "--import", str(file), "--update", "tar")
 
 
+@pytest.mark.parametrize("target", ["/proc/x.json", "none/x.json"])
+def test_an_export_that_can_t_be_written_is_refused_before_anything_is_locked(place: Place, target: str) -> None:
+    done = place.pybuild("buildroot", "lock", "d", "--export", target, code=2)
+    assert "the export can't be written: no such file or directory" in done.stderr and f"where: {target}" in done.stderr
+    assert not place.path.exists()
+
+
+def test_an_export_that_fails_later_says_that_the_lock_is_written(place: Place) -> None:
+    target = f"{'x' * 300}.json"
+    done = place.pybuild("buildroot", "lock", "d", "--export", target, code=1)
+    assert "the lock is written, but the export can't be: file name too long" in done.stderr and target in done.stderr
+    assert parse_lock(place.path.read_text(), "buildroots/d.lock").rpms.keys() >= {*PACKAGES}
+    assert not [*place.root.glob(".x*")]
+
+
+def test_files_for_another_architecture_are_compared(place: Place) -> None:
+    lock = place.lock("--export", "a.json")
+    text = (place.root / "a.json").read_text().replace(f'"{lock.arch}"', '"s390x"')
+    (place.root / "a.json").write_text(text)
+    assert place.pybuild("buildroot", "diff", "a.json", "a.json").stdout == ""
+    (place.root / "b.json").write_text(text.replace('"version": "1', '"version": "2', 2))
+    assert "-> 2" in place.pybuild("buildroot", "diff", "a.json", "b.json", code=0).stdout
+    refused = place.pybuild("buildroot", "diff", "a.json", "d", code=3).stderr
+    assert f"this file is for s390x, the buildroot for {lock.arch}" in refused
+
+
 def test_what_has_no_meaning_is_refused(place: Place) -> None:
     assert "there is no such file" in place.pybuild("buildroot", "lock", "d", "--import", "x.json", code=2).stderr
     done = place.pybuild("buildroot", "lock", "d", "--export", "x.lock", code=2)

@@ -84,7 +84,7 @@ def _locked(made: Distribution, home: Path) -> tuple[Rpm, ...]:
     layout = Layout(root=home)
     with Client() as client:
         locker = Locker(layout=layout, store=Store(layout), client=client, home=home, report=lambda text: None)
-        return locker.lock(buildroot, requests(buildroot, ()), old=None).closure(BASE)
+        return locker.lock(buildroot, requests(buildroot, ()), old=None).lock.closure(BASE)
 
 
 def test_two_ask_for_it_and_it_is_made_once(made: Distribution) -> None:

@@ -53,7 +53,7 @@ def lock(made: Distribution, tmp_path_factory: pytest.TempPathFactory) -> Lock:
     with Client() as client:
         locker = Locker(layout=layout, store=Store(layout), client=client, home=home, report=lambda text: None)
         asked = [Request(rpm=name, place="specs/lxml.toml") for name in ("libxml2", "libxslt")]
-        return locker.lock(buildroot, (*requests(buildroot, ()), *asked), old=None)
+        return locker.lock(buildroot, (*requests(buildroot, ()), *asked), old=None).lock
 
 
 @pytest.fixture(scope="module")

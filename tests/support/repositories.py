@@ -85,10 +85,21 @@ def write_repository(home: Path, packages: Iterable[Fake], *, packed: str = ".gz
 
 
 @contextmanager
-def serve(home: Path) -> Iterator[str]:
-    """The URL at which a directory is served on loopback."""
+def serve(home: Path, answer: Callable[[str], int | None] = lambda path: None) -> Iterator[str]:
+    """The URL at which a directory is served on loopback.
+
+    Args:
+        home: The directory.
+        answer: Told the path of each request; gives the status of an error to answer with, or None.
+    """
 
     class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if status := answer(self.path):
+                self.send_error(status)
+            else:
+                super().do_GET()
+
         def log_message(self, *args: object) -> None:
             """Keep quiet."""
 

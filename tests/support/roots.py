@@ -78,7 +78,7 @@ def distributed(home: Path) -> Distributed:
     layout = Layout(root=home / "state")
     with Client() as client:
         locker = Locker(layout=layout, store=Store(layout), client=client, home=home, report=lambda text: None)
-        lock = locker.lock(buildroot, requests(buildroot, ()), old=None)
+        lock = locker.lock(buildroot, requests(buildroot, ()), old=None).lock
     return Distributed(lock=lock, definition=buildroot, state=home / "state")
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import struct
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +20,9 @@ from pybuilder.buildroot import Buildroot, complete, parse_buildroot
 from pybuilder.errors import ConfigError, FetchError, UsageError
 from pybuilder.http import Client
 from pybuilder.layout import Layout
-from pybuilder.lock_exchange import Export, Listed, format_listing, parse_listing
+from pybuilder.lock_exchange import Export, Listed, Listing, common_arch, format_listing, parse_listing
 from pybuilder.lockfile import Lock, Rpm, changes
-from pybuilder.rpm.lock import EVERYTHING, Locker
+from pybuilder.rpm.lock import EVERYTHING, Locked, Locker
 from pybuilder.rpm.requests import requests
 from pybuilder.store import Store
 from tests.support.repositories import Fake, write_repository
@@ -108,10 +110,10 @@ def test_konflux_s_form_is_what_rpm_lockfile_prototype_writes() -> None:
     assert "sourcerpm" not in arch["packages"][2]
 
 
-def test_a_version_that_yaml_takes_for_a_date_stays_text() -> None:
-    odd = [export("a", "2026-11.noarch"), export("b", "2026-11-21.noarch"), export("c", "1:30-20.noarch")]
+def test_a_name_that_yaml_takes_for_something_else_stays_text() -> None:
+    odd = [export(name, "1:30-20.noarch") for name in ("1.5", "1_000", "2026-11-21", "null", "yes")]
     listing = parse_listing(format_listing(KONFLUX, "x86_64", odd), KONFLUX)
-    assert [each.evra for each in listing.of("x86_64").values()] == [each.rpm.evra for each in odd]
+    assert [each.name for each in listing.of("x86_64").values()] == [each.rpm.name for each in odd]
 
 
 @pytest.mark.parametrize("file", [MOCK, KONFLUX, "lock.yml"])
@@ -187,6 +189,7 @@ def test_mock_s_architecture_is_that_of_its_rpms_where_it_does_not_say() -> None
 
 
 RPMS = ("buildroot", "rpms")
+BOOTSTRAP = {"image_digest": "x", "pull_digest": "y", "architecture": "amd64", "id": "z"}
 BAD_MOCK: list[tuple[Sequence[str | int], Any, str]] = [
     (("version",), "1.0.0", f"{MOCK} version§expected '1.1.0', found the string '1.0.0'"),
     (("version",), None, f"{MOCK} version§the key 'version' is missing"),
@@ -198,16 +201,29 @@ BAD_MOCK: list[tuple[Sequence[str | int], Any, str]] = [
     ((*RPMS, 1, "url"), "https://e.org/\ud800", "rpms[1].url§is no URL"),
     ((*RPMS, 0, "epoch"), 1, "rpms[0].epoch§expected a string, found the integer 1"),
     ((*RPMS, 0, "epoch"), "one", "rpms[0].epoch§'one' is no epoch"),
+    ((*RPMS, 0, "epoch"), "00", "rpms[0].epoch§'00' is no epoch"),
     ((*RPMS, 0, "version"), "", "rpms[0].version§'' is no part of an RPM's name"),
+    ((*RPMS, 0, "version"), "1-2", "rpms[0].version§'1-2' is no part of an RPM's name"),
+    ((*RPMS, 0, "release"), "1-2", "rpms[0].release§'1-2' is no part of an RPM's name"),
+    ((*RPMS, 0, "arch"), "x-86", "rpms[0].arch§'x-86' is no part of an RPM's name"),
     ((*RPMS, 0, "name"), "../bash", "rpms[0].name§is no part of an RPM's name"),
     ((*RPMS, 0, "name"), "gcc-c++", "rpms[1]§gcc-c++ is listed twice, first as 1:5.3"),
     ((*RPMS, 0, "arch"), "i686", "rpms[0]§stands among RPMs for x86_64; a buildroot has one architecture"),
     ((*RPMS, 0, "licence"), "x", "rpms[0].licence§did you mean 'license'?"),
     (("config",), [], f"{MOCK} config§expected a table, found an array"),
+    (("bootstrap",), 3, f"{MOCK} bootstrap§expected a table, found the integer 3"),
+    (("bootstrap",), {**BOOTSTRAP, "image": "x"}, f"{MOCK} bootstrap.image§unknown key 'image'"),
+    (("bootstrap",), {**BOOTSTRAP, "id": 1}, f"{MOCK} bootstrap.id§expected a string, found the integer 1"),
+    (("bootstrap",), {"id": "x"}, f"{MOCK} bootstrap.pull_digest§the key 'pull_digest' is missing"),
 ]
 PACKAGES = ("arches", 0, "packages")
+BASH = "bash-5.3~rc1-1.fc45"
+TZDATA = konflux_data()["arches"][0]["packages"][2]
 BAD_KONFLUX: list[tuple[Sequence[str | int], Any, str]] = [
     (("lockfileVersion",), 2, f"{KONFLUX} lockfileVersion§expected 1, found the integer 2"),
+    (("lockfileVersion",), True, f"{KONFLUX} lockfileVersion§expected 1, found true"),
+    (("lockfileVersion",), 1.0, f"{KONFLUX} lockfileVersion§expected 1, found the float 1.0"),
+    (("lockfileVersion",), "1", f"{KONFLUX} lockfileVersion§expected 1, found the string '1'"),
     (("lockfileVendor",), "suse", "lockfileVendor§expected 'redhat'"),
     (("arches",), None, "arches§the key 'arches' is missing"),
     (("arches", 0, "arch"), None, "arches[0].arch§the key 'arch' is missing"),
@@ -216,11 +232,19 @@ BAD_KONFLUX: list[tuple[Sequence[str | int], Any, str]] = [
     ((*PACKAGES, 2, "checksum"), "sha256:AB", "packages[2].checksum§'AB' is no sha256"),
     ((*PACKAGES, 0, "size"), "10", "packages[0].size§expected an integer"),
     ((*PACKAGES, 0, "evr"), "5.3", "packages[0].evr§'5.3' is no EVR"),
+    ((*PACKAGES, 0, "evr"), "00:5.3~rc1-1.fc45", "packages[0].evr§is no EVR"),
+    ((*PACKAGES, 0, "evr"), "1-5.3~rc1-1.fc45", "packages[0].evr§is no EVR"),
+    ((*PACKAGES, 0, "evr"), "1:5.3-1.fc45", "packages[0]§is no URL of this RPM; it ends in bash-5.3-1.fc45.ARCH.rpm"),
     ((*PACKAGES, 0, "evr"), 5.3, "packages[0].evr§expected a string, found the float 5.3"),
     ((*PACKAGES, 0, "sourcerpm"), "bash", "packages[0].sourcerpm§'bash' is no source RPM"),
-    ((*PACKAGES, 0, "url"), "https://e.org/bash", "packages[0].url§is no URL of an RPM"),
-    ((*PACKAGES, 0, "url"), "https://e.org/bash-5-1.ppc64le.rpm", "packages[0]§stands among RPMs for x86_64"),
-    ((*PACKAGES, 0, "name"), "tzdata", "packages[2]§tzdata is listed twice"),
+    ((*PACKAGES, 0, "url"), "https://e.org/bash", "packages[0]§'https://e.org/bash' is no URL of this RPM"),
+    ((*PACKAGES, 0, "url"), f"https://e.org/{BASH}.noarch.x.rpm", "packages[0]§is no URL of this RPM"),
+    ((*PACKAGES, 0, "url"), f"https://e.org/{BASH}.ppc64le.rpm", "packages[0]§stands among RPMs for x86_64"),
+    ((*PACKAGES, 0, "url"), f"https://e.org/{BASH}-.rpm", "packages[0]§is no URL of this RPM"),
+    ((*PACKAGES, 0, "name"), "tzdata", "packages[0]§is no URL of this RPM; it ends in tzdata-5.3~rc1-1.fc45.ARCH.rpm"),
+    ((*PACKAGES, 0, "size"), 1 << 62, "packages[0].size§should be less than"),
+    ((*PACKAGES, 2), TZDATA | {"name": "gcc-c++"}, "packages[2]§is no URL of this RPM"),
+    ((*PACKAGES, 0), TZDATA, "packages[2]§tzdata is listed twice, first as 2026b-1.fc45.noarch"),
 ]
 
 
@@ -236,6 +260,16 @@ def spoilt(data: dict[str, Any], path: Sequence[str | int], value: Any) -> dict[
     return data
 
 
+def dumped(data: object) -> str:
+    """YAML without aliases."""
+
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, data: object) -> bool:
+            return True
+
+    return str(yaml.dump(data, Dumper=Dumper))
+
+
 @pytest.mark.parametrize(("path", "value", "words"), BAD_MOCK)
 def test_a_wrong_file_of_mock_s_is_refused(path: Sequence[str | int], value: Any, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -246,7 +280,7 @@ def test_a_wrong_file_of_mock_s_is_refused(path: Sequence[str | int], value: Any
 @pytest.mark.parametrize(("path", "value", "words"), BAD_KONFLUX)
 def test_a_wrong_file_of_konflux_s_is_refused(path: Sequence[str | int], value: Any, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse_listing(yaml.safe_dump(spoilt(konflux_data(), path, value)), KONFLUX)
+        parse_listing(dumped(spoilt(konflux_data(), path, value)), KONFLUX)
     assert all(each in str(caught.value) for each in (KONFLUX, *words.split("§")))
 
 
@@ -270,7 +304,7 @@ def test_an_architecture_twice_is_refused() -> None:
     data = konflux_data()
     data["arches"] *= 2
     with pytest.raises(ConfigError, match="x86_64 is listed twice") as caught:
-        parse_listing(yaml.safe_dump(data), KONFLUX)
+        parse_listing(dumped(data), KONFLUX)
     assert caught.value.where == f"{KONFLUX} arches[1].arch"
 
 
@@ -278,7 +312,10 @@ def test_an_architecture_twice_is_refused() -> None:
     ("file", "text", "words"),
     [
         (MOCK, '{"version": 1,,}', "this is no JSON§:1:15"),
-        (MOCK, "[" * 100_000, "nested too deep"),
+        pytest.param(MOCK, "[" * 100_000, "nested too deep", id="deep"),
+        pytest.param(MOCK, f"[{'9' * 5000}]", "this is no JSON that can be read§5000 digits", id="digits"),
+        pytest.param(MOCK, " " * (17 << 20), "too long for a lock", id="long"),
+        (MOCK, '{"version": "1.1.0", "a": {"b": 1, "c": 2, "b": 1}}', "the key 'b' is given twice"),
         (MOCK, "[]", "the file is no table"),
         (KONFLUX, "a: 1\n b: 2", "this is no YAML§:2:3"),
         (KONFLUX, "a: [1", "this is no YAML"),
@@ -286,13 +323,44 @@ def test_an_architecture_twice_is_refused() -> None:
         (KONFLUX, "a: 2026-13-45", "this is no YAML"),
         (KONFLUX, "", "the file is no table"),
         (KONFLUX, "!!python/object:os.system {}", "this is no YAML"),
-        (KONFLUX, "lockfileVersion: 1\nlockfileVendor: redhat\narches: &a\n- *a", "arches[0]§expected a table"),
+        pytest.param(KONFLUX, "9" * 5000, "this is no YAML that can be read§5000 digits", id="digits"),
+        pytest.param(KONFLUX, f"lockfileVersion: 0x{'f' * 5000}", "found a very great integer", id="hexadecimal"),
+        (KONFLUX, "a: 1\nb:\n- c: 1\n  d: 1\n  'c': 2", "the key 'c' is given twice§:5:3"),
+        (KONFLUX, "a: &a\n- *a", "a lock has no aliases§:2:3"),
+        (KONFLUX, "? [a]\n: 1", "this is no YAML"),
     ],
 )
 def test_what_is_none_of_these_is_refused(file: str, text: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_listing(text, file)
     assert all(each in str(caught.value) for each in (file, *words.split("§")))
+
+
+@pytest.mark.parametrize("opened", ["[", "{a: ", "- ", "? "])
+@pytest.mark.parametrize("depth", [20_000, 60_000])
+def test_yaml_that_is_nested_deep_is_refused_at_once(opened: str, depth: int) -> None:
+    started = time.process_time()
+    with pytest.raises(ConfigError, match="nested too deep") as caught:
+        parse_listing(opened * depth, KONFLUX)
+    assert caught.value.where.startswith(f"{KONFLUX}:1:")
+    assert time.process_time() - started < 1
+
+
+def listing(file: str, *arches: str) -> Listing:
+    return Listing(file=file, rpms={arch: {} for arch in arches})
+
+
+def test_two_files_are_compared_for_what_both_are_for() -> None:
+    arm = listing("a.json", "aarch64")
+    assert common_arch(arm, arm, "x86_64") == "aarch64"
+    assert common_arch(arm, listing("b.yaml", "aarch64", "x86_64"), "x86_64") == "aarch64"
+    many = listing("b.yaml", "aarch64", "s390x", "x86_64")
+    assert common_arch(many, many, "x86_64") == "x86_64"
+    with pytest.raises(UsageError, match="are for aarch64 and s390x and x86_64, and this machine is riscv64"):
+        common_arch(many, many, "riscv64")
+    with pytest.raises(ConfigError, match="this file is for aarch64, the other for nothing") as caught:
+        common_arch(listing("c.yaml"), arm, "x86_64")
+    assert caught.value.where == "a.json"
 
 
 def test_a_list_without_digests_differs_in_versions_alone() -> None:
@@ -349,13 +417,11 @@ gpgcheck = false
         return Locker(layout=layout, store=Store(layout), client=client, home=self.home, report=report)
 
     def lock(self, listed: Sequence[Listed] = (), update: Sequence[str] = ()) -> Lock:
-        with Client(sleep=lambda _: None, timeout=1) as client:
-            asked = requests(self.definition, ())
-            return self.locker(client).lock(self.definition, asked, old=None, update=update, listed=listed)
+        return self.locked(listed=listed, update=update).lock
 
-    def exports(self, lock: Lock) -> tuple[Export, ...]:
+    def locked(self, **values: Any) -> Locked:
         with Client(sleep=lambda _: None, timeout=1) as client:
-            return self.locker(client).exports(self.definition, lock)
+            return self.locker(client).lock(self.definition, requests(self.definition, ()), **{"old": None} | values)
 
 
 @pytest.fixture
@@ -458,7 +524,10 @@ def test_exports_have_the_url_and_what_the_header_says(bench: Bench) -> None:
     plain = Fake(name="a", content=real_rpm("a", "1"))
     old = Fake(name="c", content=with_md5(real_rpm("c", "1"), md5))
     home = bench.repository([plain, old])
-    found = {each.rpm.name: each for each in bench.exports(bench.lock())}
+    locked = bench.locked()
+    # Whatever happens to the repository, what was locked is exported as it was found.
+    shutil.rmtree(home)
+    found = {each.rpm.name: each for each in locked.exports()}
     assert {name: each.url for name, each in found.items()} == {
         "a": f"{home.as_uri()}/{plain.location}",
         "c": f"{home.as_uri()}/{old.location}",
@@ -468,10 +537,11 @@ def test_exports_have_the_url_and_what_the_header_says(bench: Bench) -> None:
 
 
 def test_what_no_repository_lists_is_exported_from_the_archive(bench: Bench) -> None:
-    home = bench.repository([Fake(name=name, content=real_rpm(name, "1")) for name in "ac"])
+    gone, kept = (Fake(name=name, content=real_rpm(name, "1")) for name in "ac")
+    home = bench.repository([gone, kept])
     lock = bench.lock()
-    bench.repository([Fake(name="a", evr="2-1"), Fake(name="c", content=real_rpm("c", "1"))])
-    found = {each.rpm.name: each.url for each in bench.exports(lock)}
+    bench.repository([Fake(name="a", evr="2-1"), kept])
+    found = {each.rpm.name: each.url for each in bench.locked(old=lock).exports()}
     assert found == {
         "a": f"{bench.home.as_uri()}/archive/a/1/1/x86_64/a-1-1.x86_64.rpm",
         "c": f"{home.as_uri()}/{lock.rpms['c'].location}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,7 +69,7 @@ packages = {list(packages)!r}
                 home=self.home,
                 report=self.reports.append,
             )
-            return locker.lock(definition, (*requests(definition, ()), *more), old=old, update=update)
+            return locker.lock(definition, (*requests(definition, ()), *more), old=old, update=update).lock
 
 
 @pytest.fixture
@@ -322,6 +323,41 @@ def test_an_rpm_that_vanished_everywhere_says_how_to_relock(bench: Bench, tmp_pa
     with pytest.raises(FetchError, match=r"a-1-1\.x86_64: there is no such file") as caught:
         Bench(tmp_path / "elsewhere").lock("a", repositories=text, old=old)
     assert caught.value.cure.endswith("pybuild buildroot lock --update a")
+
+
+@pytest.mark.parametrize(
+    ("status", "archived", "asked"),
+    [
+        (404, True, [1, 1, 1, 0, 0, 1]),
+        (503, True, [2, 2, 2, 0, 0, 1]),
+        (404, False, [1, 1, 1, 0, 0, 0]),
+        (503, False, [2, 2, 5, 0, 0, 0]),
+    ],
+)
+def test_few_mirrors_are_asked_for_an_rpm_and_the_archive_last(
+    bench: Bench, tmp_path: Path, status: int, archived: bool, asked: list[int]
+) -> None:
+    home = bench.repository([Fake(name="a")])
+    paths: list[str] = []
+
+    def answer(path: str) -> int | None:
+        if not path.endswith(".rpm"):
+            return None
+        paths.append(path)
+        return None if path.startswith("/archive") else status
+
+    for mirror in "12345":
+        (tmp_path / mirror).symlink_to(home)
+    (tmp_path / "archive").symlink_to(home / "Packages")
+    with serve(tmp_path, answer) as url:
+        mirrors = tmp_path / "mirrors"
+        mirrors.write_text("".join(f"{url}/{mirror}\n" for mirror in "12345"))
+        archive = f'archive = "{url}/archive/{{file}}"' if archived else ""
+        text = repositories(fedora=f'mirrorlist = "{mirrors.as_uri()}"\n{archive}')
+        with nullcontext() if archived else pytest.raises(FetchError, match="can't be had"):
+            bench.lock("a", repositories=text)
+    sources = [*"12345", "archive"]
+    assert [sum(path.startswith(f"/{source}/") for path in paths) for source in sources] == asked
 
 
 def test_the_archive_is_filed_by_source_as_koji_does(bench: Bench) -> None:
