@@ -129,7 +129,7 @@ class HostInstaller:
             argv = ["bwrap", "--info-fd", str(tells), *_isolation(), *_mounts(transaction)]
             argv += ["/bin/sh", "/transaction.sh", *transaction.arguments]
             environment = script_environment(self.time_limit)
-            with spawn(argv, env=environment, merge_output=True, pass_fds=(tells,)) as process:
+            with spawn(argv, env=environment, merge_output=True, pass_fds=(told, tells)) as process:
                 os.close(tells)
                 with namespace_of(bubblewrap_child(told)):
                     said, _ = process.communicate()

@@ -56,8 +56,8 @@ class HostEngine:
     def run(self, job: Job, *, answer: Callable[[Event], bool], echo: Callable[[bytes], None] | None = None) -> Outcome:
         """Run a job to its end; see ``Engine.run``.
 
-        A build ends when this process does: its first process watches the pipe of answers. bubblewrap's own
-        --die-with-parent can leave its child behind, waiting for a parent that was killed too early.
+        A build ends when this process does: its first process watches the pipe of answers. With --die-with-parent
+        bubblewrap could be killed before it has told its child to go on, which then waits for ever.
         """
         started = time.monotonic()
         ids = unprivileged_ids() if os.geteuid() == 0 else None
@@ -71,7 +71,9 @@ class HostEngine:
             before = stream.tell()
             grouped = cgroup is not None and "memory" in cgroup.directories
             argv = _in_cgroup(self._argv(job, namespace, pipes), cgroup.entrances if cgroup else ())
-            descriptors = pipes.inside + (() if namespace is None else (namespace,))
+            # With the end that we read of bubblewrap's own pipe: it must not die of SIGPIPE if we die before it tells,
+            # or its child waits for it for ever.
+            descriptors = (*pipes.inside, pipes.info, *(() if namespace is None else (namespace,)))
             log = BoundedLog(stream=stream, limit=job.limits.log, echo=echo)
             with spawn(
                 argv, env=_OUTER_ENV, input_pipe=job.typed is not None, merge_output=True, pass_fds=descriptors

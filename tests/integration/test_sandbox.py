@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from pybuilder.errors import EngineError
 from pybuilder.files import remove_tree
 from pybuilder.sandbox import Job, Limits, Outcome, build_environ, host
 from pybuilder.sandbox.host import HostEngine
-from tests.support.sandbox import Place, Ran, place, places, processes_with
+from tests.support.sandbox import Place, Ran, place, places, processes_with, wait_for
 
 HOOKS = ("requires", "metadata", "wheel")
 CROWD = "for n in $(seq 200); do (while :; do sleep 1; done) >&- 2>&- & done; sleep 0.2"
@@ -174,6 +175,17 @@ class TestEnds:
         ran = build(here, TestHooks.GOOD, answer="interrupt")
         assert ran.error == "interrupted"
         assert not processes_with(str(here.work / "build"))
+
+    @pytest.mark.parametrize("here", places("host"), indirect=True)
+    def test_killed_at_any_moment(self, here: Place) -> None:
+        """Also before bubblewrap's own two processes have told each other to go on; podman has a test of its own."""
+        lasts = here.run("time.sleep(0.1)").wall
+        for moment in range(20):
+            with here.started("time.sleep(0.1)") as driver:
+                time.sleep(lasts * moment / 20)
+                driver.kill()
+            assert wait_for(lambda: not processes_with(str(here.work / "build")), 3), f"after {moment}/20"
+        assert here.run("print('again')").log.endswith(b"again\n")
 
     @pytest.mark.alone
     def test_nothing_lives_when_it_is_over(self, here: Place) -> None:
