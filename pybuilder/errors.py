@@ -6,6 +6,7 @@ a URL, a log), and what to do about it; only the command line prints it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -70,6 +71,23 @@ class ConfigError(PybuildError):
     def __init__(self, what: str, *, where: str = "", cure: str = "", parts: tuple[ConfigError, ...] = ()) -> None:
         super().__init__(what, where=where, cure=cure)
         self.parts = parts
+
+    @classmethod
+    def of(cls, parts: Sequence[ConfigError], *, what: str, cure: str = "") -> ConfigError:
+        """One error for several: the only one itself, else one that lists each with its place.
+
+        Args:
+            parts: At least one.
+            what: The sentence about all of them, such as how many there are.
+            cure: What to do about all of them; default: what each says, in its line where they say different things.
+        """
+        if len(parts) == 1:
+            return parts[0]
+        alike = bool(cure) or len({part.cure for part in parts}) == 1
+        told = [": ".join(filter(None, (part.where, part.what))) for part in parts]
+        lines = told if alike else [f"{line}; {part.cure}" for line, part in zip(told, parts, strict=True)]
+        cure = cure or (parts[0].cure if alike else "correct these lines")
+        return cls(what, where="\n         ".join(lines), cure=cure, parts=tuple(parts))
 
 
 class BuildError(PybuildError):

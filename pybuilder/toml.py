@@ -75,14 +75,7 @@ class Document:
         """One error that lists every problem, in the file's order."""
         found = sorted(problems, key=lambda problem: self.position(problem.path))
         parts = [ConfigError(p.text, where=self.place(p.path), cure="correct this line") for p in found]
-        if len(parts) == 1:
-            return parts[0]
-        return ConfigError(
-            f"{self.file} has {len(parts)} problems",
-            where="\n         ".join(f"{part.where}: {part.what}" for part in parts),
-            cure="correct these lines",
-            parts=tuple(parts),
-        )
+        return ConfigError.of(parts, what=f"{self.file} has {len(parts)} problems", cure="correct these lines")
 
 
 def parse(text: str, file: str) -> Document:

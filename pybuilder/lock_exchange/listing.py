@@ -211,10 +211,7 @@ def by_name(file: str, arch: str, entries: Iterable[tuple[KeyPath, Listed]]) -> 
 def refused(file: str, found: Iterable[Problem]) -> ConfigError:
     """One error that lists every problem, each with its place."""
     parts = [ConfigError(each.text, where=place(file, each.path), cure=ANEW) for each in found]
-    if len(parts) == 1:
-        return parts[0]
-    where = "\n         ".join(f"{part.where}: {part.what}" for part in parts)
-    return ConfigError(f"{file} has {len(parts)} problems", where=where, cure=parts[0].cure, parts=tuple(parts))
+    return ConfigError.of(parts, what=f"{file} has {len(parts)} problems")
 
 
 def place(file: str, path: KeyPath) -> str:
