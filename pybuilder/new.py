@@ -138,9 +138,10 @@ class SpecWriter:
                 f"upstream has no source archive of {name}, only wheels",
                 cure=f"write specs/{name}.toml by hand, with a [source] of type git or url",
             )
+        newest = f"name another version; its newest are {', '.join(map(str, there[:8]))}"
         raise FetchError(
             f"upstream has no source archive of {requirement} for Python {self.chooser.python}",
-            cure=f"name another version; its newest are {', '.join(map(str, there[:8]))}",
+            cure="; ".join(filter(None, (newest, self.chooser.too_young(name)))),
         )
 
     def _inspect(self, fetched: Fetched) -> Findings:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
+from pybuilder.clock import timestamp
 from pybuilder.errors import ReviewError
 from pybuilder.names import numbered_version
 from pybuilder.resolution import Wanted, applies
@@ -100,24 +101,39 @@ class Chooser:
         if spec is None or spec.source.type != "sdist":
             return f"its spec pins {pinned}"
         there = sorted(self.upstream.sdists(name), reverse=True)[:8]
-        return f"its spec pins {pinned}; upstream's newest sources are {', '.join(map(str, there)) or 'none'}"
+        told = f"its spec pins {pinned}; upstream's newest sources are {', '.join(map(str, there)) or 'none'}"
+        return "; ".join(filter(None, (told, self.too_young(name))))
+
+    def too_young(self, name: NormalizedName) -> str:
+        """Which of upstream's newest versions only their age forbids, until when, and what to do; empty if none."""
+        spec = self.workspace.spec(name) or Spec(name=name)
+        if spec.source.type != "sdist":
+            return ""
+        files = self.upstream.sdists(name)
+        ripe = self._ripe(name, spec, files)
+        young = sorted((v for v in ripe if self._allowed(spec, v, files[v], asked_for=False)), reverse=True)[:8]
+        listed = ", ".join(f"{version} until {ripe[version]:%Y-%m-%d %H:%M} UTC" for version in young)
+        return f"too young are {listed}; asking for one of these by == takes it all the same" if young else ""
 
     def _beyond(self, name: NormalizedName, spec: Spec, wanted: SpecifierSet) -> Iterable[Version]:
-        """Versions that nobody has pinned yet."""
-        exact = [Version(s.version) for s in wanted if s.operator == "==" and not s.version.endswith(".*")]
-        if spec.source.type != "sdist":
-            return exact
-        return [
-            version
-            for version, file in self.upstream.sdists(name).items()
-            if self._allowed(spec, version, file, asked_for=version in exact)
-        ]
-
-    def _allowed(self, spec: Spec, version: Version, file: File, *, asked_for: bool) -> bool:
-        """Whether a spec's rules let a version of upstream's be taken without asking anybody.
+        """Versions that nobody has pinned yet.
 
         A version that is asked for by name is taken although it is yanked (PEP 592) or young.
         """
+        exact = [Version(s.version) for s in wanted if s.operator == "==" and not s.version.endswith(".*")]
+        if spec.source.type != "sdist":
+            return exact
+        files = self.upstream.sdists(name)
+        ripe = self._ripe(name, spec, files)
+        return [
+            version
+            for version, file in files.items()
+            if self._allowed(spec, version, file, asked_for=version in exact)
+            and (version in exact or version not in ripe)
+        ]
+
+    def _allowed(self, spec: Spec, version: Version, file: File, *, asked_for: bool) -> bool:
+        """Whether a spec's rules, its cooldown aside, let a version of upstream's be taken without asking anybody."""
         update = spec.update
         if not update.allow.contains(version, prereleases=True):
             return False
@@ -127,13 +143,27 @@ class Chooser:
             return False
         if supports_python(file.requires_python, self.python) is False:
             return False
-        if asked_for:
-            return True
-        return not file.yanked and not self._too_young(update.cooldown, file)
+        return asked_for or not file.yanked
 
-    def _too_young(self, cooldown: timedelta | None, file: File) -> bool:
-        least = self.workspace.settings.cooldown if cooldown is None else cooldown
-        return bool(least) and file.upload_time is not None and self.now() - file.upload_time < least
+    def _ripe(self, name: NormalizedName, spec: Spec, files: Mapping[Version, File]) -> Mapping[Version, datetime]:
+        """When those of upstream's versions that are too young will be old enough.
+
+        Where the index doesn't say when a file was uploaded, its age counts from when we first heard of it.
+        """
+        own = spec.update.cooldown
+        cooldown = self.workspace.settings.cooldown if own is None else own
+        if not cooldown:
+            return {}
+        now = self.now()
+        undated = [str(version) for version, file in files.items() if file.upload_time is None]
+        sights = self.state.first_sights(name, undated, now=timestamp(now)) if undated else {}
+        since = {v: file.upload_time or datetime.fromisoformat(sights[str(v)]) for v, file in files.items()}
+        left = {version: cooldown - (now - moment) for version, moment in since.items()}
+        # A cooldown may be longer than there are dates.
+        return {version: now + min(rest, _LAST - now) for version, rest in left.items() if rest > timedelta(0)}
+
+
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 def not_accepted(missing: Iterable[Wanted]) -> ReviewError:

@@ -40,6 +40,18 @@ class Memory(Database):
             {"kind": kind, "key": key, "value": json.dumps(value, sort_keys=True)},
         )
 
+    # First sights: when a version, of which nobody says how old it is, was first heard of.
+
+    def first_sights(self, name: str, versions: Sequence[str], *, now: str) -> Mapping[str, str]:
+        """When each of a project's versions was first heard of; those that nobody had heard of are from now on."""
+        sights: dict[str, str] = self.fact("first-sights", name) or {}
+        if not sights.keys() >= set(versions):
+            with self.transaction():
+                # Another run may have looked since; the older sight stays.
+                sights = {**dict.fromkeys(versions, now), **(self.fact("first-sights", name) or {})}
+                self.add_fact("first-sights", name, sights)
+        return sights
+
     # Validations, by their own key.
 
     def validation(self, key: str) -> tuple[bool, str] | None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, cast
 
@@ -60,6 +60,7 @@ class World:
     root: Path
     state: State
     upstream: FakeUpstream
+    now: datetime = NOW
 
     def spec(self, text: str = "", name: str = "six") -> None:
         (self.root / "specs").mkdir(exist_ok=True)
@@ -83,7 +84,7 @@ class World:
             channel="host",
             label="pb",
             python="3.11.7",
-            now=lambda: NOW,
+            now=lambda: self.now,
         )
 
     def versions(self, *specifiers: str) -> list[str]:
@@ -181,8 +182,7 @@ class TestRules:
         (world.root / "pybuild.toml").write_text('cooldown = "3d"\n')
         world.upstream.add("3.0", days=2.9)
         world.upstream.add("2.5", days=3.1)
-        world.upstream.add("2.6", days=None)
-        assert world.versions() == ["2.6", "2.5", "2.0", "1.5", "1.0"]
+        assert world.versions() == ["2.5", "2.0", "1.5", "1.0"]
         assert world.versions("==3.0") == ["3.0"]
         world.spec('[update]\ncooldown = "0d"\n')
         assert world.versions()[0] == "3.0"
@@ -207,6 +207,43 @@ class TestRules:
         assert world.versions(">2.5") == ["3.0rc1"]
         world.spec("[update]\nprereleases = true\n")
         assert world.versions()[0] == "3.0rc1"
+
+
+class TestUndated:
+    """Where the index doesn't say when a file was uploaded, its age counts from when we first heard of it."""
+
+    def test_old_enough_from_when_it_was_first_heard_of(self, world: World) -> None:
+        world.spec('[update]\ncooldown = "3d"\n')
+        world.upstream.add("3.0", days=None)
+        assert world.versions(">2") == []
+        world.now += timedelta(days=2)
+        world.upstream.add("4.0", days=None)
+        assert world.versions(">2") == []
+        world.now += timedelta(days=1)
+        assert world.versions(">2") == ["3.0"]
+        world.now += timedelta(days=2)
+        assert world.versions(">2") == ["4.0", "3.0"]
+
+    def test_asked_for_by_name(self, world: World) -> None:
+        world.spec('[update]\ncooldown = "3d"\n')
+        world.upstream.add("3.0", days=None)
+        assert world.versions("==3.0") == ["3.0"]
+        assert world.versions("==3.*") == []
+
+    def test_nothing_is_written_where_nothing_needs_it(self, world: World) -> None:
+        world.upstream.add("3.0", days=None)
+        assert world.versions()[0] == "3.0"
+        del world.upstream.files[Version("3.0")]
+        world.spec('[update]\ncooldown = "3d"\n')
+        assert world.versions()[0] == "2.0"
+        assert world.state.fact("first-sights", "six") is None
+
+    def test_packages_that_have_no_spec_yet(self, world: World) -> None:
+        (world.root / "pybuild.toml").write_text('cooldown = "3d"\n')
+        world.upstream.add("3.0", days=None)
+        assert list(map(str, world.chooser.offered(SIX, SpecifierSet()))) == ["2.0", "1.5", "1.0"]
+        world.now += timedelta(days=3)
+        assert list(map(str, world.chooser.offered(SIX, SpecifierSet()))) == ["3.0", "2.0", "1.5", "1.0"]
 
 
 class TestAcceptance:
@@ -240,3 +277,44 @@ def test_what_there_is_for_a_message(world: World) -> None:
     assert world.chooser.what_there_is(SIX) == "its spec pins 1.0; upstream's newest sources are 2.0, 1.5, 1.0"
     world.spec('[source]\ntype = "path"\npath = "src"\n')
     assert world.chooser.what_there_is(SIX) == "its spec pins nothing"
+
+
+class TestTooYoung:
+    @pytest.fixture(autouse=True)
+    def cooldown(self, world: World) -> None:
+        (world.root / "pybuild.toml").write_text('cooldown = "3d"\n')
+
+    def test_is_named_with_its_day(self, world: World) -> None:
+        assert world.chooser.too_young(SIX) == ""
+        world.upstream.add("3.0", days=2.5)
+        world.upstream.add("4.0", days=None)
+        assert world.chooser.what_there_is(SIX) == (
+            "its spec pins nothing; upstream's newest sources are 4.0, 3.0, 2.0, 1.5, 1.0; "
+            "too young are 4.0 until 2026-01-13 00:00 UTC, 3.0 until 2026-01-10 12:00 UTC; "
+            "asking for one of these by == takes it all the same"
+        )
+
+    def test_only_what_nothing_else_forbids(self, world: World) -> None:
+        world.spec('[update]\nallow = "<4"\n')
+        world.upstream.add("3.0", days=None)
+        world.upstream.add("3.5", days=None, yanked=True)
+        world.upstream.add("4.0", days=None)
+        assert world.chooser.too_young(SIX).startswith("too young are 3.0 until 2026-01-13 00:00 UTC; ")
+
+    def test_a_package_without_a_spec(self, world: World) -> None:
+        (world.root / "specs" / "six.toml").unlink()
+        world.upstream.add("3.0", days=1)
+        assert world.chooser.too_young(SIX).startswith("too young are 3.0 until 2026-01-12 00:00 UTC; ")
+
+    def test_times_from_elsewhere_and_cooldowns_beyond_all_dates(self, world: World) -> None:
+        world.spec('[update]\ncooldown = "999999w"\n')
+        world.upstream.files.clear()
+        late = datetime.max.replace(tzinfo=timezone(timedelta(hours=-5)))
+        world.upstream.add("1.0", upload_time=late)
+        world.upstream.add("2.0", upload_time=NOW.astimezone(timezone(timedelta(hours=5))))
+        assert "2.0 until 9999-12-31 23:59 UTC, 1.0 until 9999-12-31 23:59 UTC" in world.chooser.too_young(SIX)
+
+    def test_another_type_of_source(self, world: World) -> None:
+        world.spec('[source]\ntype = "path"\npath = "src"')
+        assert world.chooser.too_young(SIX) == ""
+        assert world.upstream.asked == 0

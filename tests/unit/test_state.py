@@ -3,7 +3,10 @@ from __future__ import annotations
 import errno
 import json
 import sqlite3
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -167,6 +170,26 @@ class TestMemory:
             state.add_fact("kind", "key", value)
             assert state.fact("kind", "key") == value
         assert state.fact("other", "key") is None
+
+    def test_first_sights_stay(self, state: State) -> None:
+        assert state.first_sights("six", ["1", "2"], now="t1") == {"1": "t1", "2": "t1"}
+        assert state.first_sights("six", ["2", "3"], now="t2") == {"1": "t1", "2": "t1", "3": "t2"}
+        assert state.first_sights("idna", ["1"], now="t3") == {"1": "t3"}
+
+    def test_two_first_sights_at_once_are_one(self, state: State, layout: Layout) -> None:
+        """Whoever writes second keeps what the first wrote."""
+        start = threading.Barrier(4)
+
+        def look(n: int) -> None:
+            with closing(State.open(layout)) as own:
+                start.wait()
+                own.first_sights("six", ["0", str(n)], now=f"t{n}")
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(look, range(1, 5)))
+        sights = state.first_sights("six", [], now="t9")
+        assert {n: sights[n] for n in sights if n != "0"} == {str(n): f"t{n}" for n in range(1, 5)}
+        assert sights["0"] in {f"t{n}" for n in range(1, 5)}
 
     def test_validations(self, state: State) -> None:
         assert state.validation("k") is None
