@@ -15,4 +15,4 @@ __all__ = ["Attempt", "PublishedWheel", "State", "check_owner"]
 
 
 class State(Attempts, Numbers, Memory):
-    """The database of one state directory. One object per thread."""
+    """The database of one state directory; one object serves all threads."""

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -20,11 +21,19 @@ _ROOM = 16_384
 
 
 class Database:
-    """The database file of one state directory: opening it, transactions, statements."""
+    """The database file of one state directory: opening it, transactions, statements.
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._connection = connection
+    Safe to use from several threads at once: each has a connection of its own, made when it first needs one, so that
+    no thread sees or ends another's transaction. Writers of one process wait for each other on a lock of ours, since
+    SQLite would let them look again and again; those of other processes wait for the file.
+    """
+
+    def __init__(self, path: Path) -> None:
         self._path = path
+        self._here = threading.local()
+        self._connections: list[tuple[threading.Thread, sqlite3.Connection]] = []
+        self._listing = threading.Lock()
+        self._writing = threading.RLock()
 
     @classmethod
     def open(cls, layout: Layout) -> Self:
@@ -45,13 +54,31 @@ class Database:
                 ) from error
             check_owner(layout)
         with _sqlite_errors(layout.database):
-            connection = sqlite3.connect(layout.database, timeout=60, isolation_level=None)
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA synchronous = FULL")
-            database = cls(connection, layout.database)
-            if connection.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
+            database = cls(layout.database)
+            if database._connection.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
                 database._create()
         return database
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        """This thread's connection."""
+        connection: sqlite3.Connection | None = getattr(self._here, "connection", None)
+        if connection is None:
+            # Others touch it only to close it.
+            connection = sqlite3.connect(self._path, timeout=60, isolation_level=None, check_same_thread=False)
+            connection.row_factory = sqlite3.Row
+            self._here.connection = connection
+            self._list(connection)
+            connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    def _list(self, connection: sqlite3.Connection) -> None:
+        """Remember a new connection, and close those of threads that have ended."""
+        with self._listing:
+            for _, other in (ended := [entry for entry in self._connections if not entry[0].is_alive()]):
+                other.close()
+            self._connections = [entry for entry in self._connections if entry not in ended]
+            self._connections.append((threading.current_thread(), connection))
 
     def _create(self) -> None:
         self._connection.execute("PRAGMA journal_mode = WAL")
@@ -71,13 +98,16 @@ class Database:
             self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def close(self) -> None:
-        """Close the database."""
-        self._connection.close()
+        """Close the connections of all threads; none of them may be at work with its own."""
+        with self._listing:
+            for _, connection in self._connections:
+                connection.close()
+            self._connections = []
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, and nobody else writes meanwhile."""
-        with _sqlite_errors(self._path):
+        with self._writing, _sqlite_errors(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -89,7 +119,8 @@ class Database:
                 raise
 
     def _write(self, statement: str, values: Mapping[str, Any]) -> int:
-        with _sqlite_errors(self._path):
+        # A statement by itself is a transaction by itself, which waits its turn before it reads anything.
+        with self._writing, _sqlite_errors(self._path):
             return self._connection.execute(statement, values).rowcount
 
     def _rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:

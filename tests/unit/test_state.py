@@ -157,6 +157,53 @@ class TestTransactions:
         state.add_fact("kind", "0", 1)
 
 
+class TestThreads:
+    """One object, many threads."""
+
+    def test_numbers_are_unique(self, state: State) -> None:
+        def mint(_: int) -> int:
+            return state.mint("pb", "six", "1.17.0", channel="host", floor=0, now="t")
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sorted(pool.map(mint, range(40))) == list(range(1, 41))
+
+    def test_facts_are_seen_by_all(self, state: State) -> None:
+        together = threading.Barrier(8)
+
+        def tell(n: int) -> list[int]:
+            together.wait()
+            state.add_fact("kind", str(n), n)
+            together.wait()
+            return [state.fact("kind", str(other)) for other in range(8)]
+
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(tell, range(8))) == [list(range(8))] * 8
+
+    def test_a_transaction_is_its_threads_own(self, state: State) -> None:
+        """What another reads meanwhile is what was there before; what it writes is not undone with it."""
+        with ThreadPoolExecutor(1) as pool:
+            with pytest.raises(KeyboardInterrupt), state.transaction():
+                state.add_fact("kind", "mine", 1)
+                assert pool.submit(state.fact, "kind", "mine").result() is None
+                later = pool.submit(state.add_fact, "kind", "theirs", 2)
+                raise KeyboardInterrupt
+            later.result()
+        assert (state.fact("kind", "mine"), state.fact("kind", "theirs")) == (None, 2)
+
+    def test_connections_are_closed(self, state: State) -> None:
+        """Those of threads that have ended when another needs one, all of them at the end."""
+        for _ in range(5):
+            thread = threading.Thread(target=state.fact, args=("kind", "key"))
+            thread.start()
+            thread.join()
+        assert len(state._connections) == 2
+        connections = [connection for _, connection in state._connections]
+        state.close()
+        for connection in connections:
+            with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+                connection.execute("SELECT 1")
+
+
 class TestMemory:
     def test_the_first_sight_stays(self, state: State) -> None:
         assert state.pin("six", "1.17.0") is None
