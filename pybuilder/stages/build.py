@@ -57,7 +57,8 @@ def build(
     """Make an attempt at a plan.
 
     The backend is asked for its requirements in the same start of the sandbox in which it builds; only where it wants
-    something that isn't there does a second start follow, with the plan that ``replan`` makes.
+    something that isn't there does a second start follow, with the plan that ``replan`` makes. Each hook runs once
+    (PEP 517), over one tree: what is asked for first may write into it.
 
     Raises:
         BuildError, BuildTimeout, EngineError: It failed; the attempt and its log are kept all the same.
@@ -128,20 +129,11 @@ class _Attempt:
         """Go through the phases."""
         with disk_errors(self.work):
             self._lay_out_source(project)
-        wanted = self._run(project, satisfied)
+        wanted = self._run(project, ("requires", "metadata", "wheel"), satisfied)
         if wanted is not None:
             self._log(f"[pybuild: the backend also wants {', '.join(map(str, wanted))}; starting again with these]\n")
             self._take_plan(replan(wanted))
-            with disk_errors(self.work):
-                remove_tree(self.work / "build")
-                self._lay_out_source(project)
-            again = self._run(project, satisfied)
-            if again is not None:
-                raise BuildError(
-                    f"the backend of {self.source.name} wants something else each time it is asked",
-                    where=str(self.log),
-                    cure="state what it needs in [build] add-requires",
-                )
+            self._run(project, ("metadata", "wheel"), satisfied)
         with self._phase("canonicalise"), disk_errors(self.work):
             payload = canonicalise(self._wheel(), self.work / "payload.whl", epoch=self.plan.source_date_epoch)
             path = self.adapters.store.add_payload(
@@ -155,7 +147,7 @@ class _Attempt:
             lay_out_source(self.adapters, self.source, project, self.plan, self.work)
 
     def _run(
-        self, project: Project, satisfied: Callable[[tuple[Requirement, ...]], bool]
+        self, project: Project, steps: Sequence[str], satisfied: Callable[[tuple[Requirement, ...]], bool]
     ) -> tuple[Requirement, ...] | None:
         """One start of the sandbox; what the backend wants besides, or None when it made its wheel."""
         adapters, spec = self.adapters, self.source.spec
@@ -193,7 +185,7 @@ class _Attempt:
             environment=environment,
             work=self.work,
             log=self.log,
-            steps=[{"do": step, **hook} for step in ("requires", "metadata", "wheel")],
+            steps=[{"do": step, **hook} for step in steps],
         )
         with self._phase("sandbox"), disk_errors(self.work):
             outcome = adapters.engine.run(job, answer=answer, echo=self._echo)

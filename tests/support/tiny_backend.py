@@ -43,11 +43,27 @@ def digest(data):
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
+def say_hook(name):
+    """Tell the log, and whoever looks into the tree later, that a hook runs."""
+    print("hook", name, flush=True)
+    with open("hooks.txt", "a") as stream:
+        stream.write(f"{name}\n")
+
+
 def get_requires_for_build_wheel(config_settings=None):
+    say_hook("requires")
     return FACTS["dynamic"]
 
 
+def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+    say_hook("metadata")
+    info = f"{FACTS['name'].replace('-', '_')}-{FACTS['version']}.dist-info"
+    os.mkdir(os.path.join(metadata_directory, info))
+    return info
+
+
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    say_hook("wheel")
     scope = {"write_wheel": write_wheel, "out": wheel_directory, "settings": config_settings, "FACTS": FACTS}
     exec(FACTS.get("act", ""), scope)
     return scope["result"] if "result" in scope else write_wheel(wheel_directory)
