@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from pybuilder.errors import ConfigError, UsageError
+from pybuilder.json_files import ANEW
 from pybuilder.lock_exchange import konflux, mock
-from pybuilder.lock_exchange.listing import ANEW, Export, Listed, Listing, common_arch
+from pybuilder.lock_exchange.listing import Export, Listed, Listing, common_arch
 
 __all__ = ["Export", "Listed", "Listing", "check_form", "common_arch", "format_listing", "is_listing", "parse_listing"]
 

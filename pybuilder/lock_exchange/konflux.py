@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, model_validator
 
 from pybuilder.fields import Array, FileSize, FormatOne, Url, sha256
+from pybuilder.json_files import place, refused, validated
 from pybuilder.lock_exchange.listing import (
     EPOCH,
     WORD,
@@ -20,9 +21,6 @@ from pybuilder.lock_exchange.listing import (
     Word,
     by_name,
     file_name,
-    place,
-    refused,
-    validated,
 )
 from pybuilder.lockfile import SourceRpm
 from pybuilder.toml import Problem

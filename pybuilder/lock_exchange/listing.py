@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, ConfigDict
 
 from pybuilder.errors import ConfigError, UsageError
 from pybuilder.fields import Table
+from pybuilder.json_files import refused
 from pybuilder.lockfile import Rpm
-from pybuilder.toml import Problem, problems
+from pybuilder.toml import Problem
 from pybuilder.toml_places import KeyPath
-
-Model = TypeVar("Model", bound=BaseModel)
-
-ANEW = "write this file anew with the tool that made it"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,27 +159,6 @@ class OpenTable(Table):
     model_config = ConfigDict(extra="ignore", alias_generator=None)
 
 
-def validated(data: object, model: type[Model], file: str, header: Sequence[str]) -> Model:
-    """What a file says.
-
-    Args:
-        data: The file's data.
-        model: What it should be.
-        file: Its name, for messages.
-        header: The keys that say which form this is; where they are wrong nothing else is reported.
-
-    Raises:
-        ConfigError: It is something else.
-    """
-    if not isinstance(data, dict):
-        raise refused(file, [Problem(path=(), text="the file is no table")])
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        found = problems(error, model)
-        raise refused(file, [each for each in found if each.path[0] in header] or found) from error
-
-
 def by_name(file: str, arch: str, entries: Iterable[tuple[KeyPath, Listed]]) -> dict[str, Listed]:
     """The RPMs for one architecture by name.
 
@@ -206,15 +182,3 @@ def by_name(file: str, arch: str, entries: Iterable[tuple[KeyPath, Listed]]) -> 
     if wrong:
         raise refused(file, wrong)
     return found
-
-
-def refused(file: str, found: Iterable[Problem]) -> ConfigError:
-    """One error that lists every problem, each with its place."""
-    parts = [ConfigError(each.text, where=place(file, each.path), cure=ANEW) for each in found]
-    return ConfigError.of(parts, what=f"{file} has {len(parts)} problems")
-
-
-def place(file: str, path: KeyPath) -> str:
-    """File and dotted key: ``rpms.lock.yaml arches[0].packages[3].evr``."""
-    key = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in path)
-    return f"{file} {key.removeprefix('.')}".rstrip()

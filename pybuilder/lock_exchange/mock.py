@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict
 
-from pybuilder.errors import ConfigError
 from pybuilder.fields import Array, Table, Url
+from pybuilder.json_files import parse_json, place, validated
 from pybuilder.lock_exchange.listing import (
-    ANEW,
     EPOCH,
     Export,
     Listed,
@@ -25,8 +23,6 @@ from pybuilder.lock_exchange.listing import (
     OpenTable,
     Word,
     by_name,
-    place,
-    validated,
 )
 from pybuilder.toml_places import KeyPath
 
@@ -93,31 +89,9 @@ def parse(text: str, file: str) -> Listing:
     Raises:
         ConfigError: Lists everything that is wrong with it.
     """
-    found = validated(_data(text, file), _File, file, header=("version",))
+    found = validated(parse_json(text, file), _File, file, header=("version",))
     arch = _arch(found)
     return Listing(file=file, rpms={arch: by_name(file, arch, _listed(found.buildroot.rpms, file))})
-
-
-def _data(text: str, file: str) -> Any:
-    try:
-        return json.loads(text, object_pairs_hook=_table)
-    except json.JSONDecodeError as error:
-        where = f"{file}:{error.lineno}:{error.colno}"
-        raise ConfigError(f"this is no JSON: {error.msg}", where=where, cure=ANEW) from error
-    except RecursionError as error:
-        raise ConfigError("this is nested too deep for a lock", where=file, cure=ANEW) from error
-    except ValueError as error:
-        # Python's own is about a number with too many digits, with advice for programmers after the semicolon.
-        what = f"this is no JSON that can be read: {str(error).partition(';')[0]}"
-        raise ConfigError(what, where=file, cure=ANEW) from error
-
-
-def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"the key {name!r} is given twice")
-    return table
 
 
 def _arch(found: _File) -> str:

@@ -13,7 +13,7 @@ from yaml.constructor import SafeConstructor
 from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from pybuilder.errors import ConfigError
-from pybuilder.lock_exchange.listing import ANEW
+from pybuilder.json_files import ANEW
 
 # A lock of Konflux's has five levels.
 _DEEPEST = 20
