@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from pybuilder.errors import ConfigError
-from pybuilder.toml import Problem, problems
+from pybuilder.toml import Problem, problems, shown_key
 from pybuilder.toml_places import KeyPath
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -77,6 +77,6 @@ def refused(file: str, found: Iterable[Problem]) -> ConfigError:
 
 
 def place(file: str, path: KeyPath) -> str:
-    """File and dotted key: ``rpms.lock.yaml arches[0].packages[3].evr``."""
-    key = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in path)
+    """File and dotted key: ``rpms.lock.yaml arches[0].packages[3].evr``, ``graph.json nodes."six==1.17.0".source``."""
+    key = "".join(f"[{each}]" if isinstance(each, int) else f".{shown_key(each)}" for each in path)
     return f"{file} {key.removeprefix('.')}".rstrip()

@@ -136,10 +136,11 @@ def dotted(path: KeyPath) -> str:
         return "".join(map(str, path))
     array = isinstance(path[1], int)
     head = str(path[0]) if array and len(path) == 2 else f"[[{path[0]}]]" if array else f"[{path[0]}]"
-    return head + "".join(f"[{key}]" if isinstance(key, int) else f".{_shown(key)}" for key in path[1:])
+    return head + "".join(f"[{key}]" if isinstance(key, int) else f".{shown_key(key)}" for key in path[1:])
 
 
-def _shown(key: str) -> str:
+def shown_key(key: str) -> str:
+    """A key as TOML writes it: quoted where it must be."""
     return key if BARE_KEY.fullmatch(key) else f'"{key}"'
 
 

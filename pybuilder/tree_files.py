@@ -1,0 +1,299 @@
+"""A planned tree in JSON: ``graph.json``, which holds all of it, and ``build-order.json``, which others schedule by."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name, is_normalized_name
+from packaging.version import InvalidVersion, Version
+from pydantic import AfterValidator, ConfigDict, Field
+
+from pybuilder.fields import Array, FileSize, FormatOne, RelativePath, Sha256, Table
+from pybuilder.json_files import parse_json, refused, validated
+from pybuilder.toml import Problem
+from pybuilder.toml_places import KeyPath
+from pybuilder.tree import Archive, Need, Node, Package, Tree, package_id
+from pybuilder.tree_walk import Status, build_order
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Graph:
+    """What ``graph.json`` says.
+
+    Attributes:
+        tree: The tree.
+        statuses: What was expected of each package when it was written.
+        estimates: Seconds, of the packages for which there was an estimate.
+    """
+
+    tree: Tree
+    statuses: Mapping[Package, Status]
+    estimates: Mapping[Package, float]
+
+
+def tree_json(tree: Tree, statuses: Mapping[Package, Status], estimates: Mapping[Package, float]) -> dict[str, Any]:
+    """All of a tree, for JSON.
+
+    Args:
+        tree: The tree.
+        statuses: What is expected of each package.
+        estimates: Seconds that a package will take; packages may be missing.
+    """
+    nodes = {package_id(node.package): _node(tree, node, statuses, estimates) for node in tree}
+    return {
+        "format": 1,
+        "target": tree.target,
+        "python": tree.python,
+        "tops": _needs(tree, tree.tops),
+        "nodes": nodes,
+    }
+
+
+def _node(
+    tree: Tree, node: Node, statuses: Mapping[Package, Status], estimates: Mapping[Package, float]
+) -> dict[str, Any]:
+    return {
+        "accepted": node.accepted,
+        "builds": _needs(tree, node.builds),
+        "environment": [_id(tree, package) for package in node.environment],
+        "installs": _needs(tree, node.installs),
+        "prebuilt": node.prebuilt,
+        "requires_python": node.requires_python,
+        "seconds": _seconds(estimates, node.package),
+        "source": _source(node.source) if node.source else None,
+        "status": statuses[node.package],
+    }
+
+
+def _needs(tree: Tree, needs: Sequence[Need]) -> list[dict[str, str]]:
+    return [{"package": _id(tree, need.package), "requirement": need.requirement} for need in needs]
+
+
+def _id(tree: Tree, package: Package) -> str:
+    """The package as its node writes it: 1.0 and 1.0.0 are equal, and an edge may have the other spelling."""
+    return package_id(tree.nodes[package].package)
+
+
+def _source(source: Archive) -> dict[str, str | int]:
+    return {"file": source.file, "sha256": source.sha256, "size": source.size, "url": source.url}
+
+
+def _seconds(estimates: Mapping[Package, float], package: Package) -> float | None:
+    return round(estimates[package], 3) if package in estimates else None
+
+
+def order_json(
+    tree: Tree, statuses: Mapping[Package, Status], estimates: Mapping[Package, float]
+) -> list[dict[str, Any]]:
+    """The packages in an order in which they can be built, for JSON; arguments as for :func:`tree_json`."""
+    return [
+        {
+            "name": step.package[0],
+            "version": str(step.package[1]),
+            "level": step.level,
+            "sha256": source.sha256 if (source := tree.nodes[step.package].source) else None,
+            "needs": [package_id(package) for package in step.first],
+            "status": statuses[step.package],
+            "seconds": _seconds(estimates, step.package),
+        }
+        for step in build_order(tree)
+    ]
+
+
+def format_json(value: Any) -> str:
+    """The text of these files: one line for one fact, the same value the same text."""
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _text(text: str) -> str:
+    if re.search("[\ud800-\udfff]", text):
+        raise ValueError(f"{text!r} is no text: it has half of a surrogate pair in it")
+    return text
+
+
+def _requirement(text: str) -> str:
+    try:
+        Requirement(text)
+    except InvalidRequirement as error:
+        raise ValueError(f"{text!r} is no requirement (PEP 508): {str(error).splitlines()[0]}") from error
+    return _text(text)
+
+
+def _package_id(text: str) -> str:
+    name, equals, version = text.partition("==")
+    try:
+        right = bool(equals) and is_normalized_name(name) and str(Version(version)) == version
+    except InvalidVersion:
+        right = False
+    if not right:
+        raise ValueError(f"{text!r} is no package; it reads NAME==VERSION, both normalised")
+    return text
+
+
+def _file_name(text: str) -> str:
+    if "/" in text:
+        raise ValueError(f"{text!r} is no file name")
+    return _text(text)
+
+
+class _Table(Table):
+    model_config = ConfigDict(alias_generator=None)
+
+
+_Text = Annotated[str, AfterValidator(_text)]
+_PackageId = Annotated[str, AfterValidator(_package_id)]
+
+
+class _Need(_Table):
+    package: str
+    requirement: Annotated[str, AfterValidator(_requirement)]
+
+
+class _Source(_Table):
+    file: Annotated[RelativePath, AfterValidator(_file_name)]
+    sha256: Sha256
+    size: FileSize
+    url: _Text
+
+
+class _Node(_Table):
+    accepted: bool
+    builds: Array[_Need]
+    environment: Array[str]
+    installs: Array[_Need]
+    prebuilt: bool
+    requires_python: _Text
+    seconds: Annotated[float, Field(ge=0)] | None
+    source: _Source | None
+    status: Status
+
+
+class _Graph(_Table):
+    format: FormatOne
+    target: _Text
+    python: _Text
+    tops: Array[_Need]
+    nodes: Mapping[_PackageId, _Node]
+
+
+def parse_tree(text: str, file: str) -> Tree:
+    """Read the tree of a ``graph.json``; arguments and errors as those of :func:`parse_graph`."""
+    return parse_graph(text, file).tree
+
+
+def parse_graph(text: str, file: str) -> Graph:
+    """Read a ``graph.json``.
+
+    Args:
+        text: The file's text.
+        file: Its name, for messages.
+
+    Raises:
+        ConfigError: Lists everything that is wrong with it, each with its dotted path.
+    """
+    graph = validated(parse_json(text, file), _Graph, file, header=("format",))
+    packages = {each: _package(each) for each in graph.nodes}
+    if found := [*_doubled(packages), *_dangling(graph), *_environments(graph, packages)]:
+        raise refused(file, found)
+    nodes = sorted((_read_node(packages[each], node, packages) for each, node in graph.nodes.items()), key=_key)
+    tree = Tree(
+        target=graph.target,
+        python=graph.python,
+        tops=_read_needs(graph.tops, packages),
+        nodes={node.package: node for node in nodes},
+    )
+    if found := list(_build_cycles(tree)):
+        raise refused(file, found)
+    return Graph(
+        tree=tree,
+        statuses={packages[each]: node.status for each, node in graph.nodes.items()},
+        estimates={packages[each]: node.seconds for each, node in graph.nodes.items() if node.seconds is not None},
+    )
+
+
+def _package(text: str) -> Package:
+    name, _, version = text.partition("==")
+    return canonicalize_name(name), Version(version)
+
+
+def _key(node: Node) -> Package:
+    return node.package
+
+
+def _read_node(package: Package, node: _Node, packages: Mapping[str, Package]) -> Node:
+    return Node(
+        name=package[0],
+        version=package[1],
+        accepted=node.accepted,
+        source=_read_source(node.source) if node.source else None,
+        requires_python=node.requires_python,
+        installs=_read_needs(node.installs, packages),
+        builds=_read_needs(node.builds, packages),
+        environment=tuple(packages[each] for each in node.environment),
+        prebuilt=node.prebuilt,
+    )
+
+
+def _read_source(source: _Source) -> Archive:
+    return Archive(file=source.file, url=source.url, sha256=source.sha256, size=source.size)
+
+
+def _read_needs(needs: Sequence[_Need], packages: Mapping[str, Package]) -> tuple[Need, ...]:
+    return tuple(Need(requirement=need.requirement, package=packages[need.package]) for need in needs)
+
+
+def _doubled(packages: Mapping[str, Package]) -> Iterator[Problem]:
+    """Versions that are written in two ways, as 1.0 and 1.0.0."""
+    seen: dict[Package, str] = {}
+    for each, package in packages.items():
+        if (other := seen.setdefault(package, each)) != each:
+            yield Problem(path=("nodes", each), text=f"this is the same version as {other!r}")
+
+
+def _dangling(graph: _Graph) -> Iterator[Problem]:
+    """Edges that lead nowhere, or not to what they require."""
+    for path, need in _all_needs(graph):
+        name = canonicalize_name(Requirement(need.requirement).name)
+        if need.package not in graph.nodes:
+            yield Problem(path=(*path, "package"), text=f"{need.package!r} is no package of this tree")
+        elif name != need.package.partition("==")[0]:
+            yield Problem(path=path, text=f"{need.package!r} does not satisfy {need.requirement!r}")
+    for each, node in graph.nodes.items():
+        for index, package in enumerate(node.environment):
+            if package not in graph.nodes:
+                path = ("nodes", each, "environment", index)
+                yield Problem(path=path, text=f"{package!r} is no package of this tree")
+
+
+def _all_needs(graph: _Graph) -> Iterator[tuple[KeyPath, _Need]]:
+    yield from ((("tops", index), need) for index, need in enumerate(graph.tops))
+    for each, node in graph.nodes.items():
+        for key, needs in (("installs", node.installs), ("builds", node.builds)):
+            yield from ((("nodes", each, key, index), need) for index, need in enumerate(needs))
+
+
+def _environments(graph: _Graph, packages: Mapping[str, Package]) -> Iterator[Problem]:
+    for each, node in graph.nodes.items():
+        path = ("nodes", each, "environment")
+        known = [packages[package] for package in node.environment if package in packages]
+        if known != sorted(set(known)):
+            yield Problem(path=path, text="the packages are not sorted, or one is there twice")
+        names = [package[0] for package in known]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield Problem(path=path, text=f"there are two versions of {name} in one build environment")
+        for need in node.builds:
+            if need.package in packages and need.package not in node.environment:
+                yield Problem(path=path, text=f"{need.package!r} is missing, which is a build requirement")
+
+
+def _build_cycles(tree: Tree) -> Iterator[Problem]:
+    for group in tree.groups:
+        for package in group:
+            if needed := sorted(set(group) & set(tree.nodes[package].environment)):
+                text = f"to build it {package_id(needed[0])} is needed, for which it is needed itself"
+                yield Problem(path=("nodes", package_id(package), "environment"), text=text)
