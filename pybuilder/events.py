@@ -32,12 +32,70 @@ class Fetching:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Started:
-    """A phase of a package begins: fetch, plan, build, validate, publish."""
+    """A phase of a package begins: fetch, inspect, build, validate; a span of the same phase tells of its end."""
 
     name: str
     version: str
     phase: str
     detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """A phase has ended, well or not. Spans of one thread nest: a build's contains that of its sandbox.
+
+    Attributes:
+        name: The package's, normalised; empty for what is done for the whole run.
+        version: Upstream's, or empty.
+        phase: In a word or two.
+        began: In seconds of the monotonic clock.
+        seconds: Wall time.
+        thread: A number that no other thread has at that time.
+    """
+
+    name: str
+    version: str
+    phase: str
+    began: float
+    seconds: float
+    thread: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """A tree has been planned; it comes again when the tree is planned anew.
+
+    Attributes:
+        total: How many packages are in it.
+        cached: How many of these are published as they should be, so that nothing is done for them.
+        seconds: Estimated wall time from now to the end.
+    """
+
+    total: int
+    cached: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remaining:
+    """The rest of a planned tree has been estimated anew: wall seconds from now to the end."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """A package goes no further in this run.
+
+    Attributes:
+        name: Normalised.
+        version: Upstream's.
+        on: What it waits for: ``review``, or the package that holds it back, as ``name==version``.
+    """
+
+    name: str
+    version: str
+    on: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +136,21 @@ class Failed:
     log: str
 
 
-Event = Chosen | Preparing | Fetching | Started | Output | Cached | Published | Failed
+Event = (
+    Chosen
+    | Preparing
+    | Planned
+    | Remaining
+    | Fetching
+    | Started
+    | Span
+    | Output
+    | Waiting
+    | Cached
+    | Published
+    | Failed
+)
+# Events come from whatever thread something happens in, several at once.
 Listener = Callable[[Event], None]
 
 

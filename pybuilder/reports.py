@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,21 @@ from pybuilder.stages.publish import Outcome
 from pybuilder.state import Attempt, PublishedWheel, State
 
 
-def run_report(result: Result, state: State, layout: Layout) -> dict[str, Any]:
-    """The document that ``build`` and ``rebuild`` print with ``--json``."""
+def run_report(
+    result: Result, state: State, layout: Layout, *, timings: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    """The document that ``build`` and ``rebuild`` print with ``--json``.
+
+    Args:
+        result: What the run came to.
+        state: The database.
+        layout: Where logs and wheels are.
+        timings: Seconds by phase; None leaves them out.
+    """
     return {
         "ok": not result.failed and not result.review,
         "seconds": round(result.seconds, 3),
+        **({} if timings is None else {"timings": dict(timings)}),
         "built": [_published(outcome, state, layout) for outcome in result.built],
         "cached": [_published(outcome, state, layout) for outcome in result.cached],
         "failed": [_failed(failure.name, failure.version, failure.error) for failure in result.failed],

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from pybuilder.sandbox import Event, Outcome
 from pybuilder.stages import Adapters, Project, Source
 from pybuilder.stages.prepared import lay_out_source, payload_refs, prepared_job
 from pybuilder.state import Attempt
+from pybuilder.timing import timed
 from pybuilder.wheel.canonical import canonicalise
 from pybuilder.wheel.check import problems
 from pybuilder.work import make_work
@@ -63,17 +65,18 @@ def build(
     Raises:
         BuildError, BuildTimeout, EngineError: It failed; the attempt and its log are kept all the same.
     """
-    attempt = _Attempt.begin(adapters, source, plan)
-    try:
-        with attempt.kept:
-            built = attempt.make(project, satisfied, replan)
-    except PybuildError as error:
-        attempt.end(failure=error)
-        error.attempt, error.log = attempt.row.id, str(attempt.kept_log)
-        raise
-    except BaseException as error:
-        attempt.end(failure=BuildError(f"interrupted by {type(error).__name__}"))
-        raise
+    with timed(adapters.listen, name=source.name, version=source.version, phase="build"):
+        attempt = _Attempt.begin(adapters, source, plan)
+        try:
+            with attempt.kept:
+                built = attempt.make(project, satisfied, replan)
+        except PybuildError as error:
+            attempt.end(failure=error)
+            error.attempt, error.log = attempt.row.id, str(attempt.kept_log)
+            raise
+        except BaseException as error:
+            attempt.end(failure=BuildError(f"interrupted by {type(error).__name__}"))
+            raise
     return built
 
 
@@ -158,12 +161,14 @@ class _Attempt:
             # Kept as long as the attempt lasts, since nobody may prune what it builds on.
             root = self.kept.enter_context(adapters.roots.tree(self.plan.root))
         wanted: list[tuple[Requirement, ...]] = []
+        told = time.monotonic()
 
         def answer(event: Event) -> bool:
+            nonlocal told
             if event.get("event") != "done":
                 return True
             step = str(event["step"])
-            self.phases[f"backend {step}"] = self.phases.get(f"backend {step}", 0.0) + float(event["seconds"])
+            told = self._tell_step(step, float(event["seconds"]), after=told)
             if step != "requires":
                 return True
             extra = _requirements(event["result"], self.source)
@@ -257,8 +262,35 @@ class _Attempt:
             stream.write(text.encode())
         self._echo(text.encode())
 
-    def _phase(self, name: str) -> _Phase:
-        return _Phase(self.phases, name)
+    def _phase(self, name: str) -> AbstractContextManager[None]:
+        return timed(self._tell, name=self.source.name, version=self.source.version, phase=name)
+
+    def _tell(self, span: events.Span) -> None:
+        """Add a phase to the record, and tell of it."""
+        self.phases[span.phase] = self.phases.get(span.phase, 0.0) + span.seconds
+        self.adapters.listen(span)
+
+    def _tell_step(self, step: str, seconds: float, *, after: float) -> float:
+        """Tell of a step of the backend that has just ended inside; the time at which it has.
+
+        Args:
+            step: Its name.
+            seconds: How long it took there.
+            after: When the step before it had ended here. News from inside may have been late then, and two steps
+                never run at once.
+        """
+        ended = time.monotonic()
+        self._tell(
+            events.Span(
+                name=self.source.name,
+                version=self.row.version,
+                phase=f"backend {step}",
+                began=max(after, ended - seconds),
+                seconds=min(seconds, ended - after),
+                thread=threading.get_native_id(),
+            )
+        )
+        return ended
 
     def end(self, *, payload: tuple[str, str] | None = None, failure: PybuildError | None = None) -> None:
         """Write the record, then say in the database how it ended, then clear away the work."""
@@ -315,21 +347,6 @@ class _Attempt:
         target.parent.mkdir(parents=True, exist_ok=True)
         directory.rename(target)
         fsync_dir(target.parent)
-
-
-@dataclass(slots=True)
-class _Phase:
-    """Adds the time spent in a block to a phase."""
-
-    phases: dict[str, float]
-    name: str
-    began: float = 0.0
-
-    def __enter__(self) -> None:
-        self.began = time.monotonic()
-
-    def __exit__(self, *exception: object) -> None:
-        self.phases[self.name] = self.phases.get(self.name, 0.0) + time.monotonic() - self.began
 
 
 def _requirements(texts: Sequence[str], source: Source) -> tuple[Requirement, ...]:

@@ -22,6 +22,7 @@ from pybuilder.plan import digest
 from pybuilder.sources.archive import extract
 from pybuilder.sources.limits import source_date_epoch
 from pybuilder.stages import Adapters, Made, Project, Source
+from pybuilder.timing import timed
 from pybuilder.wheel.read import WheelName, open_wheel
 from pybuilder.wheel.tags import accepted
 from pybuilder.work import work_directory
@@ -42,8 +43,11 @@ def inspect_source(adapters: Adapters, source: Source) -> Project:
     key = digest([VERSION, source.sha256, [patch.sha256 for patch in source.patches], subdirectory])
     known = adapters.state.fact("project", key)
     if known is None:
-        adapters.listen(events.Started(name=source.name, version=str(source.version), phase="unpack"))
-        with laid_out(adapters, source) as (tree, newest):
+        adapters.listen(events.Started(name=source.name, version=str(source.version), phase="inspect"))
+        with (
+            timed(adapters.listen, name=source.name, version=source.version, phase="inspect"),
+            laid_out(adapters, source) as (tree, newest),
+        ):
             known = _read_project(tree / subdirectory, source, newest, now=int(adapters.now().timestamp()))
         adapters.state.add_fact("project", key, known)
     return _project(known)

@@ -21,6 +21,7 @@ from pybuilder.record import read_record
 from pybuilder.sbom import Origin, PatchNote, wheel_sbom
 from pybuilder.stages import Adapters, Made
 from pybuilder.state import PublishedWheel
+from pybuilder.timing import timed
 from pybuilder.wheel.numbering import number
 from pybuilder.wheel.read import open_wheel
 from pybuilder.work import work_directory
@@ -67,7 +68,8 @@ def publish(adapters: Adapters, items: Sequence[Item]) -> tuple[Outcome, ...]:
             if known and not item.force:
                 outcomes.append(Outcome(made=item.made, number=known.number, minted=False))
                 continue
-            numbered, new = _number(adapters, item, newest, work)
+            with timed(adapters.listen, name=item.made.name, version=item.made.version, phase="number"):
+                numbered, new = _number(adapters, item, newest, work)
             wheels += new
             outcomes.append(Outcome(made=item.made, number=numbered, minted=True))
         if wheels:
@@ -206,11 +208,13 @@ def _wheel(adapters: Adapters, one: _Numberable, chosen: int, work: Path) -> tup
 def _make_visible(adapters: Adapters, wheels: Sequence[tuple[PublishedWheel, Release]]) -> None:
     """Publish as one group; at whatever instant we die, ``_settle`` can tell what came of it."""
     rows = [row for row, _ in wheels]
-    adapters.state.begin_publish(rows)
-    try:
-        adapters.index.publish([release for _, release in wheels])
-    except PybuildError:
-        _settle(adapters, {row.name for row in rows})
-        raise
-    for row in rows:
-        adapters.state.finish_publish(row.label, row.name, row.version, row.number)
+    # A group becomes visible at once: its time is told of one of its members.
+    with timed(adapters.listen, name=rows[0].name, version=rows[0].version, phase="publish"):
+        adapters.state.begin_publish(rows)
+        try:
+            adapters.index.publish([release for _, release in wheels])
+        except PybuildError:
+            _settle(adapters, {row.name for row in rows})
+            raise
+        for row in rows:
+            adapters.state.finish_publish(row.label, row.name, row.version, row.number)

@@ -14,6 +14,7 @@ from pybuilder.errors import ConfigError, FetchError, ReviewError
 from pybuilder.sources.fetch import Fetched, Sources, Wanted
 from pybuilder.spec import EffectiveSpec, Pin
 from pybuilder.stages import Adapters, AppliedPatch, Pinned, Source
+from pybuilder.timing import timed
 from pybuilder.workspace import Workspace
 
 _IN_STORE = "store"
@@ -87,7 +88,8 @@ class SourceGetter:
         if pin is None or not pin.sha256 or self.adapters.store.source(pin.sha256) is None:
             self.adapters.listen(events.Started(name=name, version=str(version), phase="fetch"))
         sources = dataclasses.replace(self.sources, progress=progress)
-        return sources.fetch(Wanted(name=name, version=version, source=spec.source, pin=pin))
+        with timed(self.adapters.listen, name=name, version=version, phase="fetch"):
+            return sources.fetch(Wanted(name=name, version=version, source=spec.source, pin=pin))
 
     def _spec(self, name: NormalizedName, version: Version) -> EffectiveSpec:
         spec = self.workspace.spec(name)

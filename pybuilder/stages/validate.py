@@ -20,6 +20,7 @@ from pybuilder.sandbox import SANDBOX_VERSION, Job, Limits, build_environ
 from pybuilder.spec import EffectiveSpec
 from pybuilder.stages import Adapters, Made, supports_python
 from pybuilder.system_requires import WheelNeeds
+from pybuilder.timing import timed
 from pybuilder.wheel.check import problems
 from pybuilder.wheel.elf import read_elf
 from pybuilder.wheel.modules import top_level_modules
@@ -66,10 +67,11 @@ def validate(
     adapters.listen(events.Started(name=made.name, version=str(made.version), phase="validate"))
     now = timestamp(adapters.now())
     try:
-        _check_wheel(adapters, made)
-        _check_closure(adapters, made, closure)
-        _check_system(adapters, made, spec, closure, system)
-        _try_out(adapters, made, spec, closure, root)
+        with timed(adapters.listen, name=made.name, version=made.version, phase="validate"):
+            _check_wheel(adapters, made)
+            _check_closure(adapters, made, closure)
+            _check_system(adapters, made, spec, closure, system)
+            _try_out(adapters, made, spec, closure, root)
     except ValidationError as error:
         adapters.state.add_validation(key, ok=False, error=error.what, now=now)
         raise

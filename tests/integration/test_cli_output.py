@@ -33,7 +33,7 @@ class TestStreams:
         assert [line.partition(", log")[0] for line in ran.stderr.splitlines()] == [
             "buildroot host, since none is named",
             "alpha 1.0: fetch",
-            "alpha 1.0: unpack",
+            "alpha 1.0: inspect",
             "alpha 1.0: build",
             "alpha 1.0: validate",
             "alpha==1.0+pb.1: published",
@@ -66,6 +66,21 @@ class TestStreams:
         if "-q" not in verbosity:
             assert {"started", "published", "failed"} <= kinds
         assert ("output" in kinds) is ("-v" in verbosity)
+
+    def test_json_logs_tell_how_long_each_phase_took(self, here: Bench) -> None:
+        ran = here.pybuild("--log-format", "json", "build", "--json", "alpha")
+        lines = map(json.loads, ran.stderr.splitlines())
+        spans = {line["phase"]: line for line in lines if line["event"] == "span"}
+        [wheel] = ran.json["built"][0]["wheels"]
+        phases = json.loads(Path(wheel["log"]).with_name("record.json").read_text())["phases"]
+        assert {"unpack", "environment", "root", "sandbox", "backend wheel", "canonicalise"} <= phases.keys()
+        assert {name: round(spans[name]["seconds"], 3) for name in phases} == phases
+        assert spans.keys() - phases.keys() == {"fetch", "inspect", "build", "validate", "number", "publish"}
+        ends = {name: span["began"] + span["seconds"] for name, span in spans.items()}
+        for first, second in [("backend metadata", "backend wheel"), ("sandbox", "canonicalise"), ("fetch", "build")]:
+            assert ends[first] <= spans[second]["began"] + 1e-6
+        for inner, outer in [("backend wheel", "sandbox"), ("sandbox", "build"), ("canonicalise", "build")]:
+            assert spans[outer]["began"] <= spans[inner]["began"] and ends[inner] <= ends[outer] + 1e-6
 
     def test_json_is_one_document_and_nothing_else(self, here: Bench) -> None:
         here.spec("beta")

@@ -168,6 +168,15 @@ class TestRun:
             "review": [{"name": "nine", "requirement": "nine>2", "wanted_by": "six 1.17.0"}],
         }
 
+    def test_timings_stand_beside_the_seconds_where_there_are_any(self, state: State, layout: Layout) -> None:
+        result = Result(built=(), cached=(), failed=(), review=(), seconds=1.0)
+        without = reports.run_report(result, state, layout)
+        assert reports.run_report(result, state, layout, timings={"build": 1.0}) == {
+            **without,
+            "timings": {"build": 1.0},
+        }
+        assert reports.run_report(result, state, layout, timings={})["timings"] == {}
+
     def test_a_failure_of_no_package_is_that_of_the_first_that_was_asked_for(self) -> None:
         failure = Failure.of(StateError("full"), [Requirement("My.Seven"), Requirement("eight")])
         assert (failure.name, failure.version) == ("my-seven", "")
