@@ -115,19 +115,28 @@ class SpecWriter:
         version = self._version(name, requirement)
         self.listen(events.Started(name=name, version=str(version), phase="fetch"))
         fetched = self.sources.fetch(Wanted(name=name, version=version, source=Source(), pin=None))
-        found = self._inspect(fetched)
-        text = new_spec(
-            name=name,
-            version=version,
-            pin=Pin(file=fetched.filename, sha256=fetched.sha256),
-            summary=found.summary,
-            licence=found.licence,
-            guess=found.guess,
-        )
+        found, text = self.draft(name, version, fetched.file, fetched.sha256)
         with disk_errors(path):
             write_atomic(path, text.encode())
         missing = self._missing(found)
         return NewSpec(name=name, version=version, path=path, source=fetched, findings=found, missing=missing)
+
+    def draft(self, name: NormalizedName, version: Version, file: Path, sha256: str) -> tuple[Findings, str]:
+        """What a source tells about building it, and the text of a spec that says so.
+
+        Raises:
+            FetchError: The archive can't be unpacked.
+        """
+        found = self._inspect(file)
+        text = new_spec(
+            name=name,
+            version=version,
+            pin=Pin(file=file.name, sha256=sha256),
+            summary=found.summary,
+            licence=found.licence,
+            guess=found.guess,
+        )
+        return found, text
 
     def _version(self, name: NormalizedName, requirement: Requirement) -> Version:
         if found := self.chooser.offered(name, requirement.specifier):
@@ -144,11 +153,11 @@ class SpecWriter:
             cure="; ".join(filter(None, (newest, self.chooser.too_young(name)))),
         )
 
-    def _inspect(self, fetched: Fetched) -> Findings:
+    def _inspect(self, file: Path) -> Findings:
         now = self.now()
         layout = self.sources.store.layout
         with work_directory(layout, new_attempt_id(now)) as work, disk_errors(work):
-            extracted = extract(fetched.file, work / "unpacked", now=int(now.timestamp()))
+            extracted = extract(file, work / "unpacked", now=int(now.timestamp()))
             return inspect(extracted.root, extracted.files)
 
     def _missing(self, found: Findings) -> tuple[Missing, ...]:

@@ -3,16 +3,15 @@
 ``spec -> source -> plan -> (payload for this key known? skip the next two) -> root + build environment -> build ->
 payload -> validate -> number -> publish -> record``
 
-``provide`` resolves what is wanted and goes through the packages, those without needs first; ``_produce`` takes one of
+``provide`` resolves what is wanted and goes through the packages, those without needs first; ``produce`` takes one of
 them from its source to a payload; ``_publish`` takes payloads from there into the index. A package that is needed to
 build another is provided in just the same way.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from packaging.requirements import Requirement
@@ -21,27 +20,21 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from pybuilder import events
-from pybuilder.clock import timestamp
 from pybuilder.errors import ConfigError, FetchError, PybuildError
-from pybuilder.files import file_lock
 from pybuilder.graph import components, describe_cycle, reachable
-from pybuilder.names import numbered_version, split_number
+from pybuilder.names import split_number
+from pybuilder.packages import Packages, blame, differ
 from pybuilder.plan import Plan
-from pybuilder.resolution import Chosen, Wanted, applies, exactly, resolve, satisfied_by
+from pybuilder.resolution import Chosen, Wanted, applies, exactly, resolve
 from pybuilder.results import Result, Setbacks
-from pybuilder.stages import Adapters, Made, Project, Source, supports_python
-from pybuilder.stages.build import build
+from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.stages.choose import Chooser, not_accepted
-from pybuilder.stages.inspect import inspect_source, made_from_payload, published_build
-from pybuilder.stages.plan import build_requirements, make_plan, recipe
+from pybuilder.stages.plan import build_requirements
 from pybuilder.stages.publish import Item, Outcome, publish
-from pybuilder.stages.source import SourceGetter
-from pybuilder.stages.validate import validate
+from pybuilder.tree import Package
 
 # Real metadata may differ from what upstream states, and then other versions may be needed; that ends quickly.
 MAX_REPLANS = 8
-
-Package = tuple[NormalizedName, Version]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -49,24 +42,28 @@ class Pipeline:
     """A run over some requirements; what it has found out is kept as long as it lasts.
 
     Attributes:
-        adapters: The world.
-        sources: Gets sources.
-        chooser: Says which versions there are.
+        packages: What is known of packages, and what can be done with one.
         force: Whether what is named is built in any case, and gets a number in any case (``rebuild``).
     """
 
-    adapters: Adapters
-    sources: SourceGetter
-    chooser: Chooser
+    packages: Packages
     force: bool
     _named: dict[Requirement, Package] = field(default_factory=dict)
     _wanted: dict[Wanted, None] = field(default_factory=dict)
-    _sources: dict[Package, tuple[Source, Project]] = field(default_factory=dict)
-    _made: dict[Package, Made] = field(default_factory=dict)
     _public: dict[Package, Made] = field(default_factory=dict)
     _producing: list[Package] = field(default_factory=list)
     _broken: dict[Package, PybuildError] = field(default_factory=dict)
     _outcomes: dict[Package, Outcome] = field(default_factory=dict)
+
+    @property
+    def adapters(self) -> Adapters:
+        """The world."""
+        return self.packages.adapters
+
+    @property
+    def chooser(self) -> Chooser:
+        """Says which versions there are."""
+        return self.packages.chooser
 
     def run(self, requirements: Sequence[Requirement]) -> Result:
         """Build, validate, number and publish what is asked for, each requirement by itself."""
@@ -79,7 +76,7 @@ class Pipeline:
                 except PybuildError as error:
                     if setbacks.add(error, requirement):
                         self._tell_failed(requirement, error)
-        self._queue(tuple(setbacks.review))
+        self.packages.queue_reviews(tuple(setbacks.review))
         outcomes, named = self._outcomes, dict.fromkeys(self._named.values())
         return Result(
             built=tuple(outcome for outcome in outcomes.values() if outcome.minted),
@@ -114,9 +111,8 @@ class Pipeline:
             PybuildError: Something of it can't be had; says which package failed.
         """
         self._name(requirement)
-        source, project = self._source(self._named[requirement])
-        self._check_python(source, project)
-        return source, project, self._plans(source, project)[1]
+        package = self._named[requirement]
+        return *self.packages.source(package), self._plan(package)
 
     # The resolver's view of the world.
 
@@ -134,14 +130,10 @@ class Pipeline:
         Where neither is to be had, it is built to find out.
         """
         package = (name, version)
-        known = self._made.get(package) or self._published(package)
-        if known:
-            found: Sequence[Requirement] | None = known.requires_dist
-        else:
-            source, project = self._source(package)
-            found = source.spec.metadata.requires_dist or project.requires_dist
+        known = self.packages.made.get(package) or self._published(package)
+        found = known.requires_dist if known else self.packages.stated(package)
         if found is None:
-            found = self._produce(package).requires_dist
+            found = self.produce(package).requires_dist
         wanted = [Wanted(requirement, f"{name} {version}") for requirement in found]
         self._wanted.update(dict.fromkeys(wanted))
         self.chooser.check_accepted(wanted, self.adapters.target.markers)
@@ -176,15 +168,13 @@ class Pipeline:
         packages = [(name, chosen[name][0]) for name in group]
         fresh = [package for package in packages if not self._is_public(package)]
         told = {package: self.requirements(*package) for package in fresh}
-        made = {package: self._produce(package) for package in fresh}
-        if any(_differ(told[package], made[package].requires_dist) for package in fresh):
+        made = {package: self.produce(package) for package in fresh}
+        if any(differ(told[package], made[package].requires_dist) for package in fresh):
             return False
         closure = {name: [(n, chosen[n][0]) for n in sorted(reachable(edges, name))] for name in group}
         for package in fresh:
-            with self._blame(package):
-                members = [self._made.get(p) or self._public[p] for p in closure[package[0]]]
-                spec = self._source(package)[0].spec
-                validate(self.adapters, made[package], spec, members, system=self._runtime(members))
+            members = [self.packages.made.get(p) or self._public[p] for p in closure[package[0]]]
+            self.packages.validate(made[package], members)
         if fresh:
             items = [Item(made=made[p], force=self.force and p in self._named.values()) for p in fresh]
             for package, outcome in zip(fresh, publish(self.adapters, items), strict=True):
@@ -204,137 +194,58 @@ class Pipeline:
     def _published(self, package: Package) -> Made | None:
         """The published payload that satisfies a requirement on a package, if there is one.
 
-        A number names one payload; else it is the newest, if its recipe is what the workspace says today. What a
-        person named is looked at down to its key, so nothing is taken for granted here.
+        What a person named is looked at down to its key, so nothing is taken for granted there, but a number.
         """
-        name, version = package
         if package in self._public:
             return self._public[package]
-        numbered = split_number(version, self.adapters.channel.label)
-        if numbered:
-            return published_build(self.adapters, name, *numbered)
-        if package in self._named.values():
-            return None
-        newest = published_build(self.adapters, name, version)
-        if newest is None:
-            return None
-        pinned = self.sources.pinned(name, version)
-        current = pinned and recipe(pinned, self.adapters.channel).digest() == newest.recipe
-        return newest if current else None
+        is_numbered = split_number(package[1], self.adapters.channel.label) is not None
+        return self.packages.published(package) if is_numbered or package not in self._named.values() else None
 
-    def _produce(self, package: Package) -> Made:
-        """A payload for the plan that the workspace makes today; built unless one is known for its key."""
-        if package in self._made:
-            return self._made[package]
+    def produce(self, package: Package) -> Made:
+        """A payload for the plan that the workspace makes today; built unless one is known for its key.
+
+        Raises:
+            PybuildError: It can't be made; says which package failed.
+        """
+        if package in self.packages.made:
+            return self.packages.made[package]
         if package in self._broken:
             raise self._broken[package]
         if package in self._producing:
             raise self._cycle(package)
         self._producing.append(package)
         try:
-            with self._blame(package):
+            with blame(package):
                 made = self._build(package)
         except PybuildError as error:
             self._broken[package] = error
             raise
         finally:
             self._producing.pop()
-        self._made[package] = made
+        self.packages.made[package] = made
         return made
 
     def _build(self, package: Package) -> Made:
-        source, project = self._source(package)
-        self._check_python(source, project)
-        state = self.adapters.state
-        first, plan = self._plans(source, project)
+        plan = self._plan(package)
         forced = self.force and package in self._named.values()
-        if not forced and (known := self._known(plan)):
-            return known
-
-        def satisfied(wanted: tuple[Requirement, ...]) -> bool:
-            state.add_fact("dynamic", first.key(), [str(requirement) for requirement in wanted])
-            return self._has(plan, build_requirements(source, project, map(str, wanted)))
-
-        def replan(wanted: tuple[Requirement, ...]) -> Plan:
-            nonlocal plan  # what `satisfied` compares with in the second start
-            plan = self._plan(source, project, build_requirements(source, project, map(str, wanted)))
-            return plan
-
-        with file_lock(self.adapters.layout.lock(f"build-{plan.key()}")):
-            # Whoever held the lock may have built it meanwhile.
-            if not forced and (known := self._known(plan)):
-                return known
-            built = build(self.adapters, source, project, plan, satisfied=satisfied, replan=replan)
-        return made_from_payload(
-            self.adapters,
-            sha256=built.sha256,
-            key=built.plan.key(),
-            recipe=built.plan.recipe.digest(),
-            attempt=built.attempt,
-            target=built.plan.target.name,
+        known = None if forced else self.packages.known(plan)
+        return known or self.packages.build(
+            package, plan, force=forced, replan=lambda requires: self._plan_with(package, requires)
         )
 
-    def _plans(self, source: Source, project: Project) -> tuple[Plan, Plan]:
-        """The plan with what the source states that it requires, and that with what its backend is known to want."""
-        first = self._plan(source, project, build_requirements(source, project))
-        dynamic = self.adapters.state.fact("dynamic", first.key())
-        if dynamic is None:
-            return first, first
-        extra = build_requirements(source, project, dynamic)
-        return first, first if self._has(first, extra) else self._plan(source, project, extra)
+    def _plan(self, package: Package) -> Plan:
+        """The plan with what the source states that it requires and what its backend is known to want besides."""
+        source, project = self.packages.source(package)
+        self.packages.check_python(package)
+        plan = self._plan_with(package, build_requirements(source, project))
+        dynamic = self.packages.dynamic(package, {each.name: each.version for each in plan.environment})
+        requires = build_requirements(source, project, dynamic)
+        return plan if self.packages.has(plan, requires) else self._plan_with(package, requires)
 
-    def _plan(self, source: Source, project: Project, requires: Sequence[Requirement]) -> Plan:
-        by = f"the build of {source.name} {source.version}"
+    def _plan_with(self, package: Package, requires: Sequence[Requirement]) -> Plan:
+        by = f"the build of {package[0]} {package[1]}"
         environment = self.provide([Wanted(requirement, by) for requirement in requires])
-        system = {*source.spec.system.build, *self._runtime(environment)}
-        return make_plan(
-            source,
-            project,
-            requires=requires,
-            environment=[made.ingredient for made in environment],
-            root=self.adapters.roots.for_build(system),
-            target=self.adapters.target,
-            channel=self.adapters.channel,
-        )
-
-    def _runtime(self, packages: Iterable[Made]) -> frozenset[str]:
-        """The RPMs that packages need where they are installed."""
-        return frozenset(rpm for made in packages for rpm in self.sources.runtime(made.name, made.version))
-
-    def _known(self, plan: Plan) -> Made | None:
-        attempt = self.adapters.state.succeeded(plan.key())
-        if attempt is None or attempt.payload is None or self.adapters.store.payload(attempt.payload) is None:
-            return None
-        return made_from_payload(
-            self.adapters,
-            sha256=attempt.payload,
-            key=attempt.key,
-            recipe=attempt.recipe,
-            attempt=attempt.id,
-            target=attempt.target,
-        )
-
-    def _has(self, plan: Plan, requirements: Sequence[Requirement]) -> bool:
-        """Whether a plan's environment has all of these already."""
-        there = {ingredient.name: Version(ingredient.version) for ingredient in plan.environment}
-        others = [requirement for requirement in requirements if str(requirement) not in plan.requires]
-        return satisfied_by(there, others, self.adapters.target.markers)
-
-    def _source(self, package: Package) -> tuple[Source, Project]:
-        if package not in self._sources:
-            with self._blame(package):
-                source = self.sources.acquire(*package)
-                self._sources[package] = (source, inspect_source(self.adapters, source))
-        return self._sources[package]
-
-    def _check_python(self, source: Source, project: Project) -> None:
-        target = self.adapters.target
-        if supports_python(project.requires_python, target.full_version) is False:
-            raise FetchError(
-                f"{source.name} {source.version} needs Python {project.requires_python}, "
-                f"the target has {target.full_version}",
-                cure="pin a version that supports this Python, or choose another buildroot",
-            )
+        return self.packages.plan(package, requires, environment)
 
     def _name(self, requirement: Requirement) -> None:
         """Choose the version that a person's requirement gets."""
@@ -357,37 +268,14 @@ class Pipeline:
 
     # Telling what happened.
 
-    def _queue(self, wanted: Sequence[tuple[str, str, str]]) -> None:
-        """Put packages that nobody has accepted into the review queue, and take out those that have been."""
-        state = self.adapters.state
-        before = state.review()
-        accepted = sorted({entry["name"] for entry in before if self.chooser.is_accepted(entry["name"])})
-        if wanted or accepted:
-            state.ask_review(wanted, now=timestamp(self.adapters.now()))
-            state.drop_review(accepted)
-            waiting = [(entry["name"], entry["requirement"], entry["wanted_by"]) for entry in state.review()]
-            self.adapters.index.write_review(waiting)
-
     def _tell(self, package: Package, outcome: Outcome) -> None:
         self._outcomes[package] = outcome
-        made = outcome.made
-        numbered = str(numbered_version(made.version, self.adapters.channel.label, outcome.number))
-        kind = events.Published if outcome.minted else events.Cached
-        self.adapters.listen(kind(name=made.name, version=str(made.version), build=f"{made.name}=={numbered}"))
+        self.packages.tell(outcome)
 
     def _tell_failed(self, requirement: Requirement, error: PybuildError) -> None:
         name, version = error.package or (canonicalize_name(requirement.name), "")
         failed = events.Failed(name=name, version=version, phase=error.phase, error=error.what, log=error.log)
         self.adapters.listen(failed)
-
-    @contextlib.contextmanager
-    def _blame(self, package: Package) -> Iterator[None]:
-        """Say which package an error happened to: the innermost."""
-        try:
-            yield
-        except PybuildError as error:
-            error.package = error.package or (package[0], str(package[1]))
-            raise
 
     def _cycle(self, package: Package) -> ConfigError:
         start = self._producing.index(package)
@@ -398,7 +286,3 @@ class Pipeline:
             cure="pin an older version of one of them that needs less, or take a requirement out with"
             " [build] remove-requires",
         )
-
-
-def _differ(told: Sequence[Requirement], real: Sequence[Requirement]) -> bool:
-    return {str(requirement) for requirement in told} != {str(requirement) for requirement in real}

@@ -15,6 +15,7 @@ from pybuilder.environment import Environments
 from pybuilder.http import Client
 from pybuilder.index import Index
 from pybuilder.layout import Layout
+from pybuilder.packages import Packages
 from pybuilder.pipeline import Pipeline
 from pybuilder.processes import run
 from pybuilder.sources.fetch import Sources
@@ -47,7 +48,8 @@ class Session:
 
     def pipeline(self, *, force: bool) -> Pipeline:
         """A run."""
-        return Pipeline(adapters=self.adapters, sources=self.sources, chooser=self.chooser, force=force)
+        packages = Packages(adapters=self.adapters, sources=self.sources, chooser=self.chooser)
+        return Pipeline(packages=packages, force=force)
 
 
 def open_workspace(options: Options) -> Workspace:
@@ -102,13 +104,18 @@ def open_index(layout: Layout, channel: str) -> Index:
 
 
 @contextlib.contextmanager
-def open_session(options: Options, listen: events.Listener) -> Iterator[Session]:
+def open_session(options: Options, listen: events.Listener, *, workspace: Workspace | None = None) -> Iterator[Session]:
     """Everything a build needs, closed at the end.
+
+    Args:
+        options: What stands before the command.
+        listen: Told what happens.
+        workspace: The workspace; None for the one that the options name.
 
     Raises:
         PybuildError: Something of it can't be had; nothing has been done then.
     """
-    workspace = open_workspace(options)
+    workspace = workspace or open_workspace(options)
     layout = open_layout(options, workspace)
     chosen = choose_buildroot(options, workspace)
     if not chosen.named:

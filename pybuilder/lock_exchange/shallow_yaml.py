@@ -47,6 +47,9 @@ def parse(text: str, file: str) -> Any:
         _check_keys(node, file)
         return SafeConstructor().construct_document(node)
     except yaml.MarkedYAMLError as error:
+        # Newer versions of libyaml look ahead, and find it before we do.
+        if error.problem and "nesting depth" in error.problem:
+            raise _too_deep(file, error.problem_mark) from error
         raise _wrong(f"this is no YAML: {error.problem}", file, error.problem_mark) from error
     except (yaml.YAMLError, ValueError) as error:
         raise _wrong(f"this is no YAML that can be read: {str(error).splitlines()[0]}", file, None) from error
@@ -57,7 +60,7 @@ def _check_shape(text: str, file: str) -> None:
     for event in yaml.parse(text, Loader=_LOADER):
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         if depth > _DEEPEST:
-            raise _wrong("this is nested too deep for a lock", file, event.start_mark)
+            raise _too_deep(file, event.start_mark)
         if isinstance(event, AliasEvent):
             raise _wrong("a lock has no aliases", file, event.start_mark)
 
@@ -75,6 +78,10 @@ def _check_keys(node: yaml.Node, file: str) -> None:
                 raise _wrong(f"the key {key.value!r} is given twice", file, key.start_mark)
             seen.add((key.tag, key.value))
         _check_keys(value, file)
+
+
+def _too_deep(file: str, mark: _Mark | None) -> ConfigError:
+    return _wrong("this is nested too deep for a lock", file, mark)
 
 
 def _wrong(what: str, file: str, mark: _Mark | None) -> ConfigError:

@@ -43,7 +43,7 @@ class SourceGetter:
             ReviewError: Nobody has accepted the package.
             FetchError: The spec and the state pin different sources.
         """
-        spec = self._spec(name, version)
+        spec = self.spec(name, version)
         if spec.source.type == "path":
             return self.acquire(name, version)
         pin = self._pin(name, version)
@@ -60,7 +60,7 @@ class SourceGetter:
             FetchError: It can't be had, or is not what its pin says.
             ConfigError: A patch is missing.
         """
-        spec = self._spec(name, version)
+        spec = self.spec(name, version)
         patches = self._patches(name, version, spec)
         pin = self._pin(name, version)
         fetched = self._fetch(name, version, spec, pin)
@@ -79,7 +79,7 @@ class SourceGetter:
 
     def runtime(self, name: NormalizedName, version: Version) -> tuple[str, ...]:
         """The RPMs that a package needs where it is installed; none where nobody accepts it any more."""
-        return self._spec(name, version).system.runtime if self.workspace.spec(name) else ()
+        return self.spec(name, version).system.runtime if self.workspace.spec(name) else ()
 
     def _fetch(self, name: NormalizedName, version: Version, spec: EffectiveSpec, pin: Pin | None) -> Fetched:
         def progress(done: int, total: int | None) -> None:
@@ -91,7 +91,13 @@ class SourceGetter:
         with timed(self.adapters.listen, name=name, version=version, phase="fetch"):
             return sources.fetch(Wanted(name=name, version=version, source=spec.source, pin=pin))
 
-    def _spec(self, name: NormalizedName, version: Version) -> EffectiveSpec:
+    def spec(self, name: NormalizedName, version: Version) -> EffectiveSpec:
+        """The spec of an accepted package for this version and target.
+
+        Raises:
+            ReviewError: Nobody has accepted the package.
+            ConfigError: It is wrong.
+        """
         spec = self.workspace.spec(name)
         if spec is None:
             wanted = ((name, f"{name}=={version}", "the command line"),)

@@ -1,0 +1,277 @@
+"""What a run knows of packages, each thing found out once, and the steps that one package goes through.
+
+The pipeline goes through packages one after the other, a bootstrap through a whole tree side by side; both take these
+steps. Safe to use from several threads, as long as each package is in the hands of one of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from pybuilder import events
+from pybuilder.clock import timestamp
+from pybuilder.errors import FetchError, PybuildError
+from pybuilder.files import file_lock
+from pybuilder.names import numbered_version, split_number
+from pybuilder.plan import Plan, digest
+from pybuilder.resolution import satisfied_by
+from pybuilder.stages import Adapters, Made, Project, Source, supports_python
+from pybuilder.stages.build import build
+from pybuilder.stages.choose import Chooser
+from pybuilder.stages.inspect import inspect_source, made_from_payload, published_build
+from pybuilder.stages.plan import build_requirements, make_plan, recipe
+from pybuilder.stages.prepared import payload_refs
+from pybuilder.stages.publish import Outcome
+from pybuilder.stages.source import SourceGetter
+from pybuilder.stages.validate import validate, validation_key
+from pybuilder.tree import Node, Package
+
+
+@dataclass(kw_only=True, slots=True)
+class Packages:
+    """The packages of a run.
+
+    Attributes:
+        adapters: The world.
+        sources: Gets sources.
+        chooser: Says which versions there are.
+        made: The payloads that this run has come to, built or known.
+    """
+
+    adapters: Adapters
+    sources: SourceGetter
+    chooser: Chooser
+    made: dict[Package, Made] = field(default_factory=dict)
+    _sources: dict[Package, tuple[Source, Project]] = field(default_factory=dict)
+
+    def source(self, package: Package) -> tuple[Source, Project]:
+        """The source of a package, fetched and pinned if need be, and what it says of itself.
+
+        Raises:
+            PybuildError: It can't be had, or can't be read.
+        """
+        if package not in self._sources:
+            with blame(package):
+                source = self.sources.acquire(*package)
+                self._sources[package] = (source, inspect_source(self.adapters, source))
+        return self._sources[package]
+
+    def read_again(self, package: Package) -> None:
+        """Forget what is known of a source, since its spec has changed."""
+        self._sources.pop(package, None)
+        self.source(package)
+
+    def published(self, package: Package) -> Made | None:
+        """The published payload that satisfies a requirement on a package, if there is one.
+
+        A number names one payload; else it is the newest, if its recipe is what the workspace says today.
+        """
+        name, version = package
+        if numbered := split_number(version, self.adapters.channel.label):
+            return published_build(self.adapters, name, *numbered)
+        newest = published_build(self.adapters, name, version)
+        if newest is None:
+            return None
+        pinned = self.sources.pinned(name, version)
+        current = pinned and recipe(pinned, self.adapters.channel).digest() == newest.recipe
+        return newest if current else None
+
+    def stated(self, package: Package) -> Sequence[Requirement] | None:
+        """What a source honestly states that it requires where it is installed, or what its spec says in its place."""
+        source, project = self.source(package)
+        return source.spec.metadata.requires_dist or project.requires_dist
+
+    def runtime(self, packages: Iterable[Made]) -> frozenset[str]:
+        """The RPMs that packages need where they are installed."""
+        return frozenset(rpm for made in packages for rpm in self.sources.runtime(made.name, made.version))
+
+    def check_python(self, package: Package) -> None:
+        """Refuse a package that is for other Pythons than the target's.
+
+        Raises:
+            FetchError: It says so itself.
+        """
+        source, project = self.source(package)
+        target = self.adapters.target
+        if supports_python(project.requires_python, target.full_version) is False:
+            raise FetchError(
+                f"{source.name} {source.version} needs Python {project.requires_python}, "
+                f"the target has {target.full_version}",
+                cure="pin a version that supports this Python, or choose another buildroot",
+            )
+
+    def plan(self, package: Package, requires: Sequence[Requirement], environment: Sequence[Made]) -> Plan:
+        """The plan of a package in a build environment.
+
+        Args:
+            package: The package.
+            requires: What the environment satisfies.
+            environment: Everything in it.
+        """
+        source, project = self.source(package)
+        return make_plan(
+            source,
+            project,
+            requires=requires,
+            environment=[made.ingredient for made in environment],
+            root=self.adapters.roots.for_build({*source.spec.system.build, *self.runtime(environment)}),
+            target=self.adapters.target,
+            channel=self.adapters.channel,
+        )
+
+    def known(self, plan: Plan) -> Made | None:
+        """The payload that was made of these very inputs."""
+        attempt = self.adapters.state.succeeded(plan.key())
+        if attempt is None or attempt.payload is None or self.adapters.store.payload(attempt.payload) is None:
+            return None
+        return made_from_payload(
+            self.adapters,
+            sha256=attempt.payload,
+            key=attempt.key,
+            recipe=attempt.recipe,
+            attempt=attempt.id,
+            target=attempt.target,
+        )
+
+    def make_ready(self, plan: Plan) -> None:
+        """Make the root and the build environment of a plan, so that its build need not wait for them."""
+        refs = payload_refs(self.adapters, plan)
+        self.adapters.environments.prepare(refs, python=self.adapters.python)
+        with self.adapters.roots.tree(plan.root):
+            pass
+
+    def build(
+        self, package: Package, plan: Plan, *, force: bool, replan: Callable[[tuple[Requirement, ...]], Plan]
+    ) -> Made:
+        """Build a plan, unless its payload is known.
+
+        Args:
+            package: The package.
+            plan: Its plan.
+            force: Whether it is built in any case.
+            replan: Given build requirements that only the backend knew, all of them with those it states, makes the
+                plan that has them.
+
+        Raises:
+            PybuildError: It failed; says which package.
+        """
+        source, project = self.source(package)
+
+        def satisfied(wanted: tuple[Requirement, ...]) -> bool:
+            self.learn_dynamic(package, plan, wanted)
+            return self.has(plan, build_requirements(source, project, map(str, wanted)))
+
+        def again(wanted: tuple[Requirement, ...]) -> Plan:
+            nonlocal plan  # what `satisfied` compares with in the second start
+            plan = replan(build_requirements(source, project, map(str, wanted)))
+            return plan
+
+        with blame(package), file_lock(self.adapters.layout.lock(f"build-{plan.key()}")):
+            # Whoever held the lock may have built it meanwhile.
+            if not force and (known := self.known(plan)):
+                return known
+            built = build(self.adapters, source, project, plan, satisfied=satisfied, replan=again)
+        return made_from_payload(
+            self.adapters,
+            sha256=built.sha256,
+            key=built.plan.key(),
+            recipe=built.plan.recipe.digest(),
+            attempt=built.attempt,
+            target=built.plan.target.name,
+        )
+
+    def plan_of(self, node: Node) -> Plan:
+        """The plan of a package in a tree; the payloads of everything in its environment are in ``made``."""
+        requires = [Requirement(need.requirement) for need in node.builds]
+        return self.plan(node.package, requires, [self.made[package] for package in node.environment])
+
+    def dynamic(self, package: Package, environment: Mapping[str, str]) -> tuple[str, ...]:
+        """What the backend of a package wants besides what its source states, as it said in an earlier build.
+
+        Args:
+            package: The package.
+            environment: Versions by name; a backend's wants may depend on its version.
+        """
+        return tuple(self.adapters.state.fact("dynamic", self._dynamic_key(package, environment)) or ())
+
+    def learn_dynamic(self, package: Package, plan: Plan, wanted: Iterable[Requirement]) -> None:
+        """Remember what the backend wants besides what its source states, in the environment of a plan."""
+        key = self._dynamic_key(package, {ingredient.name: ingredient.version for ingredient in plan.environment})
+        self.adapters.state.add_fact("dynamic", key, [str(requirement) for requirement in wanted])
+
+    def _dynamic_key(self, package: Package, environment: Mapping[str, str]) -> str:
+        # By version, not by payload: it is looked up before anything is built.
+        source, project = self.source(package)
+        names = {canonicalize_name(requirement.name) for requirement in build_requirements(source, project)}
+        backends = sorted([name, environment[name]] for name in names & environment.keys())
+        return digest([recipe(source, self.adapters.channel).digest(), self.adapters.target.name, backends])
+
+    def has(self, plan: Plan, requirements: Sequence[Requirement]) -> bool:
+        """Whether a plan's environment has all of these already."""
+        there = {ingredient.name: Version(ingredient.version) for ingredient in plan.environment}
+        others = [requirement for requirement in requirements if str(requirement) not in plan.requires]
+        return satisfied_by(there, others, self.adapters.target.markers)
+
+    def validate(self, made: Made, members: Sequence[Made]) -> None:
+        """Refuse a payload that must not be published.
+
+        Args:
+            made: The payload.
+            members: Everything that is installed with it, itself included.
+
+        Raises:
+            ValidationError: With everything that is wrong.
+        """
+        package = (made.name, made.version)
+        with blame(package):
+            validate(self.adapters, made, self.source(package)[0].spec, members, system=self.runtime(members))
+
+    def tell(self, outcome: Outcome) -> None:
+        """Report what publishing a package came to."""
+        made = outcome.made
+        numbered = str(numbered_version(made.version, self.adapters.channel.label, outcome.number))
+        kind = events.Published if outcome.minted else events.Cached
+        self.adapters.listen(kind(name=made.name, version=str(made.version), build=f"{made.name}=={numbered}"))
+
+    def is_validated(self, made: Made, members: Sequence[Made]) -> bool:
+        """Whether this very validation has been passed before."""
+        spec = self.source((made.name, made.version))[0].spec
+        root = self.adapters.roots.for_test(self.runtime(members))
+        known = self.adapters.state.validation(validation_key(self.adapters, made, spec, members, root))
+        return known is not None and known[0]
+
+    def queue_reviews(self, wanted: Sequence[tuple[str, str, str]]) -> None:
+        """Put packages that nobody has accepted into the review queue, and take out those that have been.
+
+        Args:
+            wanted: ``(name, requirement, wanted_by)``.
+        """
+        state = self.adapters.state
+        before = state.review()
+        accepted = sorted({entry["name"] for entry in before if self.chooser.is_accepted(entry["name"])})
+        if wanted or accepted:
+            state.ask_review(wanted, now=timestamp(self.adapters.now()))
+            state.drop_review(accepted)
+            waiting = [(entry["name"], entry["requirement"], entry["wanted_by"]) for entry in state.review()]
+            self.adapters.index.write_review(waiting)
+
+
+@contextlib.contextmanager
+def blame(package: Package) -> Iterator[None]:
+    """Say which package an error happened to: the innermost."""
+    try:
+        yield
+    except PybuildError as error:
+        error.package = error.package or (package[0], str(package[1]))
+        raise
+
+
+def differ(told: Iterable[Requirement], real: Iterable[Requirement]) -> bool:
+    """Whether two lists of requirements say different things."""
+    return {str(requirement) for requirement in told} != {str(requirement) for requirement in real}
