@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import os
 import random
 import re
 import ssl
@@ -106,6 +107,28 @@ class Client:
             raise FetchError(f"the page is larger than {limit} bytes", where=redact(url))
         return page
 
+    def part(self, url: str, start: int, length: int) -> tuple[bytes, int] | None:
+        """Fetch some bytes of a file (RFC 9110, section 14).
+
+        Args:
+            url: An ``http``, ``https`` or ``file`` URL.
+            start: The first byte; negative counts from the end.
+            length: How many bytes at most.
+
+        Returns:
+            The bytes and the size of the whole file; None where the server sends whole files only.
+
+        Raises:
+            NotFoundError: It is not there.
+            FetchError: It can't be fetched, or other bytes were sent than asked for.
+        """
+        if scheme(url) == "file":
+            with _local(url) as path, path.open("rb") as stream:
+                size = stream.seek(0, os.SEEK_END)
+                stream.seek(max(0, size + start if start < 0 else start))
+                return stream.read(length), size
+        return self._retried(url, lambda: self._part_once(url, start, length))
+
     def download(
         self,
         url: str,
@@ -173,6 +196,21 @@ class Client:
                     break
             kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             return Page(url=str(response.url), content_type=kind, body=bytes(body))
+
+    def _part_once(self, url: str, start: int, length: int) -> tuple[bytes, int] | None:
+        asked = f"bytes={start}" if start < 0 else f"bytes={start}-{start + length - 1}"
+        with self._stream(url, {"Range": asked, "Accept-Encoding": "identity"}) as response:
+            self._check_status(response, url)
+            found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", ""))
+            if response.status_code != 206 or not found:
+                return None
+            first, last, size = map(int, found.groups())
+            if first != (max(0, size + start) if start < 0 else start) or not 0 <= last - first < length:
+                raise FetchError("the server sent another part of the file than was asked for", where=redact(url))
+            data = b"".join(response.iter_raw())
+            if len(data) != last - first + 1:
+                raise _TryAgain(f"only {len(data)} of {last - first + 1} bytes came")
+            return data, size
 
     def _fill_once(self, job: _Download) -> None:
         job.drop_what_cannot_be_resumed()

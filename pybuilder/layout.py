@@ -86,6 +86,15 @@ class Layout:
         """What a running attempt writes: its log from the first moment, its tree. Moved or removed at its end."""
         return self.root / "work" / attempt
 
+    def plan(self, channel: str) -> Path:
+        """The tree that was planned last for a channel."""
+        return self.root / "plans" / f"{channel}.json"
+
+    @property
+    def uv_cache(self) -> Path:
+        """What uv keeps between its calls; it may be removed."""
+        return self.root / "uv-cache"
+
     @property
     def seen_inside(self) -> tuple[Path, ...]:
         """The directories of which builds see parts: roots, environments and work lie below them."""

@@ -6,10 +6,10 @@ payloads appear, so a tree can be printed, drawn, compared and scheduled before 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NewType
+from typing import Literal, NewType
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -17,6 +17,10 @@ from packaging.version import Version
 from pybuilder.graph import components
 
 Package = tuple[NormalizedName, Version]
+
+# How far a package is: its payload is known; its key is known, and it is to be built; its key depends on what has to be
+# built first; it waits for review, or for something that does.
+Status = Literal["cached", "new", "depends", "waits"]
 
 # ``name==version``: how a package is written in files and messages.
 PackageId = NewType("PackageId", str)
@@ -62,7 +66,9 @@ class Node:
         accepted: Whether it has a spec.
         source: What it is built from; None where that could not be looked at.
         requires_python: The Pythons it is for, or empty.
+        extras: The extras of it that are asked for, sorted.
         installs: What it needs where it is installed, without what the target's markers leave out.
+        closure: Everything that is installed with it, itself included, one version of each package; sorted.
         builds: What its build environment must satisfy.
         environment: Everything in its build environment, the needs of those needs included; sorted.
         prebuilt: Whether upstream's wheel is used instead of a build.
@@ -73,7 +79,9 @@ class Node:
     accepted: bool
     source: Archive | None
     requires_python: str = ""
+    extras: tuple[str, ...] = ()
     installs: tuple[Need, ...] = ()
+    closure: tuple[Package, ...] = ()
     builds: tuple[Need, ...] = ()
     environment: tuple[Package, ...] = ()
     prebuilt: bool = False
@@ -104,30 +112,28 @@ class Tree:
     def groups(self) -> tuple[tuple[Package, ...], ...]:
         """The packages in the order in which they can be published; those that need each other installed are one group.
 
-        A package comes after what it needs installed and after its build environment.
+        A package comes after what it is installed with and after its build environment.
         """
         edges = {
-            package: sorted({need.package for need in node.installs} | set(node.environment))
-            for package, node in self.nodes.items()
+            package: sorted({*node.closure, *node.environment} - {package}) for package, node in self.nodes.items()
         }
         return tuple(components(edges))
 
     @cached_property
     def installed(self) -> frozenset[Package]:
         """What an installation of the tops consists of."""
-        return frozenset(self.closure([top.package for top in self.tops]))
-
-    def closure(self, packages: Sequence[Package]) -> tuple[Package, ...]:
-        """These packages and all that is installed with them, sorted."""
-        seen = set(packages)
-        todo = list(packages)
-        while todo:
-            for need in self.nodes[todo.pop()].installs:
-                if need.package not in seen:
-                    seen.add(need.package)
-                    todo.append(need.package)
-        return tuple(sorted(seen))
+        return frozenset(package for top in self.tops for package in self.nodes[top.package].closure)
 
     def __iter__(self) -> Iterator[Node]:
         """The nodes, sorted by package."""
         return iter(self.nodes.values())
+
+
+def needing(tree: Tree, these: Iterable[Package]) -> set[Package]:
+    """These packages of a tree, and all that need one of them to be built or published."""
+    found = set(these)
+    for group in tree.groups:
+        needs = {need for package in group for need in (*tree.nodes[package].environment, *tree.nodes[package].closure)}
+        if not found.isdisjoint(needs):
+            found.update(group)
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,9 @@ from packaging.version import Version
 
 from pybuilder.clock import timestamp
 from pybuilder.errors import ReviewError
-from pybuilder.names import numbered_version
+from pybuilder.http import NotFoundError
+from pybuilder.joint import Offer
+from pybuilder.names import numbered_version, split_number
 from pybuilder.resolution import Wanted, applies
 from pybuilder.spec import Spec
 from pybuilder.stages import supports_python
@@ -45,7 +47,7 @@ class Chooser:
 
     def is_accepted(self, name: str) -> bool:
         """Whether the package has a spec."""
-        return self.workspace.spec_path(name).is_file()
+        return self.workspace.accepts(name)
 
     def check_accepted(self, wanted: Iterable[Wanted], markers: Mapping[str, str]) -> None:
         """Refuse requirements on packages that nobody has accepted, all of them at once; those of extras are let pass.
@@ -62,12 +64,25 @@ class Chooser:
         if missing:
             raise not_accepted(missing)
 
-    def versions(self, name: NormalizedName, specifiers: Sequence[SpecifierSet]) -> Sequence[Version]:
+    def versions(
+        self,
+        name: NormalizedName,
+        specifiers: Sequence[SpecifierSet],
+        *,
+        also: Collection[Version] = (),
+        upgrade: bool = False,
+    ) -> Sequence[Version]:
         """The versions that satisfy every specifier, newest first, from the first place that has any.
 
         The places: what the workspace pins; what the channel has published; what the spec names itself (a git tag, a
         URL, a directory); what upstream has and the spec's rules allow. A specifier with our label in it means
         numbered builds, and only those.
+
+        Args:
+            name: The package.
+            specifiers: What must be satisfied.
+            also: Versions that count as pinned.
+            upgrade: Whether upstream is asked at once.
         """
         wanted = SpecifierSet()
         for specifier in specifiers:
@@ -80,15 +95,72 @@ class Chooser:
         spec = self.workspace.spec(name)
         if spec is None:
             return ()
+        pinned, built = {*spec.versions, *also}, [Version(wheel.version) for wheel in published]
         places: tuple[Callable[[], Iterable[Version]], ...] = (
-            lambda: spec.versions,
-            lambda: [Version(wheel.version) for wheel in published],
+            lambda: pinned,
+            lambda: built,
             lambda: self._beyond(name, spec, wanted),
         )
+        if upgrade:
+            places = (lambda: [*pinned, *built, *self._beyond(name, spec, wanted)],)
         for place in places:
             if found := _newest_first(place(), wanted, prereleases=spec.update.prereleases or None):
                 return found
         return ()
+
+    def known(self, name: NormalizedName) -> tuple[Version, ...]:
+        """The versions of an accepted package that can be had without asking upstream, the preferred first."""
+        spec = self.workspace.spec(name)
+        if spec is None:
+            return ()
+        published = {Version(wheel.version) for wheel in self.state.published(self.channel, name)}
+        return tuple(dict.fromkeys([*sorted(spec.versions, reverse=True), *sorted(published, reverse=True)]))
+
+    def offers(
+        self, name: NormalizedName, *, asked_for: Collection[Version], known_only: bool
+    ) -> tuple[Offer, ...] | None:
+        """Everything of a package that a joint resolution may choose from.
+
+        Args:
+            name: The package.
+            asked_for: Versions that somebody asks for by name; they may be yanked or young.
+            known_only: Whether upstream is left alone where the workspace or the channel know versions.
+
+        Returns:
+            In no order; None where there is no such project.
+        """
+        known = self.known(name)
+        numbered = [version for version in asked_for if split_number(version, self.label)]
+        spec = self.workspace.spec(name)
+        if numbered or spec is None:
+            return tuple(_offer(version) for version in numbered)
+        if spec.source.type != "sdist":
+            return tuple(_offer(version) for version in {*known, *asked_for})
+        found = {version: _offer(version) for version in known}
+        if not (known and known_only):
+            try:
+                found = self._upstream_offers(name, spec, asked_for) | found
+            except NotFoundError:
+                if not found:
+                    return None
+        return tuple(found.values())
+
+    def _upstream_offers(
+        self, name: NormalizedName, spec: Spec, asked_for: Collection[Version]
+    ) -> dict[Version, Offer]:
+        files = self.upstream.sdists(name)
+        unripe = self._ripe(name, spec, files).keys() - set(asked_for)
+        return {
+            version: Offer(
+                version=version,
+                requires_python=file.requires_python,
+                yanked=file.yanked,
+                yanked_reason=file.yanked_reason,
+                upload_time=file.upload_time,
+            )
+            for version, file in files.items()
+            if version not in unripe and self._ruled_in(spec, version)
+        }
 
     def offered(self, name: NormalizedName, wanted: SpecifierSet) -> Sequence[Version]:
         """The versions upstream has that a spec with no rules of its own lets be taken, newest first."""
@@ -134,16 +206,20 @@ class Chooser:
 
     def _allowed(self, spec: Spec, version: Version, file: File, *, asked_for: bool) -> bool:
         """Whether a spec's rules, its cooldown aside, let a version of upstream's be taken without asking anybody."""
+        if not self._ruled_in(spec, version):
+            return False
+        if supports_python(file.requires_python, self.python) is False:
+            return False
+        return asked_for or not file.yanked
+
+    def _ruled_in(self, spec: Spec, version: Version) -> bool:
+        """Whether ``[update] allow``, ``series`` and ``ignore`` let a version be taken."""
         update = spec.update
         if not update.allow.contains(version, prereleases=True):
             return False
         if update.series and not any(SpecifierSet(f"=={series}").contains(version) for series in update.series):
             return False
-        if any(ignored.contains(version, prereleases=True) for ignored in update.ignore):
-            return False
-        if supports_python(file.requires_python, self.python) is False:
-            return False
-        return asked_for or not file.yanked
+        return not any(ignored.contains(version, prereleases=True) for ignored in update.ignore)
 
     def _ripe(self, name: NormalizedName, spec: Spec, files: Mapping[Version, File]) -> Mapping[Version, datetime]:
         """When those of upstream's versions that are too young will be old enough.
@@ -181,3 +257,8 @@ def not_accepted(missing: Iterable[Wanted]) -> ReviewError:
 def _newest_first(versions: Iterable[Version], wanted: SpecifierSet, *, prereleases: bool | None) -> list[Version]:
     """Those that satisfy, newest first; prereleases by PEP 440: where asked for, or where there is nothing else."""
     return sorted(set(wanted.filter(versions, prereleases=prereleases)), reverse=True)
+
+
+def _offer(version: Version) -> Offer:
+    """A version of which nothing more needs to be known: somebody has taken it before, or asks for it by name."""
+    return Offer(version=version, requires_python="", yanked=False, yanked_reason="", upload_time=None)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from pybuilder.errors import FetchError
@@ -66,6 +67,36 @@ class Upstream:
             what = f"sha256 mismatch of {file.filename}.metadata: expected {file.metadata_sha256}, got {digest}"
             raise FetchError(what, where=redact(url))
         return body
+
+    def metadata_beside(self, name: NormalizedName, version: Version, tags: Sequence[str]) -> bytes | None:
+        """The core metadata of a wheel of this version from the file beside it (PEP 658); None where there is none.
+
+        Args:
+            name: The project.
+            version: Its version.
+            tags: The tags that the target accepts, best first; a wheel that it doesn't accept may still tell.
+
+        Raises:
+            FetchError: It can't be fetched.
+        """
+        wheels = (file for file in self._wheels(name, version, tags) if file.has_metadata)
+        return next((self.metadata(file) for file in wheels), None)
+
+    def metadata_inside(self, name: NormalizedName, version: Version, tags: Sequence[str]) -> bytes | None:
+        """The core metadata in a wheel of this version, of which only that part is fetched; else as above."""
+        from pybuilder.upstream.remote_wheel import remote_metadata
+
+        return next((remote_metadata(self.client, file.url) for file in self._wheels(name, version, tags)), None)
+
+    def _wheels(self, name: NormalizedName, version: Version, tags: Sequence[str]) -> list[File]:
+        """The wheels of a version, those first that a target takes."""
+        ranks = {tag: rank for rank, tag in enumerate(tags)}
+
+        def rank(file: File) -> tuple[int, str]:
+            own = parse_wheel_filename(file.filename)[3]
+            return min(ranks.get(str(tag), len(ranks)) for tag in own), file.filename
+
+        return sorted(self.project(name).wheels(version), key=rank)
 
     def _fetch_project(self, name: NormalizedName) -> Project:
         # pypi_simple takes half a second to import: only for those who ask an index.

@@ -94,6 +94,10 @@ class Workspace:
         """Where the spec of a package is, or would be."""
         return self.root / "specs" / f"{name}.toml"
 
+    def accepts(self, name: str) -> bool:
+        """Whether the package has a spec."""
+        return self.spec_path(name).is_file()
+
     def spec_names(self) -> tuple[str, ...]:
         """The accepted packages, sorted; no spec is read."""
         return _stems(self.root / "specs")

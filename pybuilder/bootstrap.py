@@ -1,0 +1,170 @@
+"""A whole tree from requirements to index: planned first, then built side by side.
+
+``assess`` says of every package of a planned tree whether its payload is known; ``run`` builds the others, as many at a
+time as the machine bears (``execution``), and writes down what the workspace gains.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pybuilder import events
+from pybuilder.errors import PybuildError
+from pybuilder.estimates import estimates, wall_seconds
+from pybuilder.execution import MAX_REPLANS, Execution, Machine
+from pybuilder.packages import Packages
+from pybuilder.planner import Planned, Request, plan
+from pybuilder.results import Failure, Result
+from pybuilder.statements import Statements
+from pybuilder.tree import Package, Status, Tree, needing
+from pybuilder.workspace.drafts import Drafts
+
+Waiting = tuple[str, str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assessed:
+    """A planned tree beside what is there already.
+
+    Attributes:
+        planned: The tree.
+        statuses: How far each package is.
+        seconds: What each package would take to build.
+        wall: What building all that has to be built will take at least.
+        review: ``(name, requirement, wanted_by)`` of packages that nobody has accepted.
+    """
+
+    planned: Planned
+    statuses: Mapping[Package, Status]
+    seconds: Mapping[Package, float]
+    wall: float
+    review: tuple[Waiting, ...]
+
+    @property
+    def tree(self) -> Tree:
+        """The tree."""
+        return self.planned.tree
+
+
+@dataclass(kw_only=True, slots=True)
+class Bootstrap:
+    """One run over a tree.
+
+    Attributes:
+        packages: What is known of packages, and what can be done with one.
+        statements: What they say of themselves.
+        workspace: The specs, those that would be written included.
+        machine: What builds may use.
+        cache: Where uv may keep what it likes.
+    """
+
+    packages: Packages
+    statements: Statements
+    workspace: Drafts
+    machine: Machine
+    cache: Path
+
+    def plan(self, request: Request) -> Planned:
+        """The tree of a request; builds nothing, unless that is the only way to know what a package requires.
+
+        Raises:
+            FetchError: No versions go together.
+        """
+        return plan(self.statements, request, cache=self.cache)
+
+    def prepare(self, request: Request) -> Assessed:
+        """The tree of a request beside what is there, which may know better what a package requires.
+
+        Raises:
+            FetchError: No versions go together.
+        """
+        for _ in range(MAX_REPLANS):
+            assessed = self.assess(self.plan(request))
+            made = self.packages.made
+            wrong = [node for node in assessed.tree if node.package in made and not self.statements.hold(node)]
+            if not wrong:
+                break
+        return assessed
+
+    def assess(self, planned: Planned) -> Assessed:
+        """Compare a tree with what has been built."""
+        tree = planned.tree
+        unaccepted = {node.package for node in tree if not self.workspace.accepts(node.name)}
+        waiting = needing(tree, unaccepted)
+        hopeless = waiting | needing(tree, planned.broken)
+        statuses: dict[Package, Status] = {}
+        for package in (package for group in tree.groups for package in group):
+            statuses[package] = "waits" if package in waiting else self._status(tree, package, hopeless)
+        seconds = estimates(tree, self.packages.adapters.state)
+        todo = {package: seconds[package] for package, status in statuses.items() if status in ("new", "depends")}
+        return Assessed(
+            planned=planned,
+            statuses=statuses,
+            seconds=seconds,
+            wall=wall_seconds(tree, todo, self.machine.jobs),
+            review=tuple(reviews(tree, unaccepted)),
+        )
+
+    def run(self, assessed: Assessed, *, replan: Callable[[], Planned] | None) -> Result:
+        """Build and publish what is not there yet.
+
+        Args:
+            assessed: The tree, and what of it is there.
+            replan: Makes the tree anew with what has been found out meanwhile; None where it must stay as it is.
+        """
+        began = time.monotonic()
+        tree = assessed.tree
+        self.workspace.settle(node.package for node in tree)
+        self.packages.queue_reviews(assessed.review)
+        counts = list(assessed.statuses.values()).count
+        self.packages.adapters.listen(
+            events.Planned(total=len(tree.nodes), cached=counts("cached"), seconds=assessed.wall)
+        )
+        execution = Execution(
+            packages=self.packages,
+            statements=self.statements,
+            machine=self.machine,
+            replan=replan,
+            accepts=self.workspace.accepts,
+            seconds=dict(assessed.seconds),
+        )
+        execution.run(assessed.planned)
+        outcomes = execution.outcomes
+        unmet: dict[PybuildError, list[str]] = {}
+        for top, error in assessed.planned.unmet.items():
+            unmet.setdefault(error, []).append(str(top))
+        tops = {top.package for top in tree.tops}
+        return Result(
+            built=tuple(outcome for outcome in outcomes.values() if outcome.minted),
+            cached=tuple(o for package, o in outcomes.items() if not o.minted and package in tops),
+            failed=(
+                *(Failure(name=texts[0], version="", error=e, held_back=tuple(texts)) for e, texts in unmet.items()),
+                *execution.failures.values(),
+            ),
+            review=assessed.review,
+            seconds=time.monotonic() - began,
+        )
+
+    def _status(self, tree: Tree, package: Package, hopeless: Collection[Package]) -> Status:
+        packages, node = self.packages, tree.nodes[package]
+        if package in hopeless or not packages.made.keys() >= set(node.environment):
+            return "depends"
+        if package not in packages.made:
+            known = packages.known(packages.plan_of(node))
+            if known is None:
+                return "new"
+            packages.made[package] = known
+        return "cached"
+
+
+def reviews(tree: Tree, unaccepted: Collection[Package]) -> Iterable[Waiting]:
+    """Everything that wants a package which nobody has accepted, as the review queue has it."""
+    wanted = [(top, "the command line") for top in tree.tops]
+    for node in tree:
+        wanted += [(need, f"{node.name} {node.version}") for need in node.installs]
+        wanted += [(need, f"the build of {node.name} {node.version}") for need in node.builds]
+    found = {(need.package[0], need.requirement, by): None for need, by in wanted if need.package in unaccepted}
+    return sorted(found)

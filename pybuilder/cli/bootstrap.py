@@ -1,0 +1,247 @@
+"""``pybuild bootstrap``: a whole dependency tree."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from packaging.requirements import Requirement
+
+from pybuilder import events, reports
+from pybuilder.bootstrap import Assessed, Bootstrap
+from pybuilder.cli.arguments import parse_requirement
+from pybuilder.cli.build import print_result
+from pybuilder.cli.completion import complete_names
+from pybuilder.cli.options import Options
+from pybuilder.cli.progress import listener
+from pybuilder.cli.session import Session, open_session, open_workspace
+from pybuilder.errors import PybuildError, ReviewError, UsageError, combined_exit_code
+from pybuilder.execution import Machine
+from pybuilder.files import disk_errors, write_atomic
+from pybuilder.locked import read_plan
+from pybuilder.new import SpecWriter
+from pybuilder.packages import Packages
+from pybuilder.pipeline import Pipeline
+from pybuilder.planner import Request
+from pybuilder.pylock import format_pylock, pylock
+from pybuilder.requirements_reader import Asked, read_requirements
+from pybuilder.results import Result
+from pybuilder.stages import Source
+from pybuilder.statements import Statements
+from pybuilder.trace import Spans, timings, tracing
+from pybuilder.tree import Archive
+from pybuilder.tree_files import format_json, order_json, tree_json
+from pybuilder.tree_text import plan_lines
+from pybuilder.workspace.drafts import Drafts
+
+GRAPH = "graph.json"
+ORDER = "build-order.json"
+PYLOCK = "pylock.toml"
+
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("requirements", metavar="REQ...", nargs=-1, shell_complete=complete_names)
+@click.option("-r", "--requirement", "files", type=_FILE, multiple=True, help="A requirements file.")
+@click.option("-c", "--constraint", "limits", type=_FILE, multiple=True, help="A constraints file.")
+@click.option("--accept-new", is_flag=True, help="Take in packages that have no spec, writing one for each.")
+@click.option("--upgrade", is_flag=True, help="Ask upstream for newer versions first.")
+@click.option("--each", is_flag=True, help="Resolve each requirement by itself.")
+@click.option("--plan", "plan_only", is_flag=True, help=f"Build nothing; write {PYLOCK}, {ORDER} and {GRAPH} here.")
+@click.option("--locked", is_flag=True, help=f"Build what {GRAPH} here says, and nothing else.")
+@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Builds at a time [default: one for each processor].")
+@click.option("--keep-going", is_flag=True, help="With --each, go on without requirements that can't be resolved.")
+@click.option("--trace", type=_FILE, help="Write where time went, in Chrome's trace format.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_obj
+def bootstrap(options: Options, /, **typed: Any) -> int:
+    """Build each REQ (PEP 508), all that it installs, and all that is needed to build that, from source."""
+    command = _Command(options=options, **typed)
+    try:
+        return command.run()
+    except PybuildError as error:
+        if command.as_json:
+            print(json.dumps(reports.refusal_report(error), indent=2))
+        raise
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Command:
+    """What was typed."""
+
+    options: Options
+    requirements: tuple[str, ...]
+    files: tuple[Path, ...]
+    limits: tuple[Path, ...]
+    accept_new: bool
+    upgrade: bool
+    each: bool
+    plan_only: bool
+    locked: bool
+    jobs: int | None
+    keep_going: bool
+    trace: Path | None
+    as_json: bool
+
+    def run(self) -> int:
+        request = self._request()
+        with (
+            listener(self.options, many=True) as listen,
+            tracing(listen, self.trace) as spans,
+            self._session(spans) as session,
+        ):
+            whole = self._bootstrap(session)
+            assessed = self._assess(whole, request)
+            self._remember(session, assessed)
+            if self.plan_only:
+                files = _plan_files(session, assessed)
+                result = None
+            else:
+                replan = None if self.locked else partial(whole.plan, request)
+                result = whole.run(assessed, replan=replan)
+        if result is None:
+            return self._print_plan(assessed, files)
+        return self._print_result(session, result, spans)
+
+    def _request(self) -> Request:
+        typed = [parse_requirement(text) for text in self.requirements]
+        asked = read_requirements(self.files, self.limits)
+        tops = (*typed, *(stated.requirement for stated in asked.requirements))
+        if self.locked and (self.upgrade or self.each or asked.constraints):
+            raise UsageError("--locked repeats a plan as it is", cure="leave out --upgrade, --each and -c")
+        if not tops and not self.locked:
+            raise UsageError("nothing is asked for", cure="name a requirement, or a file of them with -r")
+        return Request(
+            tops=tops,
+            constraints=tuple(stated.requirement for stated in asked.constraints),
+            hashes=_hashes(asked),
+            each=self.each,
+            upgrade=self.upgrade,
+            keep_going=self.keep_going,
+        )
+
+    @contextmanager
+    def _session(self, listen: events.Listener) -> Iterator[Session]:
+        workspace = open_workspace(self.options)
+        accept_new = self.accept_new or workspace.settings.accept_new
+        drafts = Drafts(root=workspace.root, run=workspace.run, accept_new=accept_new)
+        with open_session(self.options, listen, workspace=drafts) as session:
+            yield session
+
+    def _bootstrap(self, session: Session) -> Bootstrap:
+        workspace = session.workspace
+        assert isinstance(workspace, Drafts)
+        packages = Packages(adapters=session.adapters, sources=session.sources, chooser=session.chooser)
+        pipeline = Pipeline(packages=packages, force=False)
+        writer = SpecWriter(
+            workspace=workspace,
+            chooser=session.chooser,
+            sources=session.sources.sources,
+            markers=session.adapters.target.markers,
+            listen=session.adapters.listen,
+            now=session.adapters.now,
+        )
+
+        def draft(source: Source) -> None:
+            if workspace.accept_new:
+                _, text = writer.draft(source.name, source.version, source.file, source.sha256)
+                workspace.draft(source.name, text)
+
+        statements = Statements(
+            packages=packages,
+            workspace=workspace,
+            draft=draft,
+            learn=pipeline.produce,
+        )
+        cpus = len(os.sched_getaffinity(0))
+        machine = Machine(cpus=cpus, memory=available_memory(), jobs=self.jobs or workspace.settings.jobs or cpus)
+        return Bootstrap(
+            packages=packages,
+            statements=statements,
+            workspace=workspace,
+            machine=machine,
+            cache=session.adapters.layout.uv_cache,
+        )
+
+    def _assess(self, whole: Bootstrap, request: Request) -> Assessed:
+        if not self.locked:
+            return whole.prepare(request)
+        return whole.assess(read_plan(Path(GRAPH), request, whole.statements))
+
+    def _remember(self, session: Session, assessed: Assessed) -> None:
+        path = session.adapters.layout.plan(session.adapters.channel.name)
+        with disk_errors(path):
+            write_atomic(path, _graph(assessed).encode())
+
+    def _print_plan(self, assessed: Assessed, files: Sequence[str]) -> int:
+        planned = assessed.planned
+        if self.as_json:
+            print(_graph(assessed), end="")
+        else:
+            cpu = sum(assessed.seconds[p] for p, status in assessed.statuses.items() if status in ("new", "depends"))
+            for line in plan_lines(assessed.tree, assessed.statuses, assessed.seconds, wall=assessed.wall, cpu=cpu):
+                print(line)
+            print(f"written: {', '.join(files)}")
+        errors = dict.fromkeys([*planned.broken.values(), *planned.unmet.values()])
+        for error in errors:
+            name, version = error.package or ("", "")
+            click.echo(f"pybuild: error: {f'{name} {version}: '.lstrip()}{error}", err=True)
+        codes = [error.exit_code for error in errors]
+        codes += [ReviewError.exit_code] if assessed.review else []
+        return combined_exit_code(codes)
+
+    def _print_result(self, session: Session, result: Result, spans: Spans) -> int:
+        adapters = session.adapters
+        report = reports.run_report(result, adapters.state, adapters.layout, timings=timings(spans.found))
+        if self.as_json:
+            print(json.dumps(report, indent=2))
+        else:
+            print_result(result, report, session)
+        codes = [failure.error.exit_code for failure in result.failed]
+        codes += [ReviewError.exit_code] if result.review else []
+        return combined_exit_code(codes)
+
+
+def _hashes(asked: Asked) -> dict[Requirement, frozenset[str]]:
+    return {stated.requirement: frozenset(stated.hashes) for stated in asked.requirements if stated.hashes}
+
+
+def _graph(assessed: Assessed) -> str:
+    return format_json(tree_json(assessed.tree, assessed.statuses, assessed.seconds))
+
+
+def _plan_files(session: Session, assessed: Assessed) -> tuple[str, ...]:
+    """Write the plan into the current directory, for people, for other installers, and for ``--locked``."""
+    order = format_json(order_json(assessed.tree, assessed.statuses, assessed.seconds))
+    texts = {ORDER: order, GRAPH: _graph(assessed)}
+
+    def path(source: Archive) -> str:
+        return os.path.relpath(session.adapters.layout.source(source.sha256) / source.file)
+
+    try:
+        channel, markers = session.adapters.channel.name, session.adapters.target.markers
+        texts[PYLOCK] = format_pylock(pylock(assessed.tree, markers=markers, channel=channel, path=path))
+    except PybuildError as error:
+        click.echo(f"pybuild: no {PYLOCK} is written: {error}", err=True)
+    for file, text in texts.items():
+        with disk_errors(Path(file)):
+            write_atomic(Path(file), text.encode())
+    return tuple(texts)
+
+
+def available_memory() -> int:
+    """Bytes that can be had without swapping (proc(5), "MemAvailable")."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "MemAvailable":
+            return int(value.split()[0]) << 10
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,63 @@
+"""A plan that was written down, to be repeated as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pybuilder.errors import ConfigError, FetchError, PybuildError, UsageError
+from pybuilder.planner import Planned, Request, build_cycles
+from pybuilder.statements import Statements
+from pybuilder.tree import Package, Tree
+from pybuilder.tree_files import parse_tree
+
+
+def read_plan(file: Path, request: Request, statements: Statements) -> Planned:
+    """The plan in a file; its sources are fetched, and must be those that it names.
+
+    Args:
+        file: What ``bootstrap --plan`` wrote as ``graph.json``.
+        request: What is asked for; nothing, or the tops of the plan.
+        statements: What packages say of themselves.
+
+    Raises:
+        UsageError: There is no such file, or it is the plan of something else.
+        ConfigError: It is damaged, or for another target.
+    """
+    try:
+        text = file.read_text("utf-8", "replace")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise UsageError(f"there is no {file} here", cure="make one: pybuild bootstrap --plan REQ...") from error
+    tree = parse_tree(text, str(file))
+    target = statements.packages.adapters.target
+    if (tree.target, tree.python) != (target.name, target.full_version):
+        raise ConfigError(
+            f"this plan is for {tree.target}, Python {tree.python}, not for {target.name}, {target.full_version}",
+            where=str(file),
+            cure="plan again on this buildroot: pybuild bootstrap --plan REQ...",
+        )
+    asked, planned = sorted({str(top) for top in request.tops}), sorted({top.requirement for top in tree.tops})
+    if asked and asked != planned:
+        raise UsageError(
+            f"this plan is for {', '.join(planned)}", where=str(file), cure="ask for just that, or for nothing"
+        )
+    statements.look_at(tree.nodes)
+    broken = {package: error for package, error in statements.broken.items() if package in tree.nodes}
+    return Planned(tree=tree, broken={**build_cycles(tree), **_other_sources(tree, statements), **broken}, unmet={})
+
+
+def _other_sources(tree: Tree, statements: Statements) -> dict[Package, PybuildError]:
+    """Packages whose source is not the one that was planned with."""
+    wrong: dict[Package, PybuildError] = {}
+    for node in tree:
+        if node.source is None or node.package in statements.broken:
+            continue
+        source, _ = statements.packages.source(node.package)
+        if source.sha256 != node.source.sha256:
+            error = FetchError(
+                f"the source of {node.name} {node.version} is {source.sha256}, the plan has {node.source.sha256}",
+                where=f"specs/{node.name}.toml",
+                cure="plan again if the change is meant",
+            )
+            error.package = (node.name, str(node.version))
+            wrong[node.package] = error
+    return wrong

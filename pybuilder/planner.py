@@ -1,0 +1,408 @@
+"""From requirements to a tree: one joint resolution of what installs, then the build environment of each package in it.
+
+Nothing of it builds anything, but for the rare package whose requirements nobody states: it is built to find them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from pybuilder.errors import ConfigError, FetchError, PybuildError
+from pybuilder.graph import components, describe_cycle, reachable
+from pybuilder.joint import Offer, Unknown, resolve_jointly
+from pybuilder.resolution import Chosen, Wanted, applies, resolve, satisfied_by
+from pybuilder.stages.plan import build_requirements
+from pybuilder.statements import Statements
+from pybuilder.tree import Archive, Need, Node, Package, Tree
+
+# What is chosen for one environment may change what is chosen for another; that ends quickly.
+_MAX_ROUNDS = 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What a bootstrap is asked for.
+
+    Attributes:
+        tops: The requirements; those whose marker is false on the target are left out.
+        constraints: What everything in the tree must satisfy besides.
+        hashes: By top, the digests of which its source must have one.
+        each: Whether every top is resolved by itself.
+        upgrade: Whether upstream is asked for newer versions than those that are known.
+        keep_going: Whether tops that can't be resolved are left out, where each is resolved by itself.
+    """
+
+    tops: tuple[Requirement, ...]
+    constraints: tuple[Requirement, ...] = ()
+    hashes: Mapping[Requirement, frozenset[str]] = field(default_factory=dict)
+    each: bool = False
+    upgrade: bool = False
+    keep_going: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """A tree, and what could not be made part of it.
+
+    Attributes:
+        tree: The tree.
+        broken: Packages of the tree that can't be built, and why.
+        unmet: Tops that are not in it, and why.
+    """
+
+    tree: Tree
+    broken: Mapping[Package, PybuildError]
+    unmet: Mapping[Requirement, PybuildError]
+
+
+def plan(statements: Statements, request: Request, *, cache: Path) -> Planned:
+    """The tree of a request.
+
+    Args:
+        statements: What packages say of themselves.
+        request: What is asked for.
+        cache: Where uv may keep what it likes.
+
+    Raises:
+        FetchError: No versions go together; with the resolver's explanation.
+    """
+    return _Planning(statements=statements, request=request, cache=cache).run()
+
+
+@dataclass(kw_only=True, slots=True)
+class _Planning:
+    """One plan under way: the resolvers' view of the world, and the tree as it grows."""
+
+    statements: Statements
+    request: Request
+    cache: Path
+    known_only: bool = True
+    restricted: bool = False
+    asked: dict[NormalizedName, None] = field(default_factory=dict)
+    used: dict[NormalizedName, set[Version]] = field(default_factory=dict)
+    contexts: dict[Package, Chosen] = field(default_factory=dict)
+    environments: dict[Package, tuple[tuple[Requirement, ...], Chosen]] = field(default_factory=dict)
+    broken: dict[Package, PybuildError] = field(default_factory=dict)
+    unmet: dict[Requirement, PybuildError] = field(default_factory=dict)
+    memo: dict[tuple[str, ...], Chosen] = field(default_factory=dict)
+    edges: dict[int, dict[NormalizedName, tuple[Need, ...]]] = field(default_factory=dict)
+
+    @property
+    def markers(self) -> Mapping[str, str]:
+        return self.statements.packages.adapters.target.markers
+
+    def run(self) -> Planned:
+        tops = [top for top in self.request.tops if applies(top, self.markers, frozenset())]
+        together = [[top] for top in tops] if self.request.each else [tops]
+        chosen: list[tuple[list[Requirement], Chosen]] = []
+        for some in filter(None, together):
+            try:
+                chosen.append((some, self._jointly(some)))
+            except FetchError as error:
+                if not (self.request.keep_going and len(together) > 1):
+                    raise
+                self.unmet.update(dict.fromkeys(some, error))
+        needs = []
+        for some, choice in chosen:
+            for top in some:
+                name = canonicalize_name(top.name)
+                needs.append(Need(requirement=str(top), package=(name, choice[name][0])))
+        self._grow([choice for _, choice in chosen])
+        return self._planned(tuple(needs))
+
+    # What installs: uv's view of the world.
+
+    def _jointly(self, tops: Sequence[Requirement]) -> Chosen:
+        """What the workspace and the channel know first; upstream's other versions only where these don't go."""
+        self.known_only = not self.request.upgrade
+        self.restricted = False
+        try:
+            return self._resolve_jointly(tops, preferred={})
+        except FetchError:
+            if not self.restricted:
+                raise
+        self.known_only = False
+        chooser = self.statements.packages.chooser
+        return self._resolve_jointly(tops, preferred={name: chooser.known(name) for name in self.asked})
+
+    def _resolve_jointly(
+        self, tops: Sequence[Requirement], preferred: Mapping[NormalizedName, Sequence[Version]]
+    ) -> Chosen:
+        target = self.statements.packages.adapters.target
+        while True:
+            found = resolve_jointly(
+                tops,
+                self,
+                constraints=self.request.constraints,
+                markers=self.markers,
+                python=target.full_version,
+                preferred=preferred,
+                prereleases=[],
+                cache=self.cache,
+            )
+            if not isinstance(found, Unknown):
+                return found
+            for package in sorted(found.packages):
+                self.statements.found_out(package)
+
+    def offers(self, name: NormalizedName) -> Sequence[Offer] | None:
+        """The versions of a package that may be taken."""
+        chooser = self.statements.packages.chooser
+        self.asked[name] = None
+        self.restricted |= self.known_only and bool(chooser.known(name))
+        return chooser.offers(name, asked_for=self._asked_for(name), known_only=self.known_only)
+
+    def requires(self, name: NormalizedName, version: Version) -> tuple[Requirement, ...] | None:
+        """What a version requires where it is installed, where somebody says so."""
+        return self.statements.requirements((name, version))
+
+    def _asked_for(self, name: NormalizedName) -> frozenset[Version]:
+        """The versions of a package that the request names."""
+        return frozenset(
+            Version(specifier.version)
+            for requirement in (*self.request.tops, *self.request.constraints)
+            if canonicalize_name(requirement.name) == name
+            for specifier in requirement.specifier
+            if specifier.operator == "==" and not specifier.version.endswith(".*")
+        )
+
+    # What builds: resolvelib's view of the world.
+
+    def versions(self, name: NormalizedName, specifiers: Sequence[SpecifierSet]) -> Sequence[Version]:
+        """The versions that may be taken for a build; those that something in the tree uses count as pinned."""
+        bounds = [
+            constraint.specifier
+            for constraint in self.request.constraints
+            if canonicalize_name(constraint.name) == name and applies(constraint, self.markers, frozenset())
+        ]
+        return self.statements.packages.chooser.versions(
+            name, [*specifiers, *bounds], also=self.used.get(name, ()), upgrade=self.request.upgrade
+        )
+
+    def requirements(self, name: NormalizedName, version: Version) -> Sequence[Requirement]:
+        """What a version requires where it is installed."""
+        return self.statements.found_out((name, version))
+
+    # The tree.
+
+    def _grow(self, choices: Sequence[Chosen]) -> None:
+        """Find everything that is needed to build what was chosen, and what is needed for that, until nothing is new.
+
+        A build environment takes the newest versions that anything in the tree uses; those are known at the end only,
+        so it is done again until the tree stays as it is.
+        """
+        self.used = _versions(choices)
+        for _ in range(_MAX_ROUNDS):
+            self.memo.clear()
+            self._reach(choices)
+            used = _versions([*choices, *(choice for _, choice in self.environments.values())])
+            if used == self.used:
+                return
+            self.used = used
+
+    def _reach(self, choices: Sequence[Chosen]) -> None:
+        self.contexts, self.environments, self.broken = {}, {}, {}
+        frontier = [package for choice in choices for package in self._enter(choice)]
+        while frontier:
+            self.statements.look_at(frontier)
+            frontier = [new for package in self._most_bound_first(frontier) for new in self._enter_environment(package)]
+
+    def _enter(self, choice: Chosen) -> list[Package]:
+        """Put what was chosen into the tree; those that were not in it."""
+        new = [(name, version) for name, (version, _) in sorted(choice.items()) if (name, version) not in self.contexts]
+        for name, version in new:
+            self.contexts[name, version] = choice
+            self.used.setdefault(name, set()).add(version)
+        return new
+
+    def _most_bound_first(self, packages: Iterable[Package]) -> list[Package]:
+        """Whoever accepts few versions chooses first, so that one version serves all who accept it."""
+
+        def key(package: Package) -> tuple[bool, Package]:
+            bound = any(s.operator in ("==", "~=", "<", "<=") for r in self._stated(package) for s in r.specifier)
+            return not bound, package
+
+        return sorted(packages, key=key)
+
+    def _stated(self, package: Package) -> tuple[Requirement, ...]:
+        if package in self.statements.broken:
+            return ()
+        return build_requirements(*self.statements.packages.source(package))
+
+    def _enter_environment(self, package: Package) -> list[Package]:
+        if package in self.statements.broken:
+            return []
+        try:
+            requires, choice = self._environment(package)
+        except PybuildError as error:
+            error.package = error.package or (package[0], str(package[1]))
+            self.broken[package] = error
+            return []
+        self.environments[package] = requires, choice
+        return self._enter(choice)
+
+    def _environment(self, package: Package) -> tuple[tuple[Requirement, ...], Chosen]:
+        """What the build environment of a package must satisfy, and what is in it."""
+        stated = self._stated(package)
+        choice = self._resolve(stated, package)
+        known = {str(name): str(version) for name, (version, _) in choice.items()}
+        dynamic = self.statements.packages.dynamic(package, known)
+        requires = build_requirements(*self.statements.packages.source(package), dynamic)
+        there: dict[str, Version] = {name: version for name, (version, _) in choice.items()}
+        more = [requirement for requirement in requires if requirement not in stated]
+        if satisfied_by(there, more, self.markers):
+            return stated, choice
+        return requires, self._resolve(requires, package)
+
+    def _resolve(self, requires: Sequence[Requirement], package: Package) -> Chosen:
+        key = tuple(sorted(map(str, requires)))
+        if key not in self.memo:
+            by = f"the build of {package[0]} {package[1]}"
+            wanted = [Wanted(requirement, by) for requirement in requires]
+            self.memo[key] = resolve(wanted, self, markers=self.markers)
+        return self.memo[key]
+
+    # The tree as a value.
+
+    def _planned(self, tops: tuple[Need, ...]) -> Planned:
+        nodes = {package: self._node(package) for package in sorted(self.contexts)}
+        target = self.statements.packages.adapters.target
+        tree = Tree(target=target.name, python=target.full_version, tops=tops, nodes=nodes)
+        broken = {package: error for package, error in self.statements.broken.items() if package in nodes}
+        wrong = self._wrong_sources(tree)
+        return Planned(tree=tree, broken={**build_cycles(tree), **wrong, **self.broken, **broken}, unmet=self.unmet)
+
+    def _node(self, package: Package) -> Node:
+        name, version = package
+        edges = self._edges(self.contexts[package])
+        names = {each: [need.package[0] for need in needs] for each, needs in edges.items()}
+        requires, choice = self.environments.get(package, ((), {}))
+        node = Node(
+            name=name,
+            version=version,
+            accepted=self.statements.workspace.spec_path(name).is_file(),
+            source=None,
+            extras=tuple(sorted(self.contexts[package][name][1])),
+            installs=edges[name],
+            closure=tuple(sorted((each, self.contexts[package][each][0]) for each in reachable(names, name))),
+            builds=_needs(requires, choice, self.markers),
+            environment=tuple(sorted((each, chosen) for each, (chosen, _) in choice.items())),
+        )
+        if package in self.statements.broken:
+            return node
+        source, project = self.statements.packages.source(package)
+        archive = Archive(
+            file=source.file.name,
+            url=source.origin if "://" in source.origin else "",
+            sha256=source.sha256,
+            size=source.file.stat().st_size,
+        )
+        return replace(node, source=archive, requires_python=project.requires_python)
+
+    def _edges(self, context: Chosen) -> dict[NormalizedName, tuple[Need, ...]]:
+        """What each of some packages that were chosen together needs where it is installed."""
+        if id(context) not in self.edges:
+            self.edges[id(context)] = {
+                name: tuple(
+                    need
+                    for need in _needs(self.requirements(name, version), context, self.markers, extras)
+                    if need.package[0] != name
+                )
+                for name, (version, extras) in context.items()
+            }
+        return self.edges[id(context)]
+
+    def _wrong_sources(self, tree: Tree) -> dict[Package, PybuildError]:
+        """Tops whose source is none of those that the request allows."""
+        wrong: dict[Package, PybuildError] = {}
+        allowed = {str(top): digests for top, digests in self.request.hashes.items()}
+        for top in tree.tops:
+            source = tree.nodes[top.package].source
+            digests = allowed.get(top.requirement, frozenset())
+            if source and digests and source.sha256 not in digests:
+                name, version = top.package
+                error = FetchError(
+                    f"the source of {name} {version}, {source.file}, has the sha256 {source.sha256}, "
+                    "which is none of those that are asked for",
+                    where=source.url,
+                    cure="find out which source is meant; the hashes of wheels alone are no use here",
+                )
+                error.package = (name, str(version))
+                wrong[top.package] = error
+        return wrong
+
+
+def build_cycles(tree: Tree) -> dict[Package, PybuildError]:
+    """Packages that are needed, in the end, to build themselves, each with the cycle in words.
+
+    A package that is its own backend needs nothing else to be built, and is in no cycle.
+    """
+    found: dict[Package, PybuildError] = {}
+    edges = {package: _built_and_installed(node) for package, node in tree.nodes.items()}
+    for group in components(edges):
+        inside = set(group)
+        builders = [package for package in group if inside.intersection(tree.nodes[package].environment)]
+        if not builders:
+            continue
+        error = ConfigError(
+            f"a cycle of build requirements: {describe_cycle(_cycle(tree, builders[0], inside))}",
+            where=f"specs/{builders[0][0]}.toml",
+            cure="pin an older version of one of them that needs less, take a requirement out with"
+            " [build] remove-requires, or take upstream's wheel of one with [prebuilt] reason",
+        )
+        error.package = (builders[0][0], str(builders[0][1]))
+        found |= dict.fromkeys(builders, error)
+    return found
+
+
+def _built_and_installed(node: Node) -> list[Package]:
+    return sorted({*node.environment, *node.closure} - {node.package} | ({*node.environment} & {node.package}))
+
+
+def _cycle(tree: Tree, start: Package, inside: set[Package]) -> list[str]:
+    """The shortest way from a package through what it needs, to build or to be installed, back to itself."""
+    came: dict[Package, Package] = {}
+    todo = [start]
+    for package in todo:
+        node = tree.nodes[package]
+        for need in sorted({need.package for need in (*node.builds, *node.installs)} & inside):
+            if need == start:
+                path = [start, package]
+                while path[-1] != start:
+                    path.append(came[path[-1]])
+                return [f"{name} {version}" for name, version in reversed(path)]
+            if need not in came:
+                came[need] = package
+                todo.append(need)
+    return [f"{name} {version}" for name, version in sorted(inside)]
+
+
+def _needs(
+    requires: Iterable[Requirement],
+    choice: Chosen,
+    markers: Mapping[str, str],
+    extras: frozenset[str] = frozenset(),
+) -> tuple[Need, ...]:
+    """The requirements that count, in order, each with what was chosen for it."""
+    found: dict[str, Need] = {}
+    for requirement in requires:
+        name = canonicalize_name(requirement.name)
+        if name in choice and applies(requirement, markers, extras):
+            found[str(requirement)] = Need(requirement=str(requirement), package=(name, choice[name][0]))
+    return tuple(found[text] for text in sorted(found))
+
+
+def _versions(choices: Iterable[Chosen]) -> dict[NormalizedName, set[Version]]:
+    """The versions that were chosen, by name."""
+    found: dict[NormalizedName, set[Version]] = {}
+    for choice in choices:
+        for name, (version, _) in choice.items():
+            found.setdefault(name, set()).add(version)
+    return found

@@ -1,0 +1,127 @@
+"""What packages require where they are installed, from whoever says so most honestly; their sources, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from pybuilder.errors import PybuildError
+from pybuilder.metadata import parse_metadata
+from pybuilder.packages import Packages
+from pybuilder.resolution import applies
+from pybuilder.stages import Made, Source
+from pybuilder.tree import Node, Package
+from pybuilder.workspace.drafts import Drafts
+
+# Sources are fetched and read side by side.
+_FETCHERS = 8
+
+
+@dataclass(kw_only=True, slots=True)
+class Statements:
+    """What packages say of themselves; what was found out is kept from one plan to the next.
+
+    Attributes:
+        packages: What is known of packages; their sources come from ``workspace``.
+        workspace: The specs, those that would be written included.
+        draft: Drafts the spec of a package that has none, from its source.
+        learn: Builds a package to find out what it requires where it is installed.
+        broken: Packages whose source can't be had or used, and why.
+    """
+
+    packages: Packages
+    workspace: Drafts
+    draft: Callable[[Source], None]
+    learn: Callable[[Package], Made]
+    broken: dict[Package, PybuildError] = field(default_factory=dict)
+    _stated: dict[Package, tuple[Requirement, ...] | None] = field(default_factory=dict)
+
+    def requirements(self, package: Package) -> tuple[Requirement, ...] | None:
+        """What a package requires where it is installed, or None where nobody knows without building it.
+
+        From what its payload says, else its spec, the metadata beside a wheel on the index, its source where that is
+        honest (PEP 643), the metadata in a wheel on the index. What a wheel says is compared later with what is built.
+        """
+        if made := self.packages.made.get(package):
+            return made.requires_dist
+        if package not in self._stated:
+            self._stated[package] = self._find_out(package)
+        return self._stated[package]
+
+    def found_out(self, package: Package) -> tuple[Requirement, ...]:
+        """The same; built where there is no other way to know. Nothing where that failed, which is noted."""
+        found = self.requirements(package)
+        if found is None:
+            try:
+                found = self.learn(package).requires_dist
+            except PybuildError as error:
+                self._note(package, error)
+                found = self._stated[package] = ()
+        return found
+
+    def hold(self, node: Node) -> bool:
+        """Whether what a node needs where it is installed is what its payload says; from now on that is what it states.
+
+        Only what counts on the target and for the extras that are asked for is compared.
+        """
+        made = self.packages.made[node.package]
+        self._stated[node.package] = made.requires_dist
+        markers, extras = self.packages.adapters.target.markers, frozenset(node.extras)
+        real = {
+            str(requirement)
+            for requirement in made.requires_dist
+            if canonicalize_name(requirement.name) != node.name and applies(requirement, markers, extras)
+        }
+        return real == {need.requirement for need in node.installs}
+
+    def look_at(self, packages: Iterable[Package]) -> None:
+        """Fetch and read sources, side by side; what goes wrong is noted."""
+        missing = [package for package in packages if package not in self.broken]
+        with ThreadPoolExecutor(_FETCHERS) as pool:
+            for _ in pool.map(self._look_at, missing):
+                pass
+
+    def _find_out(self, package: Package) -> tuple[Requirement, ...] | None:
+        name, version = package
+        try:
+            if published := self.packages.published(package):
+                return published.requires_dist
+            spec = self.packages.sources.spec(name, version)
+            if spec.metadata.requires_dist:
+                return tuple(spec.metadata.requires_dist)
+            if spec.source.type != "sdist":
+                stated = self.packages.stated(package)
+                return None if stated is None else tuple(stated)
+            return self._of_sdist(package)
+        except PybuildError as error:
+            # That a source can't be had is no reason to take another version: it is told.
+            self._note(package, error)
+            return ()
+
+    def _of_sdist(self, package: Package) -> tuple[Requirement, ...] | None:
+        upstream, tags = self.packages.chooser.upstream, self.packages.adapters.target.tags
+        raw = upstream.metadata_beside(*package, tags)
+        if raw is None:
+            stated = self.packages.stated(package)
+            if stated is not None:
+                return tuple(stated)
+            raw = upstream.metadata_inside(*package, tags)
+        return None if raw is None else parse_metadata(raw).requires_dist
+
+    def _look_at(self, package: Package) -> None:
+        try:
+            source, _ = self.packages.source(package)
+            if not self.workspace.has_spec(package[0]):
+                self.draft(source)
+                self.packages.read_again(package)
+            self.packages.check_python(package)
+        except PybuildError as error:
+            self._note(package, error)
+
+    def _note(self, package: Package, error: PybuildError) -> None:
+        error.package = error.package or (package[0], str(package[1]))
+        self.broken[package] = error

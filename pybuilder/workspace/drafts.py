@@ -1,0 +1,86 @@
+"""A workspace with what a plan would add to it: specs of packages that nobody has accepted yet, and pins.
+
+A plan looks further than what is accepted, so that a person sees everything at once that waits for review. Nothing is
+written before somebody says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from packaging.version import Version
+
+from pybuilder.files import disk_errors, write_atomic
+from pybuilder.names import normalize
+from pybuilder.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pybuilder.spec import Pin, Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drafts(Workspace):
+    """A workspace in which every package has a spec: its own, a drafted one, or an empty one.
+
+    Attributes:
+        accept_new: Whether packages without a spec of their own count as accepted.
+        texts: The drafted specs, by package.
+    """
+
+    accept_new: bool = False
+    texts: dict[str, str] = field(default_factory=dict)
+    _pins: dict[tuple[str, Version], Pin] = field(default_factory=dict)
+    _specs: dict[str, Spec] = field(default_factory=dict)
+
+    def accepts(self, name: str) -> bool:
+        """Whether builds of the package may run: it has a spec, or new ones are taken in."""
+        return self.accept_new or super().accepts(name)
+
+    def spec(self, name: str) -> Spec:
+        """The spec of a package as it is, or as it would be; read once."""
+        if name not in self._specs:
+            from pybuilder.spec import Spec, parse_spec
+
+            text = self.texts.get(name)
+            drafted = parse_spec(text, f"specs/{name}.toml") if text else Spec(name=normalize(name))
+            self._specs[name] = super().spec(name) or drafted
+        return self._specs[name]
+
+    def has_spec(self, name: str) -> bool:
+        """Whether the package has a spec of its own, or a drafted one."""
+        return name in self.texts or super().accepts(name)
+
+    def draft(self, name: str, text: str) -> None:
+        """Give a package that has no spec one that is written by ``settle``."""
+        self.texts[name] = text
+        self._specs.pop(name, None)
+
+    def write_pin(self, name: str, version: Version, pin: Pin) -> bool:
+        """Note a pin; it is written by ``settle``."""
+        self._pins[name, version] = pin
+        return True
+
+    def settle(self, packages: Iterable[tuple[str, Version]]) -> tuple[str, ...]:
+        """Write the drafted specs and the pins of these packages.
+
+        Returns:
+            The names of the packages that have a spec now and had none.
+
+        Raises:
+            StateError: The disk doesn't let us.
+        """
+        new = []
+        for name, version in packages:
+            path = self.spec_path(name)
+            if not path.is_file():
+                if name not in self.texts:
+                    continue
+                with disk_errors(path):
+                    write_atomic(path, self.texts[name].encode())
+                new.append(name)
+            pin = self._pins.pop((name, version), None)
+            if pin is not None:
+                super().write_pin(name, version, pin)
+        return tuple(dict.fromkeys(new))
