@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -57,6 +58,7 @@ def resolve_jointly(
         markers: The target's environment (PEP 508).
         python: The target's full version.
         preferred: By name, the versions to take if they satisfy, the best first; they may be yanked or prereleases.
+            One without a local label stands for those with one, too (PEP 440), and of these uv takes the newest.
         prereleases: Packages of which prereleases count like other versions. Of others one is taken only where a
             requirement names one or nothing else satisfies.
         cache: A directory in which uv keeps what it knows about our interpreter.
@@ -92,7 +94,7 @@ def resolve_jointly(
 def descending_runs(versions: Sequence[Version]) -> list[Sequence[Version]]:
     """The versions in their order, cut wherever one is newer than the one before it."""
     starts = [i for i, version in enumerate(versions) if i == 0 or version > versions[i - 1]]
-    return [versions[start:end] for start, end in zip(starts, [*starts[1:], len(versions)], strict=True)]
+    return [versions[start:end] for start, end in pairwise([*starts, len(versions)])]
 
 
 def _by_preference(
@@ -104,10 +106,16 @@ def _by_preference(
         answer = ask(preferred={name: left[0] for name, left in runs.items()})
         if isinstance(answer, Completed):
             return answer
-        spent = {name for name, left in runs.items() if left[1:] and name in answer and answer[name][0] not in left[0]}
+        spent = {
+            name for name, left in runs.items() if left[1:] and name in answer and not _among(left[0], answer[name][0])
+        }
         if not spent:
             return answer
         runs = {name: left[1:] if name in spent else left for name, left in runs.items()}
+
+
+def _among(preferred: Sequence[Version], version: Version) -> bool:
+    return version in preferred or Version(version.public) in preferred
 
 
 def _failure(done: Completed, view: View, server: Served, constraints: Sequence[Requirement]) -> BaseException:

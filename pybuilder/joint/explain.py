@@ -15,11 +15,9 @@ from pybuilder.joint.view import View
 _CONFLICT = "No solution found when resolving dependencies"
 _UNSATISFIABLE = "your requirements are unsatisfiable"
 
-_HINT = re.compile(r"^\W*hint:", re.MULTILINE)
-_DECORATION = re.compile(r"^\s*(?:[×╰─▶├│]+|cause:)?\s*")
+_HINT = re.compile(r"^hint:", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _NOTHING = re.compile(r"there (?:is no version|are no versions) of ([^ ]*[^ ,])")
-_PRERELEASES = re.compile(r"Pre-releases are available for `([^`]+)`")
 _TARGET = re.compile(r"the (?:current|requested) Python version \([^)]*\) does not satisfy Python[<>=][^ ]*[^ ,]")
 _OTHER_PYTHON = re.compile(rf"(?P<who>(?P<name>{_NAME.pattern})\S*) wants Python{NO_PYTHON}")
 
@@ -33,6 +31,7 @@ _WORDS = (
     (re.compile(r"\bhave incompatible dependencies on themselves"), "conflicts with what it wants of itself"),
     (re.compile(r"\bwe know from (\(\d+\)) that "), r"by \1 "),
     (re.compile(r"\b(?:is|are) available\b"), "can be had"),
+    (re.compile(r" has invalid metadata"), " requires what can't be read"),
     (re.compile(r" was not found in the package registry"), " does not exist upstream"),
 )
 
@@ -56,13 +55,13 @@ def conflict(stderr: str, view: View, constraints: Sequence[Requirement]) -> Fet
     bounds = sorted(str(bound) for bound in constraints if canonicalize_name(bound.name) in named)
     if bounds:
         what += f"; the constraints are {', '.join(bounds)}"
-    return FetchError(what, cure=_cure(stderr, what, view, named))
+    return FetchError(what, cure=_cure(what, view, named))
 
 
 def sentences(stderr: str) -> list[str]:
     """The explanation of uv, sentence by sentence, each on one line and without its "Because"; hints are left out."""
-    body = _HINT.split(stderr.partition(_CONFLICT)[2].lstrip(":"))[0]
-    lines = [line for line in (_DECORATION.sub("", line).strip() for line in body.splitlines()) if line]
+    body = _HINT.split(stderr.partition(_CONFLICT)[2])[0]
+    lines = [line for line in (line.strip().removeprefix("cause: ") for line in body.splitlines()) if line]
     # Versions are listed one a line.
     text = " ".join(f"{line}," if " " not in line else line for line in lines)
     found = re.split(r"(?:^|(?<=[.)]) )(?:And because|Because) ", text)
@@ -102,15 +101,13 @@ def _other_python(name: str, view: View) -> str:
     return f"another Python, as {stated[newest]} does ({newest})" if newest else "another Python"
 
 
-def _cure(stderr: str, what: str, view: View, named: set[NormalizedName]) -> str:
+def _cure(what: str, view: View, named: set[NormalizedName]) -> str:
     for name in sorted(view.missing & named):
         return f"check how {name!r} is spelled, or require another package"
     for name in sorted(view.empty & named):
         return f"say in specs/{name}.toml where its source is ([source]), or require another package"
     if "the target's Python is" in what:
         return "take versions that support this Python, or a target with another Python"
-    for name in _PRERELEASES.findall(stderr):
-        return f"allow prereleases of {name!r}: name one in a requirement, or say so in its spec ([update] prereleases)"
     if " was yanked" in what:
         return "require another version, or name the yanked one with == on the command line or in a constraint"
     return "widen one of these, or pin another version"

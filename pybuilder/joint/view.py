@@ -5,12 +5,11 @@ from __future__ import annotations
 import secrets
 import socket
 import socketserver
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 from packaging.requirements import Requirement
@@ -23,6 +22,8 @@ from pybuilder.tree import Package
 
 # Between a stop and the moment the server sees it, in seconds.
 _POLL = 0.005
+
+_LINE_LIMIT = 65_536  # bytes
 
 
 class World(Protocol):
@@ -103,6 +104,7 @@ class View:
         return metadata_file(name, version, (), self._markers)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Served:
     """A running server.
 
@@ -111,9 +113,8 @@ class Served:
         failures: What the world raised, in the order it happened.
     """
 
-    def __init__(self, url: str, failures: list[BaseException]) -> None:
-        self.url = url
-        self.failures = failures
+    url: str
+    failures: list[BaseException]
 
 
 @contextmanager
@@ -129,7 +130,7 @@ def served(answer: Callable[[str], bytes | None]) -> Iterator[Served]:
         thread = threading.Thread(target=server.serve_forever, args=(_POLL,), name="planning view")
         thread.start()
         try:
-            yield Served(f"http://127.0.0.1:{server.server_address[1]}{prefix}", server.failures)
+            yield Served(url=f"http://127.0.0.1:{server.server_address[1]}{prefix}", failures=server.failures)
         finally:
             server.shutdown()
             server.hang_up()
@@ -150,19 +151,18 @@ class _Server(socketserver.ThreadingTCPServer):
         self._connections: set[socket.socket] = set()
         super().__init__(("127.0.0.1", 0), _Handler)
 
-    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
-        assert isinstance(request, socket.socket)
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in a thread of its own."""
         self._connections.add(request)
         super().process_request(request, client_address)
 
-    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection."""
         self._connections.discard(request)
         super().shutdown_request(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        error = sys.exception()
-        if error is not None and not isinstance(error, ConnectionError):
-            self.failures.append(error)
+        """Say nothing: what the world raised is in ``failures``, and who goes away may."""
 
     def hang_up(self) -> None:
         """End the connections, also those on which nothing comes."""
@@ -171,23 +171,36 @@ class _Server(socketserver.ThreadingTCPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
 
-class _Handler(BaseHTTPRequestHandler):
+# As much of HTTP/1.1 (RFC 9112) as uv uses. In the standard library's handler headers take longer than all the rest.
+class _Handler(socketserver.StreamRequestHandler):
     server: _Server
-    protocol_version = "HTTP/1.1"
-    # The whole answer leaves in one piece.
-    wbufsize = -1
     disable_nagle_algorithm = True
 
-    def do_GET(self) -> None:
-        known = self.path.startswith(self.server.prefix)
-        body = self.server.answer(self.path.removeprefix(self.server.prefix)) if known else None
-        self.send_response_only(404 if body is None else 200)
-        self.send_header("Content-Type", "text/plain" if self.path.endswith(METADATA_SUFFIX) else PAGE_TYPE)
-        self.send_header("Content-Length", str(len(body or b"")))
-        # The port and the path are others next time, so what uv kept would only pile up.
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        self.wfile.write(body or b"")
+    def handle(self) -> None:
+        """Answer one request after the other, until the other side hangs up or speaks nonsense."""
+        while (path := self._request()) is not None:
+            body = self._body(path)
+            kind = "text/plain" if path.endswith(METADATA_SUFFIX) else PAGE_TYPE
+            # The port and the path are others next time, so what uv kept would only pile up: no-store.
+            head = (
+                f"HTTP/1.1 {'404 Not Found' if body is None else '200 OK'}\r\nContent-Type: {kind}\r\n"
+                f"Content-Length: {len(body or b'')}\r\nCache-Control: no-store\r\n\r\n"
+            )
+            # In one piece: the second of two would wait for the acknowledgement of the first.
+            self.wfile.write(head.encode() + (body or b""))
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: requests are no events."""
+    def _request(self) -> str | None:
+        words = self.rfile.readline(_LINE_LIMIT).decode("latin-1").split()
+        while self.rfile.readline(_LINE_LIMIT) not in (b"\r\n", b"\n", b""):
+            pass
+        return words[1] if len(words) == 3 and words[0] == "GET" else None
+
+    def _body(self, path: str) -> bytes | None:
+        if not path.startswith(self.server.prefix):
+            return None
+        try:
+            return self.server.answer(path.removeprefix(self.server.prefix))
+        except BaseException as error:
+            # uv gets no answer and ends.
+            self.server.failures.append(error)
+            raise
