@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import tomlkit
 from packaging.markers import Marker
 from packaging.pylock import Package as Locked
 from packaging.pylock import PackageArchive, PackageSdist, PackageWheel, Pylock
@@ -56,6 +55,8 @@ def pylock(tree: Tree, *, markers: Mapping[str, str], channel: str, path: Callab
 
 def format_pylock(lock: Pylock) -> str:
     """The file's text: a package's facts one a line, the same lock the same text."""
+    import tomlkit
+
     document = tomlkit.document()
     facts = dict(lock.to_dict())
     packages, tool = facts.pop("packages"), facts.pop("tool")
@@ -73,6 +74,8 @@ def format_pylock(lock: Pylock) -> str:
 
 
 def _inline(value: Any) -> Any:
+    import tomlkit
+
     if isinstance(value, Mapping):
         table = tomlkit.inline_table()
         table.update({key: _inline(each) for key, each in value.items()})

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pybuilder.tree import Archive, Need, Node, Package, Tree
-from pybuilder.tree_walk import Status
+from pybuilder.tree_walk import Status, build_order
 
 
 def planned(tops: str, packages: str) -> Tree:
@@ -82,8 +82,8 @@ def _closure(packages: set[Package], installs: Mapping[Package, tuple[Need, ...]
 def expected(tree: Tree) -> dict[Package, Status]:
     """A mixture of all statuses: what a person sees in the middle of some work."""
     statuses: dict[Package, Status] = {}
-    for index, node in enumerate(tree):
-        built = all(statuses.get(each) == "cached" for each in node.environment)
+    for index, node in enumerate(tree.nodes[step.package] for step in build_order(tree)):
+        built = all(statuses[each] == "cached" for each in node.environment)
         if node.name in ("flit-core", "setuptools", "wheel", "packaging"):
             statuses[node.package] = "cached"
         else:
