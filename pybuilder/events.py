@@ -67,7 +67,8 @@ class Planned:
 
     Attributes:
         total: How many packages are in it.
-        cached: How many of these are published as they should be, so that nothing is done for them.
+        cached: How many of these were published as they should be before this run, so that nothing is done for them;
+            ``Cached`` may be told of these as well.
         seconds: Estimated wall time from now to the end.
     """
 

@@ -127,13 +127,17 @@ def tail(log: Path, size: int) -> bytes:
 
 
 def last_lines(log: Path, count: int = LAST_LINES) -> list[str]:
-    """The last lines of a log, whatever bytes it is of, without control characters that a terminal would obey."""
-    text = tail(log, 16_384).decode("utf-8", errors="replace")
+    """The last lines of a log; see ``printable_lines``."""
+    return printable_lines(tail(log, 16_384))[-count:]
+
+
+def printable_lines(data: bytes) -> list[str]:
+    """The lines of any bytes that aren't blank, without control characters that a terminal would obey."""
     clean = (
         "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line)
-        for line in text.splitlines()
+        for line in data.decode("utf-8", errors="replace").splitlines()
     )
-    return [line for line in clean if line.strip()][-count:]
+    return [line for line in clean if line.strip()]
 
 
 def pretty_json(value: Any) -> bytes:

@@ -1,14 +1,17 @@
-"""Progress on standard error: a moving line on a terminal, plain lines elsewhere, JSON where it is asked for."""
+"""Progress on standard error: a live view or a moving line on a terminal, plain lines elsewhere, or JSON lines."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pybuilder import events
+from pybuilder.cli.lines import event_line
 from pybuilder.cli.options import Options
 
 if TYPE_CHECKING:
@@ -16,39 +19,41 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def listener(options: Options) -> Iterator[events.Listener]:
-    """The listener that the options ask for, for as long as a command runs."""
+def listener(options: Options, *, many: bool = False) -> Iterator[events.Listener]:
+    """The listener that the options ask for, for as long as a command runs. Any thread may call it.
+
+    Args:
+        options: The global options.
+        many: Whether many packages are to be built, several at once; a terminal then shows them all.
+    """
+    lock = threading.Lock()
+    with _listener(options, lock, many=many) as listen:
+
+        def one_at_a_time(event: events.Event) -> None:
+            with lock:
+                listen(event)
+
+        yield one_at_a_time
+
+
+@contextlib.contextmanager
+def _listener(options: Options, lock: threading.Lock, *, many: bool) -> Iterator[events.Listener]:
     if options.log_format == "json":
         yield _json_listener(verbose=options.verbose)
     elif options.quiet:
         yield events.ignore
-    elif sys.stderr.isatty() and not options.verbose:
+    elif options.verbose or not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        yield _plain_listener(verbose=options.verbose)
+    elif many:
+        from pybuilder.cli.live import live
+
+        with live(sys.stderr, lock, colour=not os.environ.get("NO_COLOR")) as listen:
+            yield listen
+    else:
         from rich.console import Console
 
         with Console(stderr=True).status("") as status:
             yield _terminal_listener(status)
-    else:
-        yield _plain_listener(verbose=options.verbose)
-
-
-def _line(event: events.Event) -> str:
-    match event:
-        case events.Chosen():
-            return f"buildroot {event.buildroot}, since none is named"
-        case events.Preparing():
-            return event.what
-        case events.Started(phase="build"):
-            return f"{event.name} {event.version}: build, log {event.detail}"
-        case events.Started():
-            return f"{event.name} {event.version}: {event.phase}"
-        case events.Cached():
-            return f"{event.build}: nothing has changed"
-        case events.Published():
-            return f"{event.build}: published"
-        case events.Failed():
-            return f"{event.name} {event.version}".strip() + f": failed in {event.phase}"
-        case _:
-            return ""
 
 
 def _plain_listener(*, verbose: bool) -> events.Listener:
@@ -56,7 +61,7 @@ def _plain_listener(*, verbose: bool) -> events.Listener:
         if isinstance(event, events.Output):
             if verbose:
                 sys.stderr.write(event.data.decode("utf-8", errors="replace"))
-        elif line := _line(event):
+        elif line := event_line(event):
             print(line, file=sys.stderr, flush=True)
 
     return listen
@@ -75,11 +80,11 @@ def _terminal_listener(status: Status) -> events.Listener:
             case events.Output():
                 pass
             case events.Failed():
-                status.console.print(f"[red]✗[/] {escape(_line(event))}")
+                status.console.print(f"[red]✗[/] {escape(event_line(event))}")
             case events.Published():
-                status.console.print(f"[green]✓[/] {escape(_line(event))}")
+                status.console.print(f"[green]✓[/] {escape(event_line(event))}")
             case events.Cached():
-                status.console.print(f"[dim]=[/] {escape(_line(event))}")
+                status.console.print(f"[dim]=[/] {escape(event_line(event))}")
 
     return listen
 
