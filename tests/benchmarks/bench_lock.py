@@ -7,7 +7,6 @@ in 5 s. The first needs the test distribution; each line is the median of some r
 from __future__ import annotations
 
 import random
-import shutil
 import statistics
 import tempfile
 import time
@@ -88,8 +87,7 @@ def main() -> None:
             print(f"no test distribution: {missing_tools()}")
             return
         made = distribution()
-        (home / "keys").mkdir()
-        shutil.copy(made.key, home / "keys" / "test.asc")
+        made.copy_keys(home)
         base = complete(parse_buildroot(definition(made), "buildroots/fedora-test.toml"), python="3.11", arch="x86_64")
         first = seconds(lambda: lock(home / "base", home, base))
         again = [seconds(lambda: lock(home / "base", home, base)) for _ in range(RUNS)]

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.support.distribution import BASE, Distribution, distribution, missing_tools
+from tests.support.distribution import BASE, Distribution, distribution, dnf_repositories, missing_tools
 from tests.support.roots import Place, distributed
 
 RUNS = 5
@@ -36,7 +36,7 @@ def dnf_command(made: Distribution, home: Path, packages: Sequence[str]) -> list
     (home / "dnf.conf").write_text(
         f"[main]\ninstall_weak_deps=False\ntsflags=nodocs\nbest=True\ncachedir={home}/cache\nlogdir={home}/log\n"
         f"varsdir=/nonexistent\npluginpath=/nonexistent\n"
-        f"[test]\nname=test\nbaseurl={made.repository.as_uri()}\ngpgcheck=1\ngpgkey={made.key.as_uri()}\n"
+        f"{dnf_repositories(made)}"
     )
     argv = ["dnf", "--quiet", "--assumeyes", "-c", str(home / "dnf.conf"), "--setopt=reposdir=/nonexistent"]
     return [*argv, f"--installroot={home}/dnf", "--releasever=1", "--forcearch=x86_64", "install", *packages]

@@ -18,11 +18,19 @@ from typing import Any
 import pytest
 import rpm_rs
 
-from pybuilder.lockfile import Lock, parse_lock
-from tests.support.distribution import BASE, Distribution, definition, distribution, make_key, missing_tools
+from pybuilder.layout import Layout
+from pybuilder.lockfile import Lock, Rpm, parse_lock
+from pybuilder.store import Store
+from tests.support.debian import make_key
+from tests.support.distribution import (
+    BASE,
+    Distribution,
+    definition,
+    distribution,
+    dnf_repositories,
+    missing_tools,
+)
 from tests.support.repositories import repomd_xml
-
-pytestmark = pytest.mark.skipif(shutil.which("apt-get") is None, reason="its RPMs are made of Debian's packages")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -61,6 +69,12 @@ class Place:
     def lock_path(self) -> Path:
         return self.root / "buildroots" / "fedora-test.lock"
 
+    def file(self, rpm: Rpm) -> Path:
+        """A locked RPM, which is in the store."""
+        found = Store(Layout(root=self.root / ".pybuild")).rpm(rpm.sha256)
+        assert found, rpm
+        return found
+
     def lock(self) -> Lock:
         self.pybuild("buildroot", "lock", "fedora-test")
         return parse_lock(self.lock_path.read_text(), "buildroots/fedora-test.lock")
@@ -75,8 +89,7 @@ def made() -> Distribution:
 def place(tmp_path: Path, made: Distribution) -> Place:
     root = tmp_path / "ws"
     (root / "specs").mkdir(parents=True)
-    (root / "buildroots" / "keys").mkdir(parents=True)
-    shutil.copy(made.key, root / "buildroots" / "keys" / "test.asc")
+    made.copy_keys(root / "buildroots")
     for name, text in SPECS.items():
         (root / "specs" / f"{name}.toml").write_text(f'name = "{name}"\n{text}')
     here = Place(root, made)
@@ -89,13 +102,16 @@ def test_lock_answers_the_definition_and_every_spec(place: Place) -> None:
     assert lock.answers["pkgconfig(libxslt)"] == "libxslt-devel"
     assert lock.answers["/usr/bin/ninja"] == "ninja-build"
     assert set(BASE) <= lock.rpms.keys()
-    shown = subprocess.run(["gpg", "--show-keys", "--with-colons", place.made.key], capture_output=True, text=True)
-    key = re.findall(r"^pub:(?:[^:]*:){3}([0-9A-F]{16}):", shown.stdout, re.MULTILINE)[0].lower()
-    assert {rpm.key for rpm in lock.rpms.values()} == {key}
+    shown = subprocess.run(["gpg", "--show-keys", "--with-colons", *place.made.keys], capture_output=True, text=True)
+    keys = re.findall(r"^[ps]ub:(?:[^:]*:){3}([0-9A-F]{16}):", shown.stdout, re.MULTILINE)
+    assert {rpm.key.upper() for rpm in lock.rpms.values()} <= set(keys)
     for rpm in lock.rpms.values():
-        assert (place.made.repository / rpm.location).stat().st_size == rpm.size
-    gcc = lock.rpms["gcc"]
-    assert (gcc.evra[:2], gcc.source) == ("4:", f"gcc-defaults-{gcc.evra[2:].removesuffix('.x86_64')}.src.rpm")
+        assert place.file(rpm).stat().st_size == rpm.size
+    query = "%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}.%{ARCH} %{SOURCERPM}"
+    for name in ("gcc", "bash", "python3-devel"):
+        argv = ["rpm", "-qp", "--nosignature", "--qf", query, place.file(lock.rpms[name])]
+        said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+        assert said == f"{lock.rpms[name].evra} {lock.rpms[name].source}"
 
 
 def test_locking_again_changes_nothing_and_reports_in_json(place: Place) -> None:
@@ -145,28 +161,41 @@ def test_an_unknown_rpm_names_the_line_of_the_spec(place: Place) -> None:
 
 
 def test_a_key_that_is_missing_or_none_is_named(place: Place) -> None:
-    key = place.root / "buildroots/keys/test.asc"
+    key = place.root / "buildroots" / "keys" / place.made.keys[0].name
     for damage in (lambda: key.write_text("no key\n"), key.unlink):
         damage()
         done = place.pybuild("buildroot", "lock", "fedora-test", code=3)
-        assert "the key 'keys/test.asc' of the repository 'test' can't be read" in done.stderr
+        assert re.search(f"the key 'keys/{key.name}' of the repository '[a-z]+' can't be read", done.stderr)
         assert not place.lock_path.exists()
 
 
 # Signatures, over a repository of one small RPM
 
 
-def small_repository(place: Place, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def patchelf(made: Distribution, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One RPM of the distribution."""
+    home = tmp_path_factory.mktemp("patchelf")
+    made.copy_keys(home / "buildroots")
+    here = Place(home, made)
+    here.define(only(definition(made, packages=["patchelf"])))
+    return here.file(here.lock().rpms["patchelf"])
+
+
+def only(text: str) -> str:
+    """A definition without RPMs for the install test."""
+    return re.sub(r"runtime = .*", "", text)
+
+
+@pytest.fixture
+def rpm(place: Place, patchelf: Path, tmp_path: Path) -> Path:
+    """A copy of it, in a directory that the place's only definition names as its repository."""
     home = tmp_path / "small"
     home.mkdir()
-    (patchelf,) = place.made.repository.rglob("patchelf-*.rpm")
-    copied = home / patchelf.name
-    shutil.copy(patchelf, copied)
-    text = definition(place.made, packages=["patchelf"]).replace(place.made.repository.as_uri(), home.as_uri())
-    place.define(re.sub(r"runtime = .*", "", text))
+    place.define(only(definition(place.made, packages=["patchelf"], baseurl=home.as_uri())))
     for spec in (place.root / "specs").iterdir():
         spec.unlink()
-    return copied
+    return shutil.copy(patchelf, home / patchelf.name)
 
 
 def index(rpm: Path) -> None:
@@ -181,13 +210,12 @@ def index(rpm: Path) -> None:
     (repodata / "repomd.xml").write_text(repomd_xml(f"repodata/{primary.name}", digest, data))
 
 
-def test_a_signed_rpm_is_accepted(place: Place, tmp_path: Path) -> None:
-    index(small_repository(place, tmp_path))
+def test_a_signed_rpm_is_accepted(place: Place, rpm: Path) -> None:
+    index(rpm)
     assert [*place.lock().rpms] == ["patchelf"]
 
 
-def test_an_unsigned_rpm_is_refused(place: Place, tmp_path: Path) -> None:
-    rpm = small_repository(place, tmp_path)
+def test_an_unsigned_rpm_is_refused(place: Place, rpm: Path) -> None:
     rpm_rs.Package.clear_signatures_in_place(str(rpm))
     index(rpm)
     done = place.pybuild("buildroot", "lock", "fedora-test", code=30)
@@ -197,8 +225,7 @@ def test_an_unsigned_rpm_is_refused(place: Place, tmp_path: Path) -> None:
     assert place.lock().rpms["patchelf"].key == ""
 
 
-def test_an_rpm_signed_by_another_key_is_refused(place: Place, tmp_path: Path) -> None:
-    rpm = small_repository(place, tmp_path)
+def test_an_rpm_signed_by_another_key_is_refused(place: Place, rpm: Path, tmp_path: Path) -> None:
     _, secret = make_key(tmp_path / "gpg", "somebody else")
     rpm_rs.Package.clear_signatures_in_place(str(rpm))
     rpm_rs.Package.resign_in_place(str(rpm), rpm_rs.Signer.from_file(str(secret)))
@@ -207,8 +234,7 @@ def test_an_rpm_signed_by_another_key_is_refused(place: Place, tmp_path: Path) -
     assert f"the RPM {rpm.name} of 'test' is not to be trusted: no signature of it holds (by " in done.stderr
 
 
-def test_a_payload_that_was_not_signed_is_refused(place: Place, tmp_path: Path) -> None:
-    rpm = small_repository(place, tmp_path)
+def test_a_payload_that_was_not_signed_is_refused(place: Place, rpm: Path) -> None:
     data = bytearray(rpm.read_bytes())
     data[-100] ^= 1
     rpm.write_bytes(data)
@@ -239,21 +265,21 @@ def dnf(made: Distribution, packages: Sequence[str], home: Path) -> set[str]:
     config = home / "dnf.conf"
     config.write_text(
         f"[main]\ninstall_weak_deps=False\nbest=True\ncachedir={home}/cache\nlogdir={home}/log\nvarsdir=/nonexistent\n"
-        f"pluginpath=/nonexistent\n[test]\nname=test\nbaseurl={made.repository.as_uri()}\ngpgcheck=0\n"
+        f"pluginpath=/nonexistent\n{dnf_repositories(made)}"
     )
     argv = ["dnf", "-c", str(config), "--setopt=reposdir=/nonexistent", f"--installroot={home}/root", "--assumeno"]
     argv += ["--releasever=1", "--forcearch=x86_64", "install", *packages]
     done = subprocess.run(argv, capture_output=True, text=True, env=os.environ | {"LC_ALL": "C", "COLUMNS": "400"})
     assert "Operation aborted" in done.stderr, done.stderr + done.stdout
-    lines = re.findall(r"^ (\S+)\s+(\S+)\s+(\S+)\s+test\s", done.stdout, re.MULTILINE)
-    return {f"{name}-{evr}.{arch}" for name, arch, evr in lines}
+    rows = rf"^ (\S+)\s+(\S+)\s+(?:0:)?(\S+)\s+(?:{'|'.join(made.repositories)})\s"
+    return {f"{name}-{evr}.{arch}" for name, arch, evr in re.findall(rows, done.stdout, re.MULTILINE)}
 
 
 @pytest.mark.parametrize("packages", SETS, ids=lambda packages: packages[0].strip("/"))
 def test_dnf_would_take_the_same(place: Place, packages: list[str], tmp_path: Path) -> None:
     for spec in (place.root / "specs").iterdir():
         spec.unlink()
-    place.define(re.sub(r"runtime = .*", "", definition(place.made, packages=packages)))
+    place.define(only(definition(place.made, packages=packages)))
     lock = place.lock()
     wanted = dnf(place.made, packages, tmp_path)
     assert {rpm.nevra for rpm in lock.rpms.values()} == wanted

@@ -26,8 +26,6 @@ from pybuilder.wheel.elf import read_elf
 from tests.support.distribution import Distribution, definition, distribution, missing_tools
 from tests.support.wheels import EPOCH, Draft
 
-pytestmark = pytest.mark.skipif(shutil.which("apt-get") is None, reason="its RPMs are made of Debian's packages")
-
 BASE = ("bash", "coreutils", "python3")
 EXT = """
 const char *xmlParserVersion(void); int xsltInit(void); int BZ2_bzCompress(void *stream, int action);
@@ -43,12 +41,15 @@ def made() -> Distribution:
 
 
 @pytest.fixture(scope="module")
-def lock(made: Distribution, tmp_path_factory: pytest.TempPathFactory) -> Lock:
-    home = tmp_path_factory.mktemp("distribution")
-    (home / "keys").mkdir()
-    shutil.copy(made.key, home / "keys" / "test.asc")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("distribution")
+
+
+@pytest.fixture(scope="module")
+def lock(made: Distribution, home: Path) -> Lock:
+    made.copy_keys(home)
     text = definition(made, packages=["gcc", "python3-devel", "libxml2-devel", "libxslt-devel"])
-    buildroot = complete(parse_buildroot(text, "buildroots/fedora-test.toml"), python="3.11", arch="x86_64")
+    buildroot = complete(parse_buildroot(text, "buildroots/fedora-test.toml"), python=made.python, arch="x86_64")
     layout = Layout(root=home / "state")
     with Client() as client:
         locker = Locker(layout=layout, store=Store(layout), client=client, home=home, report=lambda text: None)
@@ -57,9 +58,10 @@ def lock(made: Distribution, tmp_path_factory: pytest.TempPathFactory) -> Lock:
 
 
 @pytest.fixture(scope="module")
-def files(made: Distribution, lock: Lock) -> Mapping[str, Path]:
+def files(lock: Lock, home: Path) -> Mapping[str, Path]:
     """The locked RPMs."""
-    return {name: made.repository / rpm.location for name, rpm in lock.rpms.items()}
+    store = Store(Layout(root=home / "state"))
+    return {name: file for name, rpm in lock.rpms.items() if (file := store.rpm(rpm.sha256))}
 
 
 def payload(directory: Path, files: Mapping[str, bytes]) -> Path:
@@ -108,7 +110,7 @@ def needs(files: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -
 
     home = tmp_path_factory.mktemp("wheel")
     libraries = []
-    for name, library in [("libxml2", "libxml2.so.2"), ("libxslt", "libxslt.so.1"), ("libbz2-1.0", "libbz2.so.1.0")]:
+    for name, library in [("libxml2", "libxml2.so.2"), ("libxslt", "libxslt.so.1"), ("bzip2-libs", "libbz2.so.1")]:
         rpm_rs.Package.open(str(files[name])).extract(str(home / name))
         libraries += list((home / name).rglob(library))
     (home / "ext.c").write_text(EXT)

@@ -26,8 +26,6 @@ from tests.support.rpms import build_rpm
 from tests.support.rpms import locked as locked_rpm
 from tests.support.workspaces import Bench, bench
 
-pytestmark = pytest.mark.skipif(shutil.which("apt-get") is None, reason="its RPMs are made of Debian's packages")
-
 INCLUDES = """
 import subprocess
 with open("x.c", "w") as stream:

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.driver import PYTHON
 from tests.support.sandbox import Place, Ran, place, places, processes_of, processes_with, wait_for
 from tests.support.views import user_files
 
@@ -122,8 +123,8 @@ class TestRuntimes:
         assert worked(rootless.run("print('ok')"))
         assert started >= 1 and len(list((rootless.root / "run" / "pybuild").glob("*.log"))) == 1
 
-    @pytest.mark.skipif(len([name for name in ("crun", "runc") if shutil.which(name)]) < 2, reason="wants two runtimes")
     def test_the_remembered_one_fails(self, rootless: Place) -> None:
+        assert len(self.installed()) == 2, "apt-get install crun runc, or dnf install crun runc"
         working = rootless.run("print('ok')").tools["runtime"]
         (other,) = set(self.installed()) - {working}
         assert wait_for(lambda: not services_of(rootless), 5)
@@ -436,8 +437,8 @@ class TestWhatIsMissing:
         assert one_line(dataclasses.replace(rootless, tree=tree).run("print('ok')").error) == "the root can't be read"
 
     def test_the_interpreter(self, here: Place) -> None:
-        said = one_line(self.damaged(here, "usr/bin/python3.11").run("print('ok')").error)
-        assert "/usr/bin/python3.11" in said and "no such file or directory" in said
+        said = one_line(self.damaged(here, PYTHON.lstrip("/")).run("print('ok')").error)
+        assert PYTHON in said and "no such file or directory" in said
 
     def damaged(self, here: Place, missing: str) -> Place:
         """The place with a root that lacks something."""

@@ -13,21 +13,20 @@ from typing import Any
 import pytest
 
 from pybuilder.files import sha256_file
+from tests.support.distribution import missing_tools
 from tests.support.fedora import LINKED, NAME, fedora_bench, lock
 from tests.support.rootless import RootlessBench, rootless_bench
-from tests.support.trees import missing
 from tests.support.workspaces import Bench, plan_of, wait_for
 
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else"),
-    pytest.mark.skipif(bool(missing()), reason=missing()),
-]
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 
 YAML = '[system]\nbuild = ["libyaml-devel"]\nruntime = ["libyaml"]\n'
 
 
 @pytest.fixture(scope="module")
 def here() -> Iterator[RootlessBench]:
+    if missing := missing_tools():
+        pytest.fail(missing)
     with rootless_bench() as made:
         accept(made)
         made.build_image()

@@ -24,8 +24,6 @@ from pybuilder.rpm.roots import root_digest
 from tests.support.distribution import BASE, missing_tools
 from tests.support.roots import Counting, Distributed, Place, distributed
 
-pytestmark = pytest.mark.skipif(shutil.which("apt-get") is None, reason="its RPMs are made of Debian's packages")
-
 
 @pytest.fixture(scope="module")
 def of(tmp_path_factory: pytest.TempPathFactory) -> Distributed:
@@ -79,7 +77,7 @@ for name in .pwd.lock passwd- group- shadow- gshadow-; do echo $EPOCHREALTIME > 
 echo settled > /etc/settled
 mkdir -m 2777 /opt/shared; mkdir -m 700 /opt/private; touch /opt/private/file; chmod 4711 /opt/private/file
 chown 12:34 /opt/private/file; ln -sf /run/nowhere /etc/resolv.conf; mkfifo /opt/pipe
-cd /opt/private; echo 'x = 1' > m.py; python3.11 -c 'import m'; test -d __pycache__
+cd /opt/private; echo 'x = 1' > m.py; python3 -c 'import m'; test -d __pycache__
 """
 NOISY: dict[str, Any] = {
     "files": {"/opt/x": "x", "%attr(4755,root,root) /opt/su": "", "%doc /d": ""},
@@ -136,7 +134,7 @@ class TestWhatARootIs:
         (tmp_path / "build").mkdir()
         (tmp_path / "build" / "x.c").write_text('#include <stdio.h>\nint main(void) { puts("hello"); }\n')
         (tmp_path / "build" / "x.py").write_text("import ssl, zlib; print('hello', zlib.ZLIB_VERSION[0])\n")
-        script = "gcc x.c -o x && ./x && python3.11 x.py && ls /usr/include/libxml2 && ! touch /usr/x"
+        script = "gcc x.c -o x && ./x && python3 x.py && ls /usr/include/libxml2 && ! touch /usr/x"
         argv = ["bwrap", "--unshare-all", "--die-with-parent", "--clearenv", "--setenv", "PATH", "/usr/bin"]
         argv += ["--ro-bind", root.tree, "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
         argv += ["--bind", tmp_path / "build", "/build", "--chdir", "/build", "/bin/sh", "-euc", script]
@@ -155,7 +153,7 @@ class TestWhatARootIs:
 # As root, over a file, a directory and a link of the base.
 CHANGES = """
 set -e
-echo more >> /etc/passwd; chmod 600 /etc/group; rm /usr/bin/sort; rm -r /usr/share/base-files
+echo more >> /etc/passwd; chmod 600 /etc/group; rm /usr/bin/sort; rm -r /usr/lib*/python3*/json
 mv /usr/bin/head /usr/bin/tete; rm -r /var/lib; echo file > /var/lib
 rm /bin; mkdir /bin; cp -a /usr/bin/bash /usr/bin/env /bin/; ln /usr/bin/cat /usr/bin/chat
 rm -r /home; mkdir /home; echo x > /home/x
@@ -185,7 +183,7 @@ class TestLayers:
     def test_files_are_shared_with_the_base(self, place: Place) -> None:
         base, layer = place.prepare(), place.prepare(*place.closure("libyaml"))
         assert (base.tree / "usr/bin/bash").samefile(layer.tree / "usr/bin/bash")
-        assert (layer.tree / "usr/lib/x86_64-linux-gnu/libyaml-0.so.2").is_file()
+        assert len(list(layer.tree.glob("usr/lib*/**/libyaml-0.so.2"))) == 1
         assert place.roots.prune().freed > 1e6
 
     def test_a_scriptlet_changes_the_layer_and_never_the_base(self, place: Place) -> None:
@@ -198,7 +196,7 @@ class TestLayers:
         assert stat.S_IMODE((tree / "etc/group").stat().st_mode) == 0o644
         assert not (tree / "usr/bin/sort").exists() and not (tree / "usr/bin/head").exists()
         assert (tree / "usr/bin/tete").read_bytes() == (base.tree / "usr/bin/head").read_bytes()
-        assert not (tree / "usr/share/base-files").exists() and (tree / "var/lib").read_text() == "file\n"
+        assert not list(tree.glob("usr/lib*/python3*/json")) and (tree / "var/lib").read_text() == "file\n"
         assert {path.name for path in (tree / "bin").iterdir()} == {"bash", "env"}
         assert (tree / "usr/bin/chat").samefile(tree / "usr/bin/cat")
         assert [path.name for path in (tree / "home").iterdir()] == ["x"]
@@ -487,7 +485,7 @@ class TestHostileScriptlets:
         secret.write_text("x")
         with socket.create_server(("127.0.0.1", 0)) as server:
             head = f"PORT, SECRET = {server.getsockname()[1]}, {str(secret)!r}\n"
-            rpm = place.rpm("hostile", files={"/opt/x": ""}, scripts={"%post -p /usr/bin/python3.11": head + HOSTILE})
+            rpm = place.rpm("hostile", files={"/opt/x": ""}, scripts={"%post -p /usr/bin/python3": head + HOSTILE})
             root = place.prepare(rpm)
         assert not running("4713")
         got = json.loads((root.tree / "opt/got.json").read_text())

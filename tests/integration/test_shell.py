@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.distribution import missing_tools
 from tests.support.fedora import NAME, fedora_bench, lock
-from tests.support.trees import missing
 from tests.support.workspaces import Bench, clean_environ
 
 ENGINES = ("host", "podman")
@@ -25,7 +25,7 @@ ENGINES = ("host", "podman")
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    if lacking := missing():
+    if lacking := missing_tools():
         pytest.fail(lacking)
     with fedora_bench(tmp_path_factory.mktemp("shell")) as made:
         made.accept("alpha", module="PLACE = 'here'\n")

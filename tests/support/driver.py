@@ -24,7 +24,7 @@ from pybuilder.sandbox import Engine, Event, Job, Limits, Outcome, build_environ
 from pybuilder.sandbox.host import HostEngine
 from pybuilder.sandbox.podman import PodmanEngine
 
-PYTHON = "/usr/bin/python3.11"
+PYTHON = os.path.realpath("/usr/bin/python3")
 
 
 def drive(settings: Mapping[str, Any]) -> dict[str, Any]:

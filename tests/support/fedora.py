@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +31,8 @@ include = sysconfig.get_path("include", vars={"installed_base": "/usr", "base": 
 subprocess.run(["gcc", "-shared", "-fPIC", "-I", include, "x.c", "-o", "x.so", "-lyaml"], check=True)
 suffix = sysconfig.get_config_var("EXT_SUFFIX")
 with open("x.so", "rb") as stream:
-    result = write_wheel(out, tag="cp311-cp311-linux_x86_64", files={name + suffix: stream.read()})
+    python = "cp" + sysconfig.get_config_var("py_version_nodot")
+    result = write_wheel(out, tag=f"{python}-{python}-linux_x86_64", files={name + suffix: stream.read()})
 """
 
 LINKED = f"SOURCE = {_C!r}\n{_ACT}"
@@ -45,8 +45,7 @@ def fedora_bench(root: Path, *, packages: Sequence[str] = BASE, **options: Any) 
     made = distribution()
     with bench(root, **options) as here:
         buildroots = here.workspace / "buildroots"
-        (buildroots / "keys").mkdir()
-        shutil.copy(made.key, buildroots / "keys" / "test.asc")
+        made.copy_keys(buildroots)
         (buildroots / f"{NAME}.toml").write_text(definition(made, NAME, packages=packages))
         here.settings(f'buildroot = "{NAME}"\n')
         yield here

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pybuilder.files import file_lock
 from pybuilder.rpm.bootstrap import IMAGE
+from tests.support.debian import CACHE
 from tests.support.distribution import distribution
 from tests.support.fedora import NAME, fedora_bench, lock
 from tests.support.sandbox import ORDINARY_ID, ordinary_python
@@ -29,13 +30,11 @@ _PACKAGES = ("bash", "coreutils", "findutils", "rpm", "util-linux")
 
 def base_image() -> Path:
     """The base of a bootstrap container, as a tar archive: rpm and what the transaction calls; made once and kept."""
-    repository = distribution().repository
-    key = hashlib.sha256(repr((str(repository), _PACKAGES)).encode()).hexdigest()[:16]
-    cache = repository.parents[1]
-    archive = cache / f"bootstrap-{key}.tar"
-    with file_lock(cache / "bootstrap.lock"):
+    made_of = repr((distribution().repositories, _PACKAGES))
+    archive = CACHE / f"bootstrap-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.tar"
+    with file_lock(CACHE / "bootstrap.lock"):
         if not archive.exists():
-            with tempfile.TemporaryDirectory(prefix=".bootstrap-", dir=cache) as work:
+            with tempfile.TemporaryDirectory(prefix=".bootstrap-", dir=CACHE) as work:
                 with fedora_bench(Path(work) / "bench", packages=_PACKAGES) as here:
                     lock(here)
                     made, _ = here.pybuild("buildroot", "create", "--json").json["roots"]
@@ -108,17 +107,18 @@ def _furnished(rootful: Bench, root: Path, python: str) -> RootlessBench:
     seen: dict[Path | str, Path] = {
         root / "source": ROOT,
         root / "packages": Path(sysconfig.get_path("purelib")),
-        root / "repository": distribution().repository,
     }
+    if repository := distribution().directory:
+        seen[root / "repository"] = repository
     for directory in seen:
         Path(directory).mkdir()
     shutil.copy(base_image(), root / "base.tar")
     for name in ("home", "run", "state"):
         (root / name).mkdir(mode=0o700)
         os.chown(root / name, ORDINARY_ID, ORDINARY_ID)
-    definition = rootful.workspace / "buildroots" / f"{NAME}.toml"
-    text = definition.read_text().replace(distribution().repository.as_uri(), (root / "repository").as_uri())
-    definition.write_text(text)
+    if repository:
+        definition = rootful.workspace / "buildroots" / f"{NAME}.toml"
+        definition.write_text(definition.read_text().replace(repository.as_uri(), (root / "repository").as_uri()))
     return RootlessBench(
         root=rootful.root,
         upstream=rootful.upstream,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,10 +70,9 @@ class Distributed:
 def distributed(home: Path) -> Distributed:
     """Lock the distribution."""
     made = distribution()
-    (home / "keys").mkdir(parents=True)
-    shutil.copy(made.key, home / "keys" / "test.asc")
+    made.copy_keys(home)
     text = definition(made, packages=[*BASE, "python3", *EXTRA])
-    buildroot = complete(parse_buildroot(text, "buildroots/fedora-test.toml"), python="3.11", arch="x86_64")
+    buildroot = complete(parse_buildroot(text, "buildroots/fedora-test.toml"), python=made.python, arch="x86_64")
     layout = Layout(root=home / "state")
     with Client() as client:
         locker = Locker(layout=layout, store=Store(layout), client=client, home=home, report=lambda text: None)

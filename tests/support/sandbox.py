@@ -22,7 +22,8 @@ from typing import Any
 import pytest
 
 from pybuilder.files import remove_tree
-from tests.support.trees import missing, tree
+from tests.support.distribution import missing_tools
+from tests.support.trees import tree
 from tests.support.views import in_view, user_files
 
 ORDINARY_ID = 54321
@@ -260,7 +261,7 @@ def places(engine: str = "") -> list[Any]:
 def _marks(name: str) -> list[pytest.MarkDecorator]:
     return [
         pytest.mark.skipif(bool(os.geteuid()) and name.endswith(("root", "rootful")), reason="only root can be root"),
-        pytest.mark.skipif(name.startswith("podman") and bool(missing()), reason=missing()),
+        pytest.mark.skipif(bool(os.geteuid()) and name.startswith("podman"), reason="only root makes their roots"),
     ]
 
 
@@ -271,9 +272,11 @@ def place(name: str) -> Iterator[Place]:
     Args:
         name: Of ``places``: which engine, and who runs pybuild.
     """
+    engine, _, who = name.partition("-")
+    lacking = missing_tools() if engine == "podman" else ""
+    assert not lacking, lacking
     root = Path(tempfile.mkdtemp(prefix="pybuild-test-"))
     root.chmod(0o755)
-    engine, _, who = name.partition("-")
     ordinary = who in ("ordinary", "rootless")
     uid = ORDINARY_ID if ordinary and os.geteuid() == 0 else None
     python = ordinary_python() if ordinary else sys.executable

@@ -8,35 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 from pybuilder.files import file_lock
 from pybuilder.rpm.roots import ROOT_FORMAT
-from tests.support.distribution import distribution, missing_tools
+from tests.support.debian import CACHE
+from tests.support.distribution import distribution
 from tests.support.roots import Place, distributed
 
-PYTHON = "/usr/bin/python3.11"
 _PACKAGES = ("bash", "coreutils", "findutils", "grep", "python3")
-
-
-def missing() -> str:
-    """Why there are no trees on this machine, or empty."""
-    return "its RPMs are made of Debian's packages" if shutil.which("apt-get") is None else missing_tools()
 
 
 def tree(uid: int | None = None) -> Path:
     """A tree that belongs to a user, root unless another is named, made now if it has not been."""
     original = tree() if uid else None
-    repository = distribution().repository
-    key = hashlib.sha256(repr((str(repository), _PACKAGES, ROOT_FORMAT)).encode()).hexdigest()[:16]
-    cache = repository.parents[1]
-    home = cache / f"tree-{key}-{uid or 0}"
-    with file_lock(cache / "trees.lock"):
+    made_of = repr((distribution().repositories, _PACKAGES, ROOT_FORMAT))
+    home = CACHE / f"tree-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}-{uid or 0}"
+    with file_lock(CACHE / "trees.lock"):
         if not home.is_dir():
-            with tempfile.TemporaryDirectory(prefix=".tree-", dir=cache) as work:
+            with tempfile.TemporaryDirectory(prefix=".tree-", dir=CACHE) as work:
                 made = _copy(original, uid, Path(work)) if uid and original else _install(Path(work))
                 made.rename(home)
         # What is older than a fortnight is removed with old distributions.

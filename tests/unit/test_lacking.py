@@ -13,6 +13,7 @@ import pytest
 
 from pybuilder.lacking import LOG_SIZE, MOST, Lack, lacking
 from pybuilder.plan import Root
+from pybuilder.processes import install_command
 from pybuilder.sandbox.host_root import HostRoots
 
 GCC = """\
@@ -276,8 +277,7 @@ class TestRealTools:
         ],
     )
     def test_their_words(self, tmp_path: Path, argv: tuple[str, ...], wanted: Lack) -> None:
-        if shutil.which(argv[0]) is None:
-            pytest.skip(f"{argv[0]} is not installed")
+        assert shutil.which(argv[0]), install_command(argv[0])
         (tmp_path / "header.c").write_text("#include <no/such.h>\n")
         (tmp_path / "main.c").write_text("int main(void) { return 0; }\n")
         (tmp_path / "direct.mk").write_text("all:\n\tno-such-tool x\n")

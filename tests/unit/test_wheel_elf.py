@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pybuilder.errors import BuildError
+from pybuilder.processes import install_command
 from pybuilder.wheel import elf
 from pybuilder.wheel.canonical import canonicalise
 from pybuilder.wheel.elf import ElfFiles, read_elf
@@ -35,11 +36,10 @@ COMMANDS = """
     gcc -c main.c -o object.so
 """
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="it compiles small libraries")
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
+    assert shutil.which("gcc"), install_command("gcc")
     home = tmp_path_factory.mktemp("elf")
     for name, text in SOURCES.items():
         (home / name).write_text(text)
