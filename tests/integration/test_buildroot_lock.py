@@ -176,6 +176,7 @@ def test_a_key_that_is_missing_or_none_is_named(place: Place) -> None:
 def patchelf(made: Distribution, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One RPM of the distribution."""
     home = tmp_path_factory.mktemp("patchelf")
+    (home / "specs").mkdir()
     made.copy_keys(home / "buildroots")
     here = Place(home, made)
     here.define(only(definition(made, packages=["patchelf"])))
