@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pybuilder.errors import BuildError, EngineError
-from pybuilder.files import atomic_dir, disk_errors
+from pybuilder.files import atomic_dir, disk_errors, file_lock
 from pybuilder.layout import Layout
 from pybuilder.plan import ENVIRONMENT_PATH, digest
 from pybuilder.processes import run
@@ -87,8 +87,10 @@ class Environments:
         environment = self.layout.environment(digest([_FORMAT, python.executable, python.version, sha256s]))
         if not environment.is_dir():
             _check_projects(ordered)
-            with disk_errors(environment):
-                self._make(environment, ordered, python)
+            with disk_errors(environment), file_lock(self.layout.lock(f"environment-{environment.name}")):
+                # Somebody else may have made it while we waited; so may they a tree.
+                if not environment.is_dir():
+                    self._make(environment, ordered, python)
         return environment
 
     def _make(self, environment: Path, payloads: Sequence[PayloadRef], python: PythonTarget) -> None:
@@ -105,11 +107,14 @@ class Environments:
         from pybuilder.wheel.unpack import unpack
 
         tree = self.layout.payload(payload.sha256) / f"tree-{_FORMAT}-py{python.minor}"
-        if not tree.is_dir():
-            with atomic_dir(tree) as fresh:
-                unpack(payload.path, fresh, python=python.minor, interpreter=f"{ENVIRONMENT_PATH}/bin/python")
-                _compile(fresh, python)
-                _settle(fresh)
+        if tree.is_dir():
+            return tree
+        with file_lock(self.layout.lock(f"tree-{payload.sha256}-py{python.minor}")):
+            if not tree.is_dir():
+                with atomic_dir(tree) as fresh:
+                    unpack(payload.path, fresh, python=python.minor, interpreter=f"{ENVIRONMENT_PATH}/bin/python")
+                    _compile(fresh, python)
+                    _settle(fresh)
         return tree
 
 

@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from pybuilder import interruption
 from pybuilder.errors import LockedError, StateError
 
 CHUNK = 1 << 20
+_LONGEST_PAUSE = 0.05  # seconds
 
 
 @contextlib.contextmanager
@@ -174,8 +176,7 @@ def file_lock(path: Path, *, wait: bool = True, shared: bool = False, what: str 
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
-            how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-            fcntl.flock(descriptor, how | (0 if wait else fcntl.LOCK_NB))
+            _lock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, wait=wait)
         except BlockingIOError:
             raise LockedError(
                 what or "another run holds the lock", where=str(path), cure="wait until it has ended"
@@ -183,3 +184,19 @@ def file_lock(path: Path, *, wait: bool = True, shared: bool = False, what: str 
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, how: int, *, wait: bool) -> None:
+    """Lock an open file; a thread that may be interrupted looks again and again, since no signal would wake it."""
+    if not wait or interruption.patience() is None:
+        fcntl.flock(descriptor, how | (0 if wait else fcntl.LOCK_NB))
+        return
+    pause = 0.001
+    while True:
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            interruption.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        else:
+            return

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from pybuilder import interruption
 from pybuilder.errors import FetchError
 from pybuilder.files import CHUNK, disk_errors, sha256_file, write_atomic
 
@@ -71,10 +73,11 @@ class Client:
     """
 
     timeout: float = 30.0
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] = interruption.sleep
     jitter: Callable[[], float] = random.random
     now: Callable[[], float] = time.time
     _http: httpx2.Client | None = field(default=None, init=False, repr=False)
+    _opening: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def __enter__(self) -> Self:
         """Open nothing yet: work that is all in the store should not pay for a client."""
@@ -191,6 +194,7 @@ class Client:
             self._check_status(response, url)
             body = bytearray()
             for chunk in response.iter_bytes():
+                interruption.check()
                 body += chunk
                 if len(body) > limit:
                     break
@@ -257,10 +261,11 @@ class Client:
 
         if scheme(url) not in ("http", "https"):
             raise FetchError("the URL is neither http, https nor file", where=redact(url))
-        if self._http is None:
-            self._http = httpx2.Client(
-                follow_redirects=True, timeout=self.timeout, headers={"User-Agent": "pybuild-hermetic"}
-            )
+        with self._opening:
+            if self._http is None:
+                self._http = httpx2.Client(
+                    follow_redirects=True, timeout=self.timeout, headers={"User-Agent": "pybuild-hermetic"}
+                )
         try:
             with self._http.stream("GET", url, headers=headers) as response:
                 yield response
@@ -342,6 +347,7 @@ class _Download:
         limit = DOWNLOAD_LIMIT if self.size is None else self.size
         with self.part.path.open("ab") as stream:
             for chunk in chunks:
+                interruption.check()
                 stream.write(chunk)
                 done += len(chunk)
                 self.report(done, total if self.size is None else self.size)

@@ -8,12 +8,14 @@ import re
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from pybuilder import interruption
 from pybuilder.errors import EngineError
 
 # What a distribution calls it, where that is not the program's own name: for dnf, for apt-get.
@@ -59,10 +61,33 @@ def run(
     """
     with spawn(argv, cwd=cwd, env=env, input_pipe=input is not None) as process:
         try:
-            stdout, stderr = process.communicate(input, timeout=timeout)
+            stdout, stderr = communicate(process, input, timeout=timeout)
         except subprocess.TimeoutExpired as error:
             raise EngineError(f"{argv[0]} was still running after {timeout:.0f} s", where=" ".join(argv)) from error
     return Completed(returncode=process.returncode, stdout=stdout, stderr=stderr)
+
+
+def communicate(
+    process: subprocess.Popen[bytes], input: bytes | None = None, *, timeout: float | None = None
+) -> tuple[bytes, bytes]:
+    """Give a process its input, wait for its end, and return what it printed on standard output and error.
+
+    Raises:
+        KeyboardInterrupt: This thread was told to end.
+        subprocess.TimeoutExpired: It was still running after ``timeout``.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        try:
+            stdout, stderr = process.communicate(input, timeout=interruption.patience(left))
+        except subprocess.TimeoutExpired:
+            interruption.check()
+            if deadline is not None and time.monotonic() >= deadline:
+                raise
+            input = None  # it keeps what it could not send yet
+        else:
+            return stdout, stderr
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pybuilder.errors import EngineError
-from pybuilder.processes import bubblewrap_child, install_command, namespace_of, run, spawn
+from pybuilder.processes import bubblewrap_child, communicate, install_command, namespace_of, run, spawn
 
 TIME_LIMIT = 30 * 60.0
 """Seconds that one transaction may take."""
@@ -132,7 +132,7 @@ class HostInstaller:
             with spawn(argv, env=environment, merge_output=True, pass_fds=(told, tells)) as process:
                 os.close(tells)
                 with namespace_of(bubblewrap_child(told)):
-                    said, _ = process.communicate()
+                    said, _ = communicate(process)
         finally:
             os.close(told)
         return Ran(status=process.returncode, said=said.decode(errors="replace"))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pybuilder import interruption
 from pybuilder.buildroot import Repository
 from pybuilder.errors import ConfigError, FetchError
 from pybuilder.files import CHUNK, file_lock
@@ -52,7 +53,7 @@ class Fetcher:
         """
         rpms = tuple(rpms)
         with ThreadPoolExecutor(CONNECTIONS) as pool:
-            files = pool.map(self.fetch, rpms)
+            files = pool.map(interruption.carried(self.fetch), rpms)
             return {rpm.sha256: file for rpm, file in zip(rpms, files, strict=True)}
 
     def fetch(self, rpm: Rpm) -> Path:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pybuilder import interruption
 from pybuilder.clock import now
 from pybuilder.errors import EngineError, LockedError, PybuildError, StateError
 from pybuilder.files import atomic_dir, disk_errors, file_lock, remove_tree, sha256_file, write_atomic
@@ -223,7 +224,7 @@ class Roots:
     def _files(self, rpms: Sequence[Rpm]) -> Sequence[Path]:
         """The RPMs' files, below the store's directory; each has just been found to be the one that is locked."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(self._check, rpms))
+            list(pool.map(interruption.carried(self._check), rpms))
         files = self.fetch(rpms)
         return [files[rpm.sha256].relative_to(self.layout.rpms) for rpm in rpms]
 

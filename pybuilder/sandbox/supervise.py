@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from pybuilder import interruption
 from pybuilder.sandbox import Event, Limits
 
 # A job's answers are small; a build that floods the control pipe is cut off instead of filling our memory.
 MAX_LINE = 4 << 20
-TICK = 0.2
 
 
 @dataclass(kw_only=True, slots=True)
@@ -99,7 +99,11 @@ class Supervisor:
     _pending: bytes = b""
 
     def run(self, job: Mapping[str, Any]) -> None:
-        """Send the job and stay until the pipes have ended, which is when nobody inside holds them any more."""
+        """Send the job and stay until the pipes have ended, which is when nobody inside holds them any more.
+
+        Raises:
+            KeyboardInterrupt: This thread was told to end.
+        """
         deadline = time.monotonic() + self.limits.seconds
         self._send(json.dumps(job).encode() + b"\n")
         # Not epoll, which can't wait for files: what is typed may come from one.
@@ -110,7 +114,8 @@ class Supervisor:
             unheard = self.typed
             next_look = 0.0
             while selector.get_map().keys() - {self.ended, self.typed}:
-                for key, _ in selector.select(TICK):
+                interruption.check()
+                for key, _ in selector.select(interruption.TICK):
                     if key.fd == self.ended:
                         self._drain(selector)
                     elif selector.get_map().get(key.fd) and not self._take(key.fd):
@@ -124,7 +129,7 @@ class Supervisor:
                     self.timed_out = True
                     self._end(f"ran longer than its limit of {self.limits.seconds:g} s")
                 if now >= next_look:
-                    next_look = now + TICK
+                    next_look = now + interruption.TICK
                     if shutil.disk_usage(self.work).free < self.limits.free_disk:
                         self._end(f"left less than {self.limits.free_disk >> 20} MiB free on the disk")
 

@@ -11,6 +11,7 @@ from packaging.version import Version
 from pybuilder import events
 from pybuilder.clock import timestamp
 from pybuilder.errors import ConfigError, FetchError, ReviewError
+from pybuilder.files import file_lock
 from pybuilder.sources.fetch import Fetched, Sources, Wanted
 from pybuilder.spec import EffectiveSpec, Pin
 from pybuilder.stages import Adapters, AppliedPatch, Pinned, Source
@@ -63,9 +64,10 @@ class SourceGetter:
         spec = self.spec(name, version)
         patches = self._patches(name, version, spec)
         pin = self._pin(name, version)
-        fetched = self._fetch(name, version, spec, pin)
         if pin is None and spec.source.type != "path":
-            self._remember(name, version, fetched)
+            fetched = self._first_sight(name, version, spec)
+        else:
+            fetched = self._fetch(name, version, spec, pin)
         return Source(
             name=name,
             version=version,
@@ -80,6 +82,15 @@ class SourceGetter:
     def runtime(self, name: NormalizedName, version: Version) -> tuple[str, ...]:
         """The RPMs that a package needs where it is installed; none where nobody accepts it any more."""
         return self.spec(name, version).system.runtime if self.workspace.spec(name) else ()
+
+    def _first_sight(self, name: NormalizedName, version: Version, spec: EffectiveSpec) -> Fetched:
+        """Fetch a version that has no pin, and pin it; several who want it at once fetch it once."""
+        with file_lock(self.adapters.layout.lock(f"pin-{name}-{version}")):
+            pin = self._pin(name, version)
+            fetched = self._fetch(name, version, spec, pin)
+            if pin is None:
+                self._remember(name, version, fetched)
+        return fetched
 
     def _fetch(self, name: NormalizedName, version: Version, spec: EffectiveSpec, pin: Pin | None) -> Fetched:
         def progress(done: int, total: int | None) -> None:

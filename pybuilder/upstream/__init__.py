@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ __all__ = ["File", "Project", "Upstream"]
 
 @dataclass(kw_only=True)
 class Upstream:
-    """An index that speaks the simple API; each project's page is asked for once.
+    """An index that speaks the simple API; each project's page is asked for once, also by several threads.
 
     Args:
         client: Who fetches.
@@ -35,6 +36,7 @@ class Upstream:
     url: str = ""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     _projects: dict[NormalizedName, Project] = field(default_factory=dict, init=False, repr=False)
+    _asking: dict[NormalizedName, threading.Lock] = field(default_factory=dict, init=False, repr=False)
 
     def project(self, name: NormalizedName) -> Project:
         """What the index says of a project.
@@ -44,7 +46,10 @@ class Upstream:
             FetchError: It can't be reached, or what it answers is no page of an index.
         """
         if name not in self._projects:
-            self._projects[name] = self._fetch_project(name)
+            # One lock for each name: pages are fetched side by side, but none of them twice.
+            with self._asking.setdefault(name, threading.Lock()):
+                if name not in self._projects:
+                    self._projects[name] = self._fetch_project(name)
         return self._projects[name]
 
     def sdists(self, name: NormalizedName) -> dict[Version, File]:

@@ -32,10 +32,9 @@ def parse_project(page: Page, name: NormalizedName, *, credentials: str = "") ->
     Raises:
         FetchError: It is no page of an index.
     """
-    from pypi_simple import UnexpectedRepoVersionWarning, UnsupportedRepoVersionError
+    from pypi_simple import UnsupportedRepoVersionError
 
-    # It warns of each index newer than itself, on stderr, where nobody can do anything about it.
-    warnings.filterwarnings("ignore", category=UnexpectedRepoVersionWarning)
+    _quieten()
     is_json = page.content_type.endswith("json") or page.body[:64].lstrip().startswith(b"{")
     try:
         packages, status, reason = (_read_json if is_json else _read_html)(page, name)
@@ -46,6 +45,17 @@ def parse_project(page: Page, name: NormalizedName, *, credentials: str = "") ->
         raise FetchError(what, where=redact(page.url), cure="update pypi-simple") from error
     files = tuple(_file(package, credentials) for package in packages)
     return Project(name=name, files=files, status=status, status_reason=reason)
+
+
+def _quieten() -> None:
+    """Keep pypi_simple from warning of each index newer than itself, on stderr, where nobody can do anything about it.
+
+    Filters are common to all threads, and one that is set again is not there for a moment.
+    """
+    from pypi_simple import UnexpectedRepoVersionWarning
+
+    if all(category is not UnexpectedRepoVersionWarning for _, _, category, *_ in warnings.filters):
+        warnings.filterwarnings("ignore", category=UnexpectedRepoVersionWarning)
 
 
 def _no_index_page(page: Page, why: str) -> FetchError:

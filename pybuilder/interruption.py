@@ -1,0 +1,105 @@
+"""Ctrl-C for threads: the signal reaches the main thread alone, which tells the others here.
+
+Whatever waits (for a process, a sandbox, a lock, the network) calls ``check`` now and then. In a thread that nobody can
+tell it does nothing, so what runs in the main thread alone pays nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+TICK = 0.2
+"""Seconds between two looks."""
+
+_here = threading.local()
+
+
+class Interruption:
+    """Ends the work of some threads, as Ctrl-C ends that of the main thread."""
+
+    def __init__(self) -> None:
+        self._told = threading.Event()
+
+    def tell(self) -> None:
+        """Let every thread that listens, now or later, raise KeyboardInterrupt where it waits, within moments."""
+        self._told.set()
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """This thread listens as long as the block lasts.
+
+        It is interrupted once, as a signal would, so that what has begun can be undone in peace.
+
+        Raises:
+            KeyboardInterrupt: It was told.
+        """
+        with _listening(self._told):
+            check()
+            yield
+
+
+def check() -> None:
+    """Raise if this thread was told and has not heard of it yet.
+
+    Raises:
+        KeyboardInterrupt: It was told.
+    """
+    told = _current()
+    if told is not None and told.is_set():
+        _here.told = None
+        raise KeyboardInterrupt
+
+
+def patience(limit: float | None = None) -> float | None:
+    """How many seconds to wait before the next ``check``, of at most ``limit``; None is for ever."""
+    if _current() is None:
+        return limit
+    return TICK if limit is None else min(TICK, limit)
+
+
+def sleep(seconds: float) -> None:
+    """Sleep, unless this thread is told meanwhile.
+
+    Raises:
+        KeyboardInterrupt: It was told.
+    """
+    told = _current()
+    if told is None:
+        time.sleep(seconds)
+    else:
+        told.wait(seconds)
+        check()
+
+
+def carried(function: Callable[P, T]) -> Callable[P, T]:
+    """A function that listens, in whichever thread it is called, to what this thread listens to."""
+    told = _current()
+
+    def listening(*arguments: P.args, **keywords: P.kwargs) -> T:
+        with _listening(told):
+            check()
+            return function(*arguments, **keywords)
+
+    return listening
+
+
+def _current() -> threading.Event | None:
+    found: threading.Event | None = getattr(_here, "told", None)
+    return found
+
+
+@contextmanager
+def _listening(told: threading.Event | None) -> Iterator[None]:
+    before = _current()
+    _here.told = told
+    try:
+        yield
+    finally:
+        _here.told = before

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pybuilder import interruption
+from pybuilder.errors import LockedError
+from pybuilder.files import file_lock
+from pybuilder.interruption import Interruption
+
+
+def in_thread(ended: Interruption, *steps: object) -> Future[list[str]]:
+    """What each step came to, all of them in one thread that listens."""
+
+    def work() -> list[str]:
+        came_to = []
+        with ended.heard():
+            for step in steps:
+                try:
+                    step()  # type: ignore[operator]
+                    came_to.append("done")
+                except KeyboardInterrupt:
+                    came_to.append("interrupted")
+        return came_to
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work)
+
+
+def test_a_thread_that_nobody_can_tell_is_left_alone() -> None:
+    Interruption().tell()
+    interruption.check()
+    interruption.sleep(0)
+    assert interruption.patience() is None
+    assert interruption.patience(5.0) == 5.0
+
+
+def test_it_is_interrupted_once() -> None:
+    """What must be undone can wait for things again."""
+    ended = Interruption()
+    assert in_thread(ended, interruption.check, ended.tell, interruption.check, interruption.check).result() == [
+        "done",
+        "done",
+        "interrupted",
+        "done",
+    ]
+
+
+def test_what_begins_afterwards_does_not_begin() -> None:
+    ended = Interruption()
+    ended.tell()
+    with pytest.raises(KeyboardInterrupt):
+        in_thread(ended, lambda: pytest.fail("it began")).result()
+
+
+def test_only_those_who_listen_to_it() -> None:
+    ended, other = Interruption(), Interruption()
+    ended.tell()
+    assert in_thread(other, interruption.check, lambda: interruption.sleep(0)).result() == ["done", "done"]
+
+
+def test_a_block_ends_with_its_block() -> None:
+    ended = Interruption()
+    with ended.heard():
+        assert interruption.patience() == interruption.patience(9.0) == interruption.TICK
+        assert interruption.patience(0.1) == 0.1
+    ended.tell()
+    interruption.check()
+
+
+def test_sleep_is_cut_short() -> None:
+    ended = Interruption()
+    began = time.monotonic()
+    threading.Timer(0.02, ended.tell).start()
+    assert in_thread(ended, lambda: interruption.sleep(60)).result() == ["interrupted"]
+    assert time.monotonic() - began < 30
+
+
+def test_it_is_carried_into_other_threads() -> None:
+    ended = Interruption()
+    with ended.heard(), ThreadPoolExecutor(1) as pool:
+        told = pool.submit(interruption.carried(lambda: (ended.tell(), interruption.check())))
+        with pytest.raises(KeyboardInterrupt):
+            told.result()
+        pool.submit(interruption.check).result()
+
+
+class TestLocks:
+    def test_who_waits_for_a_lock_is_interrupted(self, tmp_path: Path) -> None:
+        ended = Interruption()
+
+        def wait() -> None:
+            with file_lock(tmp_path / "lock"):
+                raise AssertionError("it has the lock")
+
+        with file_lock(tmp_path / "lock"):
+            threading.Timer(0.02, ended.tell).start()
+            assert in_thread(ended, wait).result() == ["interrupted"]
+
+    def test_threads_of_one_process_exclude_each_other(self, tmp_path: Path) -> None:
+        inside, most = [0], [0]
+
+        def work(_: int) -> None:
+            with Interruption().heard(), file_lock(tmp_path / "lock"):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                time.sleep(0.002)
+                inside[0] -= 1
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(work, range(16)))
+        assert most == [1]
+
+    def test_shared_and_not_waiting(self, tmp_path: Path) -> None:
+        with Interruption().heard(), file_lock(tmp_path / "lock", shared=True):
+            with file_lock(tmp_path / "lock", shared=True):
+                pass
+            with pytest.raises(LockedError), file_lock(tmp_path / "lock", wait=False):
+                pass
