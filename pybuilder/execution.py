@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 
 from pybuilder import events
 from pybuilder.errors import BuildError, PybuildError
+from pybuilder.interruption import Interruption
 from pybuilder.packages import Packages
 from pybuilder.plan import Plan
 from pybuilder.planner import Planned
@@ -116,6 +117,7 @@ class Execution:
     _makings: dict[Package, _Making] = field(default_factory=dict)
     _plans: dict[TaskId, Plan] = field(default_factory=dict)
     _answers: dict[TaskId, Future[Node]] = field(default_factory=dict)
+    _stopped: Interruption = field(default_factory=Interruption)
     _replans: int = 0
 
     def run(self, planned: Planned) -> None:
@@ -245,7 +247,8 @@ class Execution:
 
     def _work(self, task: TaskId, do: Callable[[], Made | Plan | tuple[Outcome, ...]]) -> None:
         try:
-            self._inbox.put(_Ended(task, do(), None))
+            with self._stopped.heard():
+                self._inbox.put(_Ended(task, do(), None))
         except BaseException as error:  # noqa: BLE001 - it is raised again where the run is
             self._inbox.put(_Ended(task, None, error))
 
@@ -262,7 +265,7 @@ class Execution:
         def replan(requires: tuple[Requirement, ...]) -> Plan:
             return self._plan_with(task, requires)
 
-        return self.packages.build(package, self._plans[task], force=False, cpus=cpus, replan=replan)
+        return self.packages.build(package, self._plans[task], force=False, replan=replan)
 
     def _plan_with(self, task: TaskId, requires: tuple[Requirement, ...]) -> Plan:
         """The plan in which a running build has what its backend wants; waits until that has been built."""
@@ -379,7 +382,7 @@ class Execution:
 
     def _abandon(self) -> None:
         """Stop whatever runs, and let nobody wait."""
-        self.packages.adapters.engine.stop()
+        self._stopped.tell()
         self._release(list(self._answers))
         self._pool.shutdown(wait=False, cancel_futures=True)
 

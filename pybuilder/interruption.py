@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
 
 TICK = 0.2
@@ -88,6 +90,37 @@ def carried(function: Callable[P, T]) -> Callable[P, T]:
             return function(*arguments, **keywords)
 
     return listening
+
+
+def side_by_side(function: Callable[[S], T], items: Iterable[S], *, threads: int) -> list[T]:
+    """Call a function for each item in threads that are interrupted together with this one.
+
+    Args:
+        function: The function; where it raises, that is raised here, and what has not begun is not begun.
+        items: The items.
+        threads: How many calls at once.
+
+    Returns:
+        What it returned, in the order of the items.
+    """
+    together = Interruption()
+
+    def listening(item: S) -> T:
+        with together.heard():
+            return function(item)
+
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(listening, item) for item in items]
+        try:
+            while futures and wait(futures, timeout=patience(), return_when=FIRST_EXCEPTION).not_done:
+                check()
+                if any(future.done() and future.exception() for future in futures):
+                    break
+            return [future.result() for future in futures]
+        except BaseException:
+            together.tell()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _current() -> threading.Event | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pybuilder.errors import PybuildError
+from pybuilder.interruption import side_by_side
 from pybuilder.metadata import parse_metadata
 from pybuilder.packages import Packages
 from pybuilder.resolution import applies
@@ -81,9 +81,7 @@ class Statements:
     def look_at(self, packages: Iterable[Package]) -> None:
         """Fetch and read sources, side by side; what goes wrong is noted."""
         missing = [package for package in packages if package not in self.broken]
-        with ThreadPoolExecutor(_FETCHERS) as pool:
-            for _ in pool.map(self._look_at, missing):
-                pass
+        side_by_side(self._look_at, missing, threads=_FETCHERS)
 
     def _find_out(self, package: Package) -> tuple[Requirement, ...] | None:
         name, version = package

@@ -22,6 +22,8 @@ _COMMANDS = {
     "lint": ("specs", "Check specs; with --apply also fetch sources and test-apply patches."),
     "build": ("build", "Build unless these very inputs were built."),
     "rebuild": ("build", "Always build, under the next number."),
+    "bootstrap": ("bootstrap", "Build a whole dependency tree, side by side."),
+    "graph": ("graph", "The tree that bootstrap planned last: what is in it, and why."),
     "buildroot": ("buildroot", "Lock RPMs, make roots of them, look into them."),
     "shell": ("shell", "A shell in a prepared build, network off."),
     "show": ("show", "What there is of a package."),

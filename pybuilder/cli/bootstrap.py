@@ -35,7 +35,7 @@ from pybuilder.requirements_reader import Asked, read_requirements
 from pybuilder.results import Result
 from pybuilder.stages import Source
 from pybuilder.statements import Statements
-from pybuilder.trace import Spans, timings, tracing
+from pybuilder.trace import timings, tracing
 from pybuilder.tree import Archive
 from pybuilder.tree_files import format_json, order_json, tree_json
 from pybuilder.tree_text import plan_lines
@@ -104,13 +104,15 @@ class _Command:
             self._remember(session, assessed)
             if self.plan_only:
                 files = _plan_files(session, assessed)
-                result = None
+                result, report = None, {}
             else:
                 replan = None if self.locked else partial(whole.plan, request)
                 result = whole.run(assessed, replan=replan)
+                adapters = session.adapters
+                report = reports.run_report(result, adapters.state, adapters.layout, timings=timings(spans.found))
         if result is None:
             return self._print_plan(assessed, files)
-        return self._print_result(session, result, spans)
+        return self._print_result(session, result, report, {top.package[0] for top in assessed.tree.tops})
 
     def _request(self) -> Request:
         typed = [parse_requirement(text) for text in self.requirements]
@@ -199,13 +201,11 @@ class _Command:
         codes += [ReviewError.exit_code] if assessed.review else []
         return combined_exit_code(codes)
 
-    def _print_result(self, session: Session, result: Result, spans: Spans) -> int:
-        adapters = session.adapters
-        report = reports.run_report(result, adapters.state, adapters.layout, timings=timings(spans.found))
+    def _print_result(self, session: Session, result: Result, report: dict[str, Any], names: set[str]) -> int:
         if self.as_json:
             print(json.dumps(report, indent=2))
         else:
-            print_result(result, report, session)
+            print_result(result, report, names, session)
         codes = [failure.error.exit_code for failure in result.failed]
         codes += [ReviewError.exit_code] if result.review else []
         return combined_exit_code(codes)

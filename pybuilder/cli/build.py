@@ -58,15 +58,21 @@ def _run(options: Options, requirements: list[Requirement], *, force: bool, as_j
     if as_json:
         print(json.dumps(report, indent=2))
     else:
-        _print_result(result, report, {canonicalize_name(r.name) for r in requirements}, session)
+        print_result(result, report, {canonicalize_name(r.name) for r in requirements}, session)
     codes = [failure.error.exit_code for failure in result.failed]
     codes += [ReviewError.exit_code] if result.review else []
     return combined_exit_code(codes)
 
 
-def _print_result(
-    result: Result, report: dict[str, list[dict[str, object]]], names: set[str], session: Session
-) -> None:
+def print_result(result: Result, report: dict[str, list[dict[str, object]]], names: set[str], session: Session) -> None:
+    """Print what a run came to.
+
+    Args:
+        result: What it came to.
+        report: The same as JSON.
+        names: The packages that were asked for, normalised.
+        session: Where it ran.
+    """
     sys.stderr.flush()
     for failure in result.failed:
         package = f"{failure.name} {failure.version}".strip()

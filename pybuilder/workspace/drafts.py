@@ -41,11 +41,10 @@ class Drafts(Workspace):
     def spec(self, name: str) -> Spec:
         """The spec of a package as it is, or as it would be; read once."""
         if name not in self._specs:
-            from pybuilder.spec import Spec, parse_spec
+            from pybuilder.spec import parse_spec
 
-            text = self.texts.get(name)
-            drafted = parse_spec(text, f"specs/{name}.toml") if text else Spec(name=normalize(name))
-            self._specs[name] = super().spec(name) or drafted
+            text = self.texts.get(name, f'name = "{normalize(name)}"\n')
+            self._specs[name] = super().spec(name) or parse_spec(text, f"specs/{name}.toml")
         return self._specs[name]
 
     def has_spec(self, name: str) -> bool:
