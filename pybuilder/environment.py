@@ -68,12 +68,13 @@ class Environments:
 
     layout: Layout
 
-    def prepare(self, payloads: Sequence[PayloadRef], *, python: PythonTarget) -> Path:
+    def prepare(self, payloads: Sequence[PayloadRef], *, python: PythonTarget, bytecode: bool = True) -> Path:
         """A virtual environment that holds these payloads and nothing else, made unless it is there.
 
         Args:
             payloads: The payloads, all in the store, in any order.
             python: The interpreter.
+            bytecode: Whether it is worth compiling: build environments are used again and again, an install test once.
 
         Returns:
             The environment's directory, readable by everybody; nothing may write to it.
@@ -84,17 +85,18 @@ class Environments:
         """
         ordered = sorted(payloads, key=lambda payload: payload.sha256)
         sha256s = [payload.sha256 for payload in ordered]
-        environment = self.layout.environment(digest([_FORMAT, python.executable, python.version, sha256s]))
+        facts = [_FORMAT, python.executable, python.version, sha256s, *([] if bytecode else ["source"])]
+        environment = self.layout.environment(digest(facts))
         if not environment.is_dir():
             _check_projects(ordered)
             with disk_errors(environment), file_lock(self.layout.lock(f"environment-{environment.name}")):
                 # Somebody else may have made it while we waited; so may they a tree.
                 if not environment.is_dir():
-                    self._make(environment, ordered, python)
+                    self._make(environment, ordered, python, bytecode=bytecode)
         return environment
 
-    def _make(self, environment: Path, payloads: Sequence[PayloadRef], python: PythonTarget) -> None:
-        trees = [self._tree(payload, python) for payload in payloads]
+    def _make(self, environment: Path, payloads: Sequence[PayloadRef], python: PythonTarget, *, bytecode: bool) -> None:
+        trees = [self._tree(payload, python, bytecode=bytecode) for payload in payloads]
         with atomic_dir(environment) as fresh:
             _write_skeleton(fresh, python)
             for index, tree in enumerate(trees):
@@ -102,18 +104,20 @@ class Environments:
                     others = (payloads[i].path.name for i in range(index) if os.path.lexists(trees[i] / path))
                     raise _clash(path, payloads[index].path.name, next(others, "the environment itself"))
 
-    def _tree(self, payload: PayloadRef, python: PythonTarget) -> Path:
-        """The payload, unpacked as it lies in an environment."""
+    def _tree(self, payload: PayloadRef, python: PythonTarget, *, bytecode: bool) -> Path:
+        """The payload, unpacked as it lies in an environment; one with bytecode serves where none is asked for."""
         from pybuilder.wheel.unpack import unpack
 
-        tree = self.layout.payload(payload.sha256) / f"tree-{_FORMAT}-py{python.minor}"
+        compiled = self.layout.payload(payload.sha256) / f"tree-{_FORMAT}-py{python.minor}"
+        tree = compiled if bytecode or compiled.is_dir() else compiled.with_name(f"{compiled.name}-source")
         if tree.is_dir():
             return tree
         with file_lock(self.layout.lock(f"tree-{payload.sha256}-py{python.minor}")):
             if not tree.is_dir():
                 with atomic_dir(tree) as fresh:
                     unpack(payload.path, fresh, python=python.minor, interpreter=f"{ENVIRONMENT_PATH}/bin/python")
-                    _compile(fresh, python)
+                    if bytecode:
+                        _compile(fresh, python)
                     _settle(fresh)
         return tree
 

@@ -13,23 +13,23 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from pybuilder import events
-from pybuilder.clock import new_attempt_id
 from pybuilder.errors import BuildError, FetchError, UsageError
 from pybuilder.files import disk_errors, write_atomic
 from pybuilder.guess import Guess, guess, headers_of, worth_scanning
 from pybuilder.metadata import build_system, parse_metadata, parse_pyproject, static_requirements
 from pybuilder.names import normalize
 from pybuilder.resolution import applies
-from pybuilder.sources.archive import extract
+from pybuilder.sources.archive import walk
 from pybuilder.sources.fetch import Fetched, Sources, Wanted
+from pybuilder.sources.members import Member, damage
 from pybuilder.spec import Pin, Source
 from pybuilder.spec_edit import new_spec
 from pybuilder.stages.choose import Chooser
-from pybuilder.work import work_directory
 from pybuilder.workspace import Workspace
 
 # What includes a library's header is a small file; larger ones are tables and amalgamations.
 _SCAN_LIMIT = 1 << 20
+_STATED = ("pyproject.toml", "PKG-INFO", "setup.py")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,7 +127,7 @@ class SpecWriter:
         Raises:
             FetchError: The archive can't be unpacked.
         """
-        found = self._inspect(file)
+        found = inspect(file)
         text = new_spec(
             name=name,
             version=version,
@@ -153,13 +153,6 @@ class SpecWriter:
             cure="; ".join(filter(None, (newest, self.chooser.too_young(name)))),
         )
 
-    def _inspect(self, file: Path) -> Findings:
-        now = self.now()
-        layout = self.sources.store.layout
-        with work_directory(layout, new_attempt_id(now)) as work, disk_errors(work):
-            extracted = extract(file, work / "unpacked", now=int(now.timestamp()))
-            return inspect(extracted.root, extracted.files)
-
     def _missing(self, found: Findings) -> tuple[Missing, ...]:
         """What is required and has no spec, a package that is required twice told once; build requirements first."""
         missing: dict[NormalizedName, Missing] = {}
@@ -172,15 +165,30 @@ class SpecWriter:
         return tuple(missing.values())
 
 
-def inspect(root: Path, files: Iterable[str]) -> Findings:
-    """Read what a person who writes a spec would look at.
+def inspect(archive: Path) -> Findings:
+    """Read what a person who writes a spec would look at, straight from the archive.
 
-    Args:
-        root: The unpacked source.
-        files: The paths below it.
+    Raises:
+        FetchError: It is damaged.
     """
+    paths: list[str] = []
+    texts: dict[str, str] = {}
+    headers: set[str] = set()
+    with damage(archive):
+        for path, member in walk(archive):
+            if member.data is None:
+                continue
+            paths.append(path)
+            if path in _STATED and member.size <= _SCAN_LIMIT:
+                texts[path] = _text(member)
+            elif worth_scanning([path]) and member.size <= _SCAN_LIMIT:
+                headers |= headers_of(_text(member))
+    return _findings(paths, texts, headers)
+
+
+def _findings(paths: Iterable[str], texts: Mapping[str, str], headers: Iterable[str]) -> Findings:
     notes: list[str] = []
-    pyproject_text = _text(root / "pyproject.toml")
+    pyproject_text, pkg_info = texts.get("pyproject.toml"), texts.get("PKG-INFO")
     pyproject: dict[str, Any] = {}
     requires: tuple[Requirement, ...] = ()
     try:
@@ -188,32 +196,19 @@ def inspect(root: Path, files: Iterable[str]) -> Findings:
         requires = build_system(pyproject_text).requires
     except BuildError as error:
         notes.append(f"{error.what}; {error.cure}")
-    pkg_info = _text(root / "PKG-INFO")
     requires_dist = static_requirements(None if pkg_info is None else pkg_info.encode(), pyproject)
     if requires_dist is None:
         notes.append("what it requires where it is installed is known to its backend only; its first build will tell")
     about = parse_metadata((pkg_info or "").encode())
-    paths = [path for path in files if not (root / path).is_symlink()]
     return Findings(
         summary=about.summary,
         licence=about.licence,
-        guess=guess(paths, pyproject, _text(root / "setup.py") or "", _headers(root, paths)),
+        guess=guess(paths, pyproject, texts.get("setup.py", ""), headers),
         requires=requires,
         requires_dist=requires_dist,
         notes=tuple(notes),
     )
 
 
-def _headers(root: Path, paths: Iterable[str]) -> set[str]:
-    found: set[str] = set()
-    for path in worth_scanning(paths):
-        if (root / path).stat().st_size <= _SCAN_LIMIT:
-            found |= headers_of(_text(root / path) or "")
-    return found
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_bytes().decode("utf-8", errors="replace")
-    except FileNotFoundError:
-        return None
+def _text(member: Member) -> str:
+    return member.data.read(_SCAN_LIMIT).decode("utf-8", errors="replace") if member.data else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -15,7 +15,7 @@ from pybuilder.files import CHUNK, disk_errors, remove_tree
 from pybuilder.sources.limits import EARLIEST, Limits, source_date_epoch
 from pybuilder.sources.members import Member, damage, members, refused
 
-__all__ = ["Extracted", "Head", "Limits", "extract", "pack", "read_head", "source_date_epoch"]
+__all__ = ["Extracted", "Head", "Limits", "extract", "pack", "read_head", "source_date_epoch", "walk"]
 
 Parts = tuple[str, ...]
 
@@ -100,6 +100,31 @@ def read_head(archive: Path, *, limits: Limits | None = None) -> Head:
                     raise refused(archive, f"its PKG-INFO has {member.size} bytes")
                 return Head(top=top, pkg_info=member.data.read(_PKG_INFO_LIMIT))
     return Head(top=top, pkg_info=None)
+
+
+def walk(archive: Path, *, limits: Limits | None = None) -> Iterator[tuple[str, Member]]:
+    """Every file and link of an archive without unpacking it: the path below the directory at the top, and the member.
+
+    Use it inside ``damage``: the data of a member is read by the caller, before the next is asked for, and may turn out
+    broken there. Less is refused than by ``extract``, since nothing is written.
+
+    Raises:
+        FetchError: It is damaged, a bomb, or has not exactly one directory at its top.
+    """
+    bounds = limits or Limits()
+    top = ""
+    for count, member in enumerate(members(archive, bounds)):
+        if count > bounds.entries:
+            raise refused(archive, f"it has more than {bounds.entries} entries (a bomb)")
+        parts = _safe_parts(archive, member.name, bounds)
+        if not parts or (len(parts) == 1 and member.kind != "directory"):
+            continue
+        top = top or parts[0]
+        if parts[0] != top:
+            raise refused(archive, f"it needs exactly one directory at its top; found: {top}, {parts[0]}")
+        yield "/".join(parts[1:]), member
+    if not top:
+        raise refused(archive, "it needs exactly one directory at its top; found: none")
 
 
 def pack(stream: IO[bytes], content: Iterable[Member], *, top: str, mtime: int) -> None:

@@ -19,8 +19,9 @@ from pybuilder.files import disk_errors
 from pybuilder.metadata import build_system, parse_metadata, static_requirements
 from pybuilder.patching import apply
 from pybuilder.plan import digest
-from pybuilder.sources.archive import extract
+from pybuilder.sources.archive import extract, walk
 from pybuilder.sources.limits import source_date_epoch
+from pybuilder.sources.members import damage
 from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.timing import timed
 from pybuilder.wheel.read import WheelName, open_wheel
@@ -29,6 +30,10 @@ from pybuilder.work import work_directory
 
 # Part of the digests under which facts are remembered: raise it when other facts are read.
 VERSION = 1
+
+_PYPROJECT, _PKG_INFO = "pyproject.toml", "PKG-INFO"
+# What is larger is read from disk.
+_STATED_LIMIT = 8 << 20
 
 
 def inspect_source(adapters: Adapters, source: Source) -> Project:
@@ -46,9 +51,9 @@ def inspect_source(adapters: Adapters, source: Source) -> Project:
         adapters.listen(events.Started(name=source.name, version=str(source.version), phase="inspect"))
         with (
             timed(adapters.listen, name=source.name, version=source.version, phase="inspect"),
-            laid_out(adapters, source) as (tree, newest),
         ):
-            known = _read_project(tree / subdirectory, source, newest, now=int(adapters.now().timestamp()))
+            files, newest = _stated_files(adapters, source)
+            known = _read_project(files, source, newest, now=int(adapters.now().timestamp()))
         adapters.state.add_fact("project", key, known)
     return _project(known)
 
@@ -63,18 +68,37 @@ def laid_out(adapters: Adapters, source: Source) -> Iterator[tuple[Path, int]]:
         yield extracted.root, extracted.newest_mtime
 
 
-def _read_project(directory: Path, source: Source, newest: int, *, now: int) -> dict[str, Any]:
-    pyproject_file = directory / "pyproject.toml"
+def _stated_files(adapters: Adapters, source: Source) -> tuple[dict[str, bytes], int]:
+    """The files in which a source says what it is, patched, by name, and the newest time in its archive.
+
+    They are read straight from the archive, unless a patch or a link stands in the way.
+    """
+    names = {f"{source.spec.source.subdirectory}/{name}".lstrip("/"): name for name in (_PYPROJECT, _PKG_INFO)}
+    if not source.patches:
+        files, newest, linked = {}, 0, False
+        with damage(source.file):
+            for path, member in walk(source.file):
+                newest = max(newest, member.mtime)
+                if name := names.get(path):
+                    linked |= member.data is None or member.size > _STATED_LIMIT
+                    files[name] = b"" if linked or member.data is None else member.data.read(_STATED_LIMIT)
+        if not linked:
+            return files, newest
+    with laid_out(adapters, source) as (tree, newest):
+        found = {name: tree / path for path, name in names.items()}
+        return {name: path.read_bytes() for name, path in found.items() if path.is_file()}, newest
+
+
+def _read_project(files: Mapping[str, bytes], source: Source, newest: int, *, now: int) -> dict[str, Any]:
     try:
-        text = pyproject_file.read_text(encoding="utf-8") if pyproject_file.is_file() else None
+        text = files[_PYPROJECT].decode() if _PYPROJECT in files else None
     except UnicodeDecodeError as error:
         raise BuildError(
             f"the pyproject.toml of {source.name} {source.version} is not UTF-8 (PEP 518)",
             cure="mend it with a patch",
         ) from error
     system = build_system(text)
-    pkg_info = directory / "PKG-INFO"
-    raw = pkg_info.read_bytes() if pkg_info.is_file() else None
+    raw = files.get(_PKG_INFO)
     table: Mapping[str, Any] = tomli.loads(text) if text else {}
     static = static_requirements(raw, table)
     project = table.get("project", {})

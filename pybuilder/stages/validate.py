@@ -179,7 +179,8 @@ def _refuse(made: Made, found: Sequence[str]) -> None:
 def _try_out(adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Sequence[Made], root: Root) -> None:
     """Install it with all it needs into a clean sealed environment, import it, run the spec's commands."""
     steps = _steps(made, spec)
-    environment = adapters.environments.prepare([member.ref for member in closure], python=adapters.python)
+    refs = [member.ref for member in closure]
+    environment = adapters.environments.prepare(refs, python=adapters.python, bytecode=False)
     limits = Limits(
         seconds=spec.build.limits.timeout.total_seconds(),
         memory=spec.build.limits.memory,

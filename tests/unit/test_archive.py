@@ -82,7 +82,9 @@ def test_a_bad_header_in_the_middle_is_not_the_end(tmp_path: Path) -> None:
         take(archive, tmp_path)
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>login</html>", b"PK\x03\x04", b"\x1f\x8b", gzip.compress(b"no tar", mtime=0)])
+@pytest.mark.parametrize(
+    "data", [b"", b"<html>login</html>", b"PK\x03\x04", b"\x1f\x8b", gzip.compress(b"no tar", mtime=0)]
+)
 def test_what_is_no_archive(tmp_path: Path, data: bytes) -> None:
     archive = tmp_path / "foo-1.0.tar.gz"
     archive.write_bytes(data)

@@ -226,3 +226,17 @@ def test_freeze_is_what_pip_reads(add):
         f"demo2==1.0 --hash=sha256:{demo2.sha256}",
         f"zope-x==1!2.0 --hash=sha256:{zope.sha256}",
     ]
+
+
+def test_bytecode_is_left_out_where_it_is_not_worth_it(layout, add, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(environment, "_compile", lambda tree, python: compiled.append(tree))
+    one, other = add(files={"one.py": b""}), add(name="other", files={"other.py": b""})
+    environments = Environments(layout)
+    plain = environments.prepare([one], python=PYTHON, bytecode=False)
+    assert not compiled
+    full = environments.prepare([one, other], python=PYTHON)
+    assert len(compiled) == 2 and full != plain
+    again = environments.prepare([other], python=PYTHON, bytecode=False)
+    assert len(compiled) == 2, "a tree that has some serves as well"
+    assert (again / SITE / "other.py").samefile(full / SITE / "other.py")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 from pybuilder.new import Findings, inspect
@@ -20,7 +21,14 @@ def inspected(root: Path, files: dict[str, str]) -> Findings:
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    return inspect(root, files)
+    return packed(root)
+
+
+def packed(root: Path) -> Findings:
+    archive = root.with_name(f"{root.name}.tar.gz")
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(root, "x-1.0")
+    return inspect(archive)
 
 
 def test_a_c_extension(tmp_path: Path) -> None:
@@ -59,6 +67,6 @@ def test_large_files_and_links_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "link.c").symlink_to("/dev/zero")
     (tmp_path / "large.c").write_text("#include <yaml.h>\n" + " " * (1 << 20))
     (tmp_path / "setup.py").write_bytes(b"ext_modules = '\xff'")
-    found = inspect(tmp_path, ["link.c", "large.c", "setup.py"])
+    found = packed(tmp_path)
     assert found.guess.build == ("gcc",)
     assert found.guess.why == {"gcc": "there is large.c"}
