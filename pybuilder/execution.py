@@ -265,7 +265,7 @@ class Execution:
         def replan(requires: tuple[Requirement, ...]) -> Plan:
             return self._plan_with(task, requires)
 
-        return self.packages.build(package, self._plans[task], force=False, replan=replan)
+        return self.packages.build(package, self._plans[task], force=False, cpus=cpus, replan=replan)
 
     def _plan_with(self, task: TaskId, requires: tuple[Requirement, ...]) -> Plan:
         """The plan in which a running build has what its backend wants; waits until that has been built."""

@@ -147,7 +147,13 @@ class Packages:
             pass
 
     def build(
-        self, package: Package, plan: Plan, *, force: bool, replan: Callable[[tuple[Requirement, ...]], Plan]
+        self,
+        package: Package,
+        plan: Plan,
+        *,
+        force: bool,
+        cpus: int,
+        replan: Callable[[tuple[Requirement, ...]], Plan],
     ) -> Made:
         """Build a plan, unless its payload is known.
 
@@ -155,6 +161,7 @@ class Packages:
             package: The package.
             plan: Its plan.
             force: Whether it is built in any case.
+            cpus: The processors that are free for it.
             replan: Given build requirements that only the backend knew, all of them with those it states, makes the
                 plan that has them.
 
@@ -176,7 +183,7 @@ class Packages:
             # Whoever held the lock may have built it meanwhile.
             if not force and (known := self.known(plan)):
                 return known
-            built = build(self.adapters, source, project, plan, satisfied=satisfied, replan=again)
+            built = build(self.adapters, source, project, plan, cpus=cpus, satisfied=satisfied, replan=again)
         return made_from_payload(
             self.adapters,
             sha256=built.sha256,

@@ -27,6 +27,7 @@ from pybuilder.packages import Packages, blame, differ
 from pybuilder.plan import Plan
 from pybuilder.resolution import Chosen, Wanted, applies, exactly, resolve
 from pybuilder.results import Result, Setbacks
+from pybuilder.sandbox.processors import usable
 from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.stages.choose import Chooser, not_accepted
 from pybuilder.stages.plan import build_requirements
@@ -230,7 +231,11 @@ class Pipeline:
         forced = self.force and package in self._named.values()
         known = None if forced else self.packages.known(plan)
         return known or self.packages.build(
-            package, plan, force=forced, replan=lambda requires: self._plan_with(package, requires)
+            package,
+            plan,
+            force=forced,
+            cpus=len(usable()),
+            replan=lambda requires: self._plan_with(package, requires),
         )
 
     def _plan(self, package: Package) -> Plan:

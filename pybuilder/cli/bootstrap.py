@@ -33,6 +33,7 @@ from pybuilder.planner import Request
 from pybuilder.pylock import format_pylock, pylock
 from pybuilder.requirements_reader import Asked, read_requirements
 from pybuilder.results import Result
+from pybuilder.sandbox.processors import usable
 from pybuilder.stages import Source
 from pybuilder.statements import Statements
 from pybuilder.trace import timings, tracing
@@ -164,7 +165,7 @@ class _Command:
             draft=draft,
             learn=pipeline.produce,
         )
-        cpus = len(os.sched_getaffinity(0))
+        cpus = len(usable())
         machine = Machine(cpus=cpus, memory=available_memory(), jobs=self.jobs or workspace.settings.jobs or cpus)
         return Bootstrap(
             packages=packages,

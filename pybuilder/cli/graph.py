@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import click
 
@@ -11,6 +10,7 @@ from pybuilder.cli.options import Options
 from pybuilder.cli.session import channel_name, open_layout, open_workspace
 from pybuilder.errors import UsageError
 from pybuilder.estimates import wall_seconds
+from pybuilder.sandbox.processors import usable
 from pybuilder.tree_dot import tree_dot
 from pybuilder.tree_files import Graph, parse_graph, tree_json
 from pybuilder.tree_svg import tree_svg
@@ -33,7 +33,7 @@ def show(options: Options, as_json: bool) -> None:
         print(json.dumps(tree_json(planned.tree, planned.statuses, planned.estimates), indent=2))
         return
     todo = {p: planned.estimates.get(p, 0.0) for p, s in planned.statuses.items() if s in ("new", "depends")}
-    wall = wall_seconds(planned.tree, todo, len(os.sched_getaffinity(0)))
+    wall = wall_seconds(planned.tree, todo, len(usable()))
     for line in plan_lines(planned.tree, planned.statuses, planned.estimates, wall=wall, cpu=sum(todo.values())):
         print(line)
 

@@ -35,7 +35,7 @@ class Limits:
     Attributes:
         seconds: Wall time.
         memory: Bytes over all processes where cgroups can be had, else of each process's address space.
-        cpus: Processors; 0 is all of them.
+        cpus: Processors' worth of time; 0 is without a limit.
         processes: Processes and threads at once.
         file_size: Bytes of the largest file.
         log: Bytes of output kept; the rest is dropped and said so.
@@ -65,6 +65,7 @@ class Job:
         limits: What it may use.
         log: The file that receives everything the steps print, from the first byte on.
         typed: A descriptor of ours that is read for what a person types into a ``shell`` step; None is nobody.
+        cpus: On how many processors it runs, and backends compile side by side; 0 is all there are, one by one.
     """
 
     root: Path
@@ -76,6 +77,7 @@ class Job:
     limits: Limits
     log: Path
     typed: int | None = None
+    cpus: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +135,15 @@ class Engine(Protocol):
     def clear(self, work: Path) -> None:
         """Remove what a killed run left of a start in this work directory."""
         ...
+
+
+def parallel_environ(cpus: int) -> dict[str, str]:
+    """What tells build systems how many processors they have: make, CMake, cargo, numpy, torch, Python (from 3.13 on).
+
+    Not in the key: what is built must not depend on it.
+    """
+    names = ("CMAKE_BUILD_PARALLEL_LEVEL", "CARGO_BUILD_JOBS", "NPY_NUM_BUILD_JOBS", "MAX_JOBS", "PYTHON_CPU_COUNT")
+    return {"MAKEFLAGS": f"-j{cpus}", **dict.fromkeys(names, str(cpus))}
 
 
 def build_environ(*, source_date_epoch: int, build_dir: str, extra: Mapping[str, str]) -> dict[str, str]:

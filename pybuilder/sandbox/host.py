@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pybuilder.errors import EngineError
@@ -18,6 +18,7 @@ from pybuilder.processes import bubblewrap_child, install_command, kill_group, k
 from pybuilder.sandbox import BUILD_GID, BUILD_UID, HOST_NAME, RUNNER, Event, Job, Outcome, cgroups
 from pybuilder.sandbox.mounts import etc_mounts, interpreter_mounts, private_mounts, system_mounts
 from pybuilder.sandbox.namespace import unprivileged_ids, user_namespace
+from pybuilder.sandbox.processors import Processors
 from pybuilder.sandbox.seal import judge
 from pybuilder.sandbox.start import how_it_ended, job_message, outside_ids, prepare, tail
 from pybuilder.sandbox.supervise import BoundedLog, Supervisor
@@ -33,11 +34,13 @@ class HostEngine:
     Attributes:
         prefix: The interpreter's base prefix, seen at the same place inside.
         interpreter: The interpreter itself.
+        processors: Shared out among the builds that run at once.
     """
 
     prefix: Path
     interpreter: Path
     name: str = "host"
+    processors: Processors = field(default_factory=Processors)
 
     @classmethod
     def of_this_interpreter(cls) -> HostEngine:
@@ -67,6 +70,7 @@ class HostEngine:
             cgroups.group(_group_name(job.work), job.limits) as cgroup,
             _pipes() as pipes,
             user_namespace(ids) if ids else contextlib.nullcontext() as namespace,
+            self.processors.some(job.cpus) as processors,
         ):
             before = stream.tell()
             grouped = cgroup is not None and "memory" in cgroup.directories
@@ -97,7 +101,7 @@ class HostEngine:
                 )
                 # bubblewrap's own end comes a moment before that of what a build left in the background.
                 with namespace_of(first):
-                    supervisor.run(job_message(job, grouped=grouped))
+                    supervisor.run(job_message(job, grouped=grouped, processors=processors))
                 process.wait()
             log.close()
             failure = how_it_ended(

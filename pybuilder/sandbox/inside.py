@@ -79,6 +79,10 @@ def main() -> int:
     job = talk.hear_job()
     if job is None:
         return 1
+    if job["processors"]:
+        # Some of them may be forbidden to us from outside, as to a service of a part of the machine.
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, job["processors"])
     memory_limit = set_limits(job["limits"])
     become(job["uid"], job["gid"])
     hide()
@@ -346,12 +350,15 @@ def writable(path: str) -> bool:
 
 
 def hook_caller(step: Step, job: Job) -> Any:
-    """pyproject-hooks, run by the environment's interpreter."""
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    """pyproject-hooks, run by the environment's interpreter, which may compile side by side."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path.insert(0, here)
     from pyproject_hooks import BuildBackendHookCaller
 
     def runner(cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
-        run_checked(cmd, cwd, {**job["env"], **(extra_environ or {})})
+        python, *script = cmd
+        parallel = [os.path.join(here, "parallel.py"), str(job["cpus"])] if job["cpus"] > 1 else []
+        run_checked([python, *parallel, *script], cwd, {**job["env"], **(extra_environ or {})})
 
     try:
         return BuildBackendHookCaller(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pybuilder.plan import BUILD_PATH, ENVIRONMENT_PATH
 from pybuilder.sandbox import OUTPUT_PATH, RUNNER, Job
-from pybuilder.sandbox.start import OWN_ETC
+from pybuilder.sandbox.start import OWN_ETC, PROGRAMS
 
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
@@ -64,7 +64,8 @@ def private_mounts(job: Job) -> Iterator[str]:
     here = Path(__file__).parent
     hooks = Path(pyproject_hooks.__file__).parent
     yield from ("--perms", "0755", "--dir", RUNNER)
-    yield from ("--ro-bind", str(here / "inside.py"), f"{RUNNER}/inside.py")
+    for program in PROGRAMS:
+        yield from ("--ro-bind", str(here / program), f"{RUNNER}/{program}")
     yield from ("--ro-bind", str(hooks), f"{RUNNER}/pyproject_hooks")
     yield from ("--ro-bind", str(job.environment), ENVIRONMENT_PATH)
     for source, target in (("build", BUILD_PATH), ("out", OUTPUT_PATH), ("tmp", "/tmp")):

@@ -7,7 +7,7 @@ import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,8 +24,9 @@ from pybuilder.sandbox.container import (
     idle_container,
 )
 from pybuilder.sandbox.namespace import IdMap, unprivileged_ids
+from pybuilder.sandbox.processors import Processors
 from pybuilder.sandbox.seal import judge
-from pybuilder.sandbox.start import how_it_ended, job_message, outside_ids, prepare, tail
+from pybuilder.sandbox.start import PROGRAMS, how_it_ended, job_message, outside_ids, prepare, tail
 from pybuilder.sandbox.supervise import BoundedLog, Supervisor
 
 _PIPE_SIZE = 1 << 20
@@ -38,11 +39,13 @@ class PodmanEngine:
     Attributes:
         services: The podman services to be had.
         interpreter: The Python inside, such as ``/usr/bin/python3.14``.
+        processors: Shared out among the builds that run at once.
     """
 
     services: Services
     interpreter: str
     name: str = "podman"
+    processors: Processors = field(default_factory=Processors)
 
     def tools(self) -> Mapping[str, str]:
         """The versions of podman and, where we chose it, the name of the OCI runtime, once something was started."""
@@ -64,7 +67,7 @@ class PodmanEngine:
         with job.log.open("ab") as stream, _talk(job.work / "pybuild") as talk:
             before = stream.tell()
             log = BoundedLog(stream=stream, limit=job.limits.log, echo=echo)
-            with self._first_process(job, ids) as first:
+            with self._first_process(job, ids) as first, self.processors.some(job.cpus) as processors:
                 supervisor = Supervisor(
                     output=talk.output,
                     events=talk.events,
@@ -79,7 +82,7 @@ class PodmanEngine:
                     judge=functools.partial(_judge, talk),
                     log=log,
                 )
-                supervisor.run(job_message(job, grouped=False))
+                supervisor.run(job_message(job, grouped=False, processors=processors))
             log.close()
             failure = how_it_ended(supervisor, tail(job.log, before) or _container_log(job.work), end="")
         if not supervisor.seal:
@@ -173,7 +176,8 @@ def _furnish(work: Path) -> None:
     if ours.is_dir():
         return
     ours.mkdir(mode=0o755)
-    shutil.copy(Path(__file__).parent / "inside.py", ours)
+    for program in PROGRAMS:
+        shutil.copy(Path(__file__).parent / program, ours)
     hooks = Path(pyproject_hooks.__file__).parent
     shutil.copytree(hooks, ours / "pyproject_hooks", ignore=shutil.ignore_patterns("__pycache__"))
 

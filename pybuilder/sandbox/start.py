@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ OWN_ETC = {
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
 }
 """The files of /etc that name people and machines: ours, whatever lies under a build."""
+
+PROGRAMS = ("inside.py", "parallel.py")
+"""What of this directory runs inside, below ``RUNNER``."""
 
 _NO_MEMORY = (b"MemoryError", b"Cannot allocate memory", b"bad_alloc", b"virtual memory exhausted", b"out of memory")
 
@@ -53,12 +56,13 @@ def _give(tree: Path, ids: IdMap) -> None:
                     directories.append(entry.path)
 
 
-def job_message(job: Job, *, grouped: bool) -> Mapping[str, Any]:
+def job_message(job: Job, *, grouped: bool, processors: Sequence[int]) -> Mapping[str, Any]:
     """The job as ``inside.py`` reads it.
 
     Args:
         job: What to run.
         grouped: Whether a control group is known to limit memory.
+        processors: The numbers of those that it may run on; empty is all.
     """
     return {
         "uid": BUILD_UID,
@@ -67,6 +71,8 @@ def job_message(job: Job, *, grouped: bool) -> Mapping[str, Any]:
         "env": dict(job.env),
         "steps": [dict(step) for step in job.steps],
         "limits": kernel_limits(job.limits, grouped=grouped),
+        "cpus": job.cpus,
+        "processors": list(processors),
     }
 
 

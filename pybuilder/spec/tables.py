@@ -188,7 +188,7 @@ class System(Table):
 class Limits(Table):
     """What one build may use."""
 
-    cpus: int = Field(default=2, ge=1, description="Processors.")
+    cpus: int = Field(default=0, ge=0, description="Processors; 0 is as many as are free when it starts.")
     memory: Size = Field(default="4G", validate_default=True, description="Memory, such as 4G.")
     timeout: Annotated[Duration, AfterValidator(_positive)] = Field(
         default="30m", validate_default=True, description="Time, such as 30m."

@@ -53,6 +53,7 @@ def build(
     project: Project,
     plan: Plan,
     *,
+    cpus: int,
     satisfied: Callable[[tuple[Requirement, ...]], bool],
     replan: Replan,
 ) -> Built:
@@ -62,11 +63,20 @@ def build(
     something that isn't there does a second start follow, with the plan that ``replan`` makes. Each hook runs once
     (PEP 517), over one tree: what is asked for first may write into it.
 
+    Args:
+        adapters: The world.
+        source: What is built.
+        project: What it says of itself.
+        plan: Its plan.
+        cpus: The processors that are free for it.
+        satisfied: Whether the plan's environment has what only the backend knew of.
+        replan: Makes the plan that has it.
+
     Raises:
         BuildError, BuildTimeout, EngineError: It failed; the attempt and its log are kept all the same.
     """
     with timed(adapters.listen, name=source.name, version=source.version, phase="build"):
-        attempt = _Attempt.begin(adapters, source, plan)
+        attempt = _Attempt.begin(adapters, source, plan, cpus=cpus)
         try:
             with attempt.kept:
                 built = attempt.make(project, satisfied, replan)
@@ -90,12 +100,13 @@ class _Attempt:
     row: Attempt
     work: Path
     began: float
+    cpus: int
     phases: dict[str, float] = field(default_factory=dict)
     kept: ExitStack = field(default_factory=ExitStack)
     seal: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, adapters: Adapters, source: Source, plan: Plan) -> _Attempt:
+    def begin(cls, adapters: Adapters, source: Source, plan: Plan, *, cpus: int) -> _Attempt:
         """Write the attempt down as running, and make room for its work."""
         started = adapters.now()
         row = Attempt(
@@ -121,7 +132,7 @@ class _Attempt:
                 name=source.name, version=row.version, phase="build", detail=str(work / "record" / record.LOG)
             )
         )
-        return cls(adapters=adapters, source=source, plan=plan, row=row, work=work, began=time.monotonic())
+        return cls(adapters=adapters, source=source, plan=plan, row=row, work=work, began=time.monotonic(), cpus=cpus)
 
     @property
     def log(self) -> Path:
@@ -191,6 +202,7 @@ class _Attempt:
             work=self.work,
             log=self.log,
             steps=[{"do": step, **hook} for step in steps],
+            cpus=self.cpus,
         )
         with self._phase("sandbox"), disk_errors(self.work):
             outcome = adapters.engine.run(job, answer=answer, echo=self._echo)

@@ -10,7 +10,7 @@ from pybuilder.environment import PayloadRef
 from pybuilder.errors import BuildError
 from pybuilder.patching import apply
 from pybuilder.plan import Plan
-from pybuilder.sandbox import Job, Limits, build_environ
+from pybuilder.sandbox import Job, Limits, build_environ, parallel_environ
 from pybuilder.sources.archive import extract
 from pybuilder.sources.scm import scm_env, tell_versioningit
 from pybuilder.stages import Adapters, Project, Source
@@ -59,10 +59,25 @@ def prepared_job(
     work: Path,
     log: Path,
     steps: Sequence[Mapping[str, Any]],
+    cpus: int,
 ) -> Job:
-    """Steps in a build of this source: with its environment variables, in its directory, within its limits."""
+    """Steps in a build of this source: with its environment variables, in its directory, within its limits.
+
+    Args:
+        adapters: The world.
+        source: What is built.
+        plan: Its plan.
+        root: The tree of the plan's root.
+        environment: The plan's environment.
+        work: The work directory, in which the source is laid out.
+        log: The file for what is printed.
+        steps: What is done.
+        cpus: The processors that are free for it; a spec that says how many it wants has those.
+    """
     spec, build_dir = source.spec, plan.build_path
+    used = spec.build.limits.cpus or cpus
     extra_env = {
+        **parallel_environ(used),
         **(scm_env(source.name, source.version) if source.scm else {}),
         **adapters.channel.env,
         **spec.build.env,
@@ -80,4 +95,5 @@ def prepared_job(
             cpus=spec.build.limits.cpus,
         ),
         log=log,
+        cpus=used,
     )

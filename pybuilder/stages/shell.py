@@ -12,6 +12,7 @@ from pybuilder.errors import EngineError
 from pybuilder.files import disk_errors
 from pybuilder.plan import BUILD_PATH, Plan, Root
 from pybuilder.sandbox import Job, Limits, build_environ
+from pybuilder.sandbox.processors import usable
 from pybuilder.stages import Adapters, Project, Source
 from pybuilder.stages.prepared import lay_out_source, payload_refs, prepared_job
 from pybuilder.work import work_directory
@@ -56,6 +57,7 @@ def build_shell(adapters: Adapters, source: Source, project: Project, plan: Plan
             work=work,
             log=work / "log",
             steps=[_step(person)],
+            cpus=len(usable()),
         )
         _run(adapters, job, person)
 

@@ -132,7 +132,7 @@ def test_a_pin_is_found_however_its_version_is_spelled() -> None:
         ("[system]\nbuild = 'gcc'", "3:1 [system].build", "expected an array, found the string 'gcc'"),
         ("[system]\nbuild = ['gcc', 3]", "3:17 [system].build[1]", "expected a string, found the integer 3"),
         ("[system]\nbuild = ['--nogpgcheck']", "3:10 [system].build[0]", "is no RPM"),
-        ("[build.limits]\ncpus = 0", "3:1 [build.limits].cpus", "greater than or equal to 1"),
+        ("[build.limits]\ncpus = -1", "3:1 [build.limits].cpus", "greater than or equal to 0"),
         ("[build.limits]\ncpus = true", "3:1", "expected an integer, found true"),
         ("[build.limits]\nexclusive = 1", "3:1", "expected true or false, found the integer 1"),
         ("[build.limits]\ntimeout = 30", "3:1", "expected a duration such as '30m', found the integer 30"),
