@@ -77,15 +77,19 @@ def timings(spans: Iterable[Span]) -> dict[str, float]:
 def nested_timings(spans: Iterable[Span]) -> dict[tuple[str, ...], float]:
     """Seconds by phase and by the phases around it, the outermost first; in order of these."""
     sums: dict[tuple[str, ...], float] = {}
-    for group in _groups(spans):
-        around: list[Span] = []
-        for span in group:
-            while around and _end(around[-1]) <= _began(span):
-                around.pop()
-            around.append(span)
-            path = tuple(one.phase for one in around)
-            sums[path] = sums.get(path, 0.0) + span.seconds
+    for path, span in _nested(spans):
+        sums[path] = sums.get(path, 0.0) + span.seconds
     return {path: sums[path] for path in sorted(sums)}
+
+
+def package_timings(spans: Iterable[Span]) -> dict[tuple[str, str], float]:
+    """Seconds by name and version, without what a package waited between its phases; the longest first."""
+    sums: dict[tuple[str, str], float] = {}
+    for path, span in _nested(spans):
+        if len(path) == 1 and span.name:
+            package = (span.name, span.version)
+            sums[package] = sums.get(package, 0.0) + span.seconds
+    return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
 
 
 def trace_json(spans: Sequence[Span]) -> bytes:
@@ -100,6 +104,17 @@ def trace_json(spans: Sequence[Span]) -> bytes:
             events.append(_box(box, lane, _began(group[0]) - start, _last(group) - start))
             events += [_box(span.phase, lane, _began(span) - start, _end(span) - start, of=box) for span in group]
     return b'{"traceEvents": [\n' + b",\n".join(json.dumps(event).encode() for event in events) + b"\n]}\n"
+
+
+def _nested(spans: Iterable[Span]) -> Iterator[tuple[tuple[str, ...], Span]]:
+    """Each span, and its phase with those around it before it."""
+    for group in _groups(spans):
+        around: list[Span] = []
+        for span in group:
+            while around and _end(around[-1]) <= _began(span):
+                around.pop()
+            around.append(span)
+            yield tuple(one.phase for one in around), span
 
 
 def _groups(spans: Iterable[Span]) -> Iterator[list[Span]]:

@@ -17,11 +17,12 @@ from packaging.requirements import Requirement
 from pybuilder import events, reports
 from pybuilder.bootstrap import Assessed, Bootstrap
 from pybuilder.cli.arguments import parse_requirement
-from pybuilder.cli.build import print_result
+from pybuilder.cli.build import print_install_line
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
 from pybuilder.cli.progress import listener
 from pybuilder.cli.session import Session, open_session, open_workspace
+from pybuilder.cli.summary import print_summary
 from pybuilder.errors import PybuildError, ReviewError, UsageError, combined_exit_code
 from pybuilder.execution import Machine
 from pybuilder.files import disk_errors, write_atomic
@@ -113,7 +114,8 @@ class _Command:
                 report = reports.run_report(result, adapters.state, adapters.layout, timings=timings(spans.found))
         if result is None:
             return self._print_plan(assessed, files)
-        return self._print_result(session, result, report, {top.package[0] for top in assessed.tree.tops})
+        names = {top.package[0] for top in assessed.tree.tops}
+        return self._print_result(session, result, report, names, spans.found)
 
     def _request(self) -> Request:
         typed = [parse_requirement(text) for text in self.requirements]
@@ -202,11 +204,14 @@ class _Command:
         codes += [ReviewError.exit_code] if assessed.review else []
         return combined_exit_code(codes)
 
-    def _print_result(self, session: Session, result: Result, report: dict[str, Any], names: set[str]) -> int:
+    def _print_result(
+        self, session: Session, result: Result, report: dict[str, Any], names: set[str], spans: Sequence[events.Span]
+    ) -> int:
         if self.as_json:
             print(json.dumps(report, indent=2))
         else:
-            print_result(result, report, names, session)
+            print_summary(result, report, spans)
+            print_install_line(report, names, session)
         codes = [failure.error.exit_code for failure in result.failed]
         codes += [ReviewError.exit_code] if result.review else []
         return combined_exit_code(codes)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import click
 from packaging.requirements import Requirement
@@ -15,6 +17,7 @@ from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
 from pybuilder.cli.progress import listener
 from pybuilder.cli.session import Session, open_session
+from pybuilder.cli.summary import setback_lines, wheel_lines
 from pybuilder.errors import PybuildError, ReviewError, UsageError, combined_exit_code
 from pybuilder.results import Result
 
@@ -58,38 +61,29 @@ def _run(options: Options, requirements: list[Requirement], *, force: bool, as_j
     if as_json:
         print(json.dumps(report, indent=2))
     else:
-        print_result(result, report, {canonicalize_name(r.name) for r in requirements}, session)
+        _print_result(result, report, {canonicalize_name(r.name) for r in requirements}, session)
     codes = [failure.error.exit_code for failure in result.failed]
     codes += [ReviewError.exit_code] if result.review else []
     return combined_exit_code(codes)
 
 
-def print_result(result: Result, report: dict[str, list[dict[str, object]]], names: set[str], session: Session) -> None:
-    """Print what a run came to.
+def _print_result(result: Result, report: dict[str, Any], names: set[str], session: Session) -> None:
+    sys.stderr.flush()
+    for line in setback_lines(result):
+        print(line, file=sys.stderr)
+    for line in wheel_lines(report):
+        print(line)
+    print_install_line(report, names, session)
+
+
+def print_install_line(report: Mapping[str, Any], names: Collection[str], session: Session) -> None:
+    """Print how to install what was asked for, if anything of it is there.
 
     Args:
-        result: What it came to.
-        report: The same as JSON.
+        report: As ``reports.run_report`` makes it.
         names: The packages that were asked for, normalised.
         session: Where it ran.
     """
-    sys.stderr.flush()
-    for failure in result.failed:
-        package = f"{failure.name} {failure.version}".strip()
-        print(f"pybuild: error: {package}: {failure.error}", file=sys.stderr)
-        if others := [t for t in failure.held_back if canonicalize_name(Requirement(t).name) != failure.name]:
-            print(f"  holds back: {', '.join(others)}", file=sys.stderr)
-    for entry in report["review"]:
-        print(
-            f"pybuild: waits for review: {entry['requirement']}, wanted by {entry['wanted_by']}\n"
-            f"  do: pybuild new {entry['name']}",
-            file=sys.stderr,
-        )
-    for kind in ("built", "cached"):
-        for build_ in report[kind]:
-            print(f"{kind:6}  {build_['build']}")
-            for wheel in build_["wheels"]:  # type: ignore[attr-defined]
-                print(f"        {wheel['wheel']}")
     builds = [str(build_["build"]).partition("/")[2] for build_ in [*report["built"], *report["cached"]]]
     asked_for = [name for name in builds if name.partition("==")[0] in names]
     if asked_for:

@@ -314,12 +314,13 @@ class _Attempt:
             if payload
             else {}
         )
-        for name in ("build", "out", "tmp"):
-            # What the build wrote goes first: it may have filled the disk, and the record needs room.
-            with suppress(OSError):
-                remove_tree(self.work / name)
-        with disk_errors(self.work):
-            self._write_record(seconds, result)
+        with timed(self.adapters.listen, name=self.source.name, version=self.row.version, phase="record"):
+            for name in ("build", "out", "tmp"):
+                # What the build wrote goes first: it may have filled the disk, and the record needs room.
+                with suppress(OSError):
+                    remove_tree(self.work / name)
+            with disk_errors(self.work):
+                self._write_record(seconds, result)
         self.adapters.state.end_attempt(
             self.row.id,
             seconds=seconds,

@@ -75,7 +75,15 @@ class TestStreams:
         phases = json.loads(Path(wheel["log"]).with_name("record.json").read_text())["phases"]
         assert {"unpack", "environment", "root", "sandbox", "backend wheel", "canonicalise"} <= phases.keys()
         assert {name: round(spans[name]["seconds"], 3) for name in phases} == phases
-        assert spans.keys() - phases.keys() == {"fetch", "inspect", "build", "validate", "number", "publish"}
+        assert spans.keys() - phases.keys() == {
+            "fetch",
+            "inspect",
+            "build",
+            "record",
+            "validate",
+            "number",
+            "publish",
+        }
         ends = {name: span["began"] + span["seconds"] for name, span in spans.items()}
         for first, second in [("backend metadata", "backend wheel"), ("sandbox", "canonicalise"), ("fetch", "build")]:
             assert ends[first] <= spans[second]["began"] + 1e-6
