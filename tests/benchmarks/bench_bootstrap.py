@@ -62,6 +62,8 @@ def measure(tree: str, builders: Sequence[Builder], rounds: int, places: Iterato
         for builder in builders if turn % 2 == 0 else reversed(builders):
             place = cold(builder, tree, places, mirror, times[builder.name])
             ran = bootstraps.succeeded(builder, bootstraps.bootstrap(builder, place, mirror.index, TREES[tree]))
+            if ran.report and ran.report["built"]:
+                raise SystemExit(f"{builder.name} built again: {ran.report['built']}")
             times[builder.name]["cached"].append(ran.seconds)
             built[builder.name] = builder.wheels(place)
     passed = [show_row(tree, state, times, aim) for state, aim in AIMS[tree].items()]
