@@ -184,7 +184,7 @@ def fromager() -> Fromager:
 
 def pybuild(*options: str) -> Pybuild:
     """The pybuild of this checkout."""
-    venv = _venv(f"pybuild-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}", ["--editable", str(ROOT), "uv"])
+    venv = _venv(f"pybuild-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}", ["--editable", str(ROOT)])
     return Pybuild(venv=venv, options=(*Pybuild.options, *options))
 
 
