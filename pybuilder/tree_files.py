@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name, is_normalized_name
 from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, ConfigDict, Field
 
-from pybuilder.fields import Array, FileSize, FormatOne, RelativePath, Sha256, Table
+from pybuilder.fields import Array, FileSize, FormatOne, PackageName, RelativePath, Sha256, Table
 from pybuilder.json_files import parse_json, refused, validated
 from pybuilder.toml import Problem
 from pybuilder.toml_places import KeyPath
@@ -60,7 +60,9 @@ def _node(
     return {
         "accepted": node.accepted,
         "builds": _needs(tree, node.builds),
+        "closure": [_id(tree, package) for package in node.closure],
         "environment": [_id(tree, package) for package in node.environment],
+        "extras": list(node.extras),
         "installs": _needs(tree, node.installs),
         "prebuilt": node.prebuilt,
         "requires_python": node.requires_python,
@@ -164,7 +166,9 @@ class _Source(_Table):
 class _Node(_Table):
     accepted: bool
     builds: Array[_Need]
+    closure: Array[str]
     environment: Array[str]
+    extras: Array[PackageName]
     installs: Array[_Need]
     prebuilt: bool
     requires_python: _Text
@@ -198,7 +202,7 @@ def parse_graph(text: str, file: str) -> Graph:
     """
     graph = validated(parse_json(text, file), _Graph, file, header=("format",))
     packages = {each: _package(each) for each in graph.nodes}
-    if found := [*_doubled(packages), *_dangling(graph), *_environments(graph, packages)]:
+    if found := [*_doubled(packages), *_dangling(graph), *_sets(graph, packages), *_missing(graph)]:
         raise refused(file, found)
     nodes = sorted((_read_node(packages[each], node, packages) for each, node in graph.nodes.items()), key=_key)
     tree = Tree(
@@ -207,8 +211,6 @@ def parse_graph(text: str, file: str) -> Graph:
         tops=_read_needs(graph.tops, packages),
         nodes={node.package: node for node in nodes},
     )
-    if found := list(_build_cycles(tree)):
-        raise refused(file, found)
     return Graph(
         tree=tree,
         statuses={packages[each]: node.status for each, node in graph.nodes.items()},
@@ -232,7 +234,9 @@ def _read_node(package: Package, node: _Node, packages: Mapping[str, Package]) -
         accepted=node.accepted,
         source=_read_source(node.source) if node.source else None,
         requires_python=node.requires_python,
+        extras=tuple(node.extras),
         installs=_read_needs(node.installs, packages),
+        closure=tuple(packages[each] for each in node.closure),
         builds=_read_needs(node.builds, packages),
         environment=tuple(packages[each] for each in node.environment),
         prebuilt=node.prebuilt,
@@ -264,10 +268,10 @@ def _dangling(graph: _Graph) -> Iterator[Problem]:
         elif name != need.package.partition("==")[0]:
             yield Problem(path=path, text=f"{need.package!r} does not satisfy {need.requirement!r}")
     for each, node in graph.nodes.items():
-        for index, package in enumerate(node.environment):
-            if package not in graph.nodes:
-                path = ("nodes", each, "environment", index)
-                yield Problem(path=path, text=f"{package!r} is no package of this tree")
+        for key, listed in (("closure", node.closure), ("environment", node.environment)):
+            for index, package in enumerate(listed):
+                if package not in graph.nodes:
+                    yield Problem(path=("nodes", each, key, index), text=f"{package!r} is no package of this tree")
 
 
 def _all_needs(graph: _Graph) -> Iterator[tuple[KeyPath, _Need]]:
@@ -277,23 +281,28 @@ def _all_needs(graph: _Graph) -> Iterator[tuple[KeyPath, _Need]]:
             yield from ((("nodes", each, key, index), need) for index, need in enumerate(needs))
 
 
-def _environments(graph: _Graph, packages: Mapping[str, Package]) -> Iterator[Problem]:
+def _sets(graph: _Graph, packages: Mapping[str, Package]) -> Iterator[Problem]:
+    """Packages that can't lie in one place, or are not listed as they should be."""
     for each, node in graph.nodes.items():
-        path = ("nodes", each, "environment")
-        known = [packages[package] for package in node.environment if package in packages]
-        if known != sorted(set(known)):
-            yield Problem(path=path, text="the packages are not sorted, or one is there twice")
-        names = [package[0] for package in known]
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            yield Problem(path=path, text=f"there are two versions of {name} in one build environment")
+        for key, listed in (("closure", node.closure), ("environment", node.environment)):
+            path = ("nodes", each, key)
+            known = [packages[package] for package in listed if package in packages]
+            if known != sorted(set(known)):
+                yield Problem(path=path, text="the packages are not sorted, or one is there twice")
+            names = [package[0] for package in set(known)]
+            for name in sorted({name for name in names if names.count(name) > 1}):
+                yield Problem(path=path, text=f"there are two versions of {name} in one environment")
+
+
+def _missing(graph: _Graph) -> Iterator[Problem]:
+    """Packages that must lie in a place, and do not."""
+    for each, node in graph.nodes.items():
         for need in node.builds:
-            if need.package in packages and need.package not in node.environment:
-                yield Problem(path=path, text=f"{need.package!r} is missing, which is a build requirement")
-
-
-def _build_cycles(tree: Tree) -> Iterator[Problem]:
-    for group in tree.groups:
-        for package in group:
-            if needed := sorted(set(group) & set(tree.nodes[package].environment)):
-                text = f"to build it {package_id(needed[0])} is needed, for which it is needed itself"
-                yield Problem(path=("nodes", package_id(package), "environment"), text=text)
+            if need.package in graph.nodes and need.package not in node.environment:
+                text = f"{need.package!r} is missing, which is a build requirement"
+                yield Problem(path=("nodes", each, "environment"), text=text)
+        for package in (each, *(need.package for need in node.installs if need.package in graph.nodes)):
+            if package not in node.closure:
+                yield Problem(
+                    path=("nodes", each, "closure"), text=f"{package!r} is missing, which is installed with it"
+                )

@@ -37,6 +37,7 @@ def planned(tops: str, packages: str) -> Tree:
             source=sdist(package),
             requires_python=">=3.8",
             installs=installs[package],
+            closure=tuple(sorted(_closure({package}, installs))),
             builds=needs,
             environment=environment,
         )

@@ -38,7 +38,14 @@ def test_what_is_unusual_is_read_again_too() -> None:
     need = Need(requirement='b; sys_platform != "<&\'\\\n\u2028é>"', package=b)
     nodes = {
         a: replace(
-            tree.nodes[a], accepted=False, source=None, requires_python=">=3.6.*", prebuilt=True, installs=(need,)
+            tree.nodes[a],
+            accepted=False,
+            source=None,
+            requires_python=">=3.6.*",
+            extras=("i18n",),
+            prebuilt=True,
+            installs=(need,),
+            closure=(a, b),
         ),
         b: tree.nodes[b],
     }
@@ -122,12 +129,6 @@ def second_spelling(data: dict[str, Any]) -> None:
     data["nodes"]["jinja2==3.1.4.0"] = data["nodes"][JINJA]
 
 
-def build_cycle(data: dict[str, Any]) -> None:
-    need = {"package": MARKUP, "requirement": "markupsafe"}
-    data["nodes"]["wheel==0.43.0"]["builds"].append(need)
-    data["nodes"]["wheel==0.43.0"]["environment"].append(MARKUP)
-
-
 @pytest.mark.parametrize(
     ("damage", "where", "what"),
     [
@@ -171,7 +172,10 @@ def build_cycle(data: dict[str, Any]) -> None:
             f'nodes."{MARKUP}".environment',
             "not sorted",
         ),
-        (build_cycle, f'nodes."{MARKUP}".environment', "to build it setuptools==70.0.0 is needed, for which"),
+        (put("nodes", JINJA, "closure", value=[JINJA]), f'nodes."{JINJA}".closure', "'markupsafe==2.1.5' is missing"),
+        (put("nodes", MARKUP, "closure", value=[]), f'nodes."{MARKUP}".closure', "'markupsafe==2.1.5' is missing"),
+        (put("nodes", MARKUP, "closure", value=[MARKUP, MARKUP]), f'nodes."{MARKUP}".closure', "one is there twice"),
+        (put("nodes", JINJA, "extras", value=["i 18n"]), f'nodes."{JINJA}".extras[0]', "name"),
     ],
 )
 def test_a_damaged_graph_is_refused(damage: Damage, where: str, what: str) -> None:
@@ -203,10 +207,17 @@ def test_what_is_no_graph_is_refused(text: str, what: str) -> None:
     assert caught.value.where.startswith(FILE)
 
 
+def test_a_cycle_of_build_requirements_is_read_again() -> None:
+    """The plan says what is wrong with it, and the rest of the tree can be built."""
+    tree = planned("a", "a 1: : b\nb 1: : a")
+    data = tree_json(tree, dict.fromkeys(tree.nodes, "depends"), {})
+    assert parse_tree(format_json(data), FILE) == tree
+
+
 def test_two_versions_of_a_package_in_one_build_environment_are_refused() -> None:
     data = json.loads(text_of(LANGCHAIN))
     data["nodes"]["pyyaml==6.0.1"]["environment"].insert(1, "cython==3.0.10")
-    with pytest.raises(ConfigError, match="two versions of cython in one build environment"):
+    with pytest.raises(ConfigError, match="two versions of cython in one environment"):
         parse_tree(json.dumps(data), FILE)
 
 
