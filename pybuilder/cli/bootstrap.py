@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -168,7 +168,9 @@ class _Command:
             learn=pipeline.produce,
         )
         cpus = len(usable())
-        machine = Machine(cpus=cpus, memory=available_memory(), jobs=self.jobs or workspace.settings.jobs or cpus)
+        jobs = self.jobs or workspace.settings.jobs or cpus
+        # More jobs than processors is what somebody asked for, so each counts as one.
+        machine = Machine(cpus=max(cpus, jobs), memory=available_memory(), jobs=jobs)
         return Bootstrap(
             packages=packages,
             statements=statements,
@@ -205,7 +207,12 @@ class _Command:
         return combined_exit_code(codes)
 
     def _print_result(
-        self, session: Session, result: Result, report: dict[str, Any], names: set[str], spans: Sequence[events.Span]
+        self,
+        session: Session,
+        result: Result,
+        report: dict[str, Any],
+        names: Collection[str],
+        spans: Sequence[events.Span],
     ) -> int:
         if self.as_json:
             print(json.dumps(report, indent=2))
