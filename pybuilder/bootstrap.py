@@ -123,6 +123,9 @@ class Bootstrap:
         self.packages.adapters.listen(
             events.Planned(total=len(tree.nodes), cached=counts("cached"), seconds=assessed.wall)
         )
+        for package, status in assessed.statuses.items():
+            if status == "waits":
+                self.packages.adapters.listen(events.Waiting(name=package[0], version=str(package[1]), on="review"))
         execution = Execution(
             packages=self.packages,
             statements=self.statements,

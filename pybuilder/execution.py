@@ -130,6 +130,7 @@ class Execution:
                 for start in self._schedule.start():
                     self._begin(start)
                 self._handle(self._inbox.get())
+                self.packages.adapters.listen(events.Remaining(seconds=self._schedule.remaining()))
         except BaseException:
             self._abandon()
             raise
@@ -368,11 +369,14 @@ class Execution:
         if error in self.failures:
             return
         name, version = error.package or ("", "")
-        others = sorted(package_id(package) for package in packages if (package[0], str(package[1])) != (name, version))
-        self.failures[error] = Failure(name=name, version=version, error=error, held_back=tuple(others))
-        self.packages.adapters.listen(
-            events.Failed(name=name, version=version, phase=error.phase, error=error.what, log=error.log)
+        others = sorted(package for package in packages if (package[0], str(package[1])) != (name, version))
+        self.failures[error] = Failure(
+            name=name, version=version, error=error, held_back=tuple(map(package_id, others))
         )
+        listen = self.packages.adapters.listen
+        listen(events.Failed(name=name, version=version, phase=error.phase, error=error.what, log=error.log))
+        for held in others:
+            listen(events.Waiting(name=held[0], version=str(held[1]), on=f"{name}=={version}"))
 
     def _release(self, held: Iterable[TaskId]) -> None:
         """End the builds that waited for what can't be had."""
