@@ -27,10 +27,10 @@ from tests.support.bootstraps import Pybuild
 AIM = 57
 PACKAGES = {
     "setuptools": "six pytz requests tqdm jmespath oauthlib pytest python-dateutil cachetools mako",
-    "hatchling": "attrs httpx starlette uvicorn pygments platformdirs filelock beautifulsoup4 virtualenv dnspython",
+    "hatchling": "attrs httpx starlette uvicorn pygments termcolor humanize beautifulsoup4 iniconfig soupsieve",
     "flit": "flask jinja2 packaging markdown-it-py pyparsing docutils installer",
     "poetry": "rich tomlkit crashtest backoff aiohappyeyeballs",
-    "pdm": "typer annotated-doc findpython marko",
+    "pdm": "pdm-backend annotated-doc dep-logic marko",
     "setuptools, C": "markupsafe psutil wrapt regex coverage tornado xxhash cffi pillow",
     "setuptools, C++": "greenlet kiwisolver ujson",
     "setuptools, Cython": "cython pyyaml aiohttp msgpack lxml",
