@@ -16,6 +16,7 @@ from pybuilder.layout import Layout
 from pybuilder.names import numbered_version, split_number
 from pybuilder.plan import Plan
 from pybuilder.record import LOG, read_plan, read_record
+from pybuilder.stages.taint import Taint, recorded_taints
 from pybuilder.state import PublishedWheel, State
 from pybuilder.store import Store
 from pybuilder.wheel.numbering import strip
@@ -51,6 +52,11 @@ class Audit:
     record: Mapping[str, Any]
     plan: Plan
     checks: tuple[Check, ...]
+
+    @property
+    def taints(self) -> tuple[Taint, ...]:
+        """Upstream's wheels that had a part in it, itself included where it is one."""
+        return recorded_taints(self.record)
 
     @property
     def ok(self) -> bool:

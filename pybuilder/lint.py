@@ -17,8 +17,9 @@ from pybuilder.errors import ConfigError, PybuildError, UsageError
 from pybuilder.files import disk_errors
 from pybuilder.patching import apply
 from pybuilder.sources.archive import extract
-from pybuilder.sources.fetch import Fetched, Sources, Wanted
-from pybuilder.spec import EffectiveSpec, Pin, Spec
+from pybuilder.sources.fetch import Fetched, Sources, Wanted, WantedWheel
+from pybuilder.spec import EffectiveSpec, Pin, Prebuilt, Spec
+from pybuilder.toml_places import KeyPath
 from pybuilder.work import work_directory
 from pybuilder.workspace import Patch, Workspace
 
@@ -58,6 +59,39 @@ def lint(workspace: Workspace, names: Sequence[str] = ()) -> tuple[PybuildError,
     for name in names or workspace.spec_names():
         found += _spec_problems(workspace, name, known)
     return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Notice:
+    """Something that is right and that people should know all the same."""
+
+    where: str
+    what: str
+
+
+def notices(workspace: Workspace, names: Sequence[str] = ()) -> tuple[Notice, ...]:
+    """What is prebuilt and why, of these specs or of all; those that can't be read are left out.
+
+    Args:
+        workspace: What to look at.
+        names: Packages that have specs; none means all of them.
+    """
+    found: list[Notice] = []
+    for name in names or workspace.spec_names():
+        with _collected([]):
+            if spec := workspace.spec(name):
+                found += _prebuilt_notices(spec)
+    return tuple(found)
+
+
+def _prebuilt_notices(spec: Spec) -> Iterator[Notice]:
+    tables: list[tuple[KeyPath, Prebuilt | None]] = [((), spec.prebuilt)]
+    tables += [(("override", index), override.prebuilt) for index, override in enumerate(spec.override)]
+    for path, table in tables:
+        if table:
+            place = spec.document.place((*path, "prebuilt", "reason"))
+            reason = " ".join(table.reason.split())
+            yield Notice(where=place, what=f"{spec.name} is prebuilt, upstream's wheel is used: {reason}")
 
 
 @contextmanager
@@ -185,14 +219,14 @@ class Applier:
 
     def _try(self, spec: Spec, version: Version, pin: Pin, targets: Sequence[Target]) -> None:
         """Once for each way in which the targets differ."""
-        done = []
+        done: list[tuple[Wanted | WantedWheel, Sequence[Patch]]] = []
         for target in targets:
             effective = _effective(spec, version, target)
-            patches = self.workspace.patches(spec.name, version, effective)
-            if (effective.source, patches) not in done:
-                done.append((effective.source, patches))
+            wanted = _wanted(effective, version, pin)
+            patches = () if effective.prebuilt else self.workspace.patches(spec.name, version, effective)
+            if wanted is not None and (wanted, patches) not in done:
+                done.append((wanted, patches))
                 self.listen(events.Started(name=spec.name, version=str(version), phase="fetch"))
-                wanted = Wanted(name=canonicalize_name(spec.name), version=version, source=effective.source, pin=pin)
                 fetched = self.sources.fetch(wanted)
                 if patches:
                     self._apply(fetched, patches)
@@ -202,3 +236,14 @@ class Applier:
         with work_directory(self.sources.store.layout, new_attempt_id(now)) as work, disk_errors(work):
             tree = extract(fetched.file, work / "unpacked", now=int(now.timestamp())).root
             apply(tree, [patch.path for patch in patches])
+
+
+def _wanted(spec: EffectiveSpec, version: Version, pin: Pin) -> Wanted | WantedWheel | None:
+    """What a pin is of; None where it is not what the spec uses, and the next build replaces it."""
+    if (spec.prebuilt is not None) != pin.is_wheel:
+        return None
+    name = canonicalize_name(spec.name)
+    if spec.prebuilt:
+        # A wheel that is pinned is not chosen by tags any more.
+        return WantedWheel(name=name, version=version, target="", tags=(), pin=pin)
+    return Wanted(name=name, version=version, source=spec.source, pin=pin)

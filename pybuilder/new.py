@@ -145,7 +145,8 @@ class SpecWriter:
         if not there:
             raise FetchError(
                 f"upstream has no source archive of {name}, only wheels",
-                cure=f"write specs/{name}.toml by hand, with a [source] of type git or url",
+                cure=f"write specs/{name}.toml by hand, with a [source] of type git or url, or with upstream's wheel:"
+                " [prebuilt] reason",
             )
         newest = f"name another version; its newest are {', '.join(map(str, there[:8]))}"
         raise FetchError(

@@ -26,6 +26,7 @@ from pybuilder.stages.build import build
 from pybuilder.stages.choose import Chooser
 from pybuilder.stages.inspect import inspect_source, made_from_payload, published_build
 from pybuilder.stages.plan import build_requirements, make_plan, recipe
+from pybuilder.stages.prebuilt import take_wheel
 from pybuilder.stages.prepared import payload_refs
 from pybuilder.stages.publish import Outcome
 from pybuilder.stages.source import SourceGetter
@@ -183,7 +184,10 @@ class Packages:
             # Whoever held the lock may have built it meanwhile.
             if not force and (known := self.known(plan)):
                 return known
-            built = build(self.adapters, source, project, plan, cpus=cpus, satisfied=satisfied, replan=again)
+            if source.spec.prebuilt:
+                built = take_wheel(self.adapters, source, plan, reason=source.spec.prebuilt.reason)
+            else:
+                built = build(self.adapters, source, project, plan, cpus=cpus, satisfied=satisfied, replan=again)
         return made_from_payload(
             self.adapters,
             sha256=built.sha256,

@@ -288,6 +288,6 @@ class Pipeline:
         return ConfigError(
             f"a cycle of build requirements: {describe_cycle(path)}",
             where=f"specs/{package[0]}.toml",
-            cure="pin an older version of one of them that needs less, or take a requirement out with"
-            " [build] remove-requires",
+            cure="pin an older version of one of them that needs less, or take upstream's wheel of one:"
+            " [prebuilt] reason",
         )

@@ -304,7 +304,8 @@ class _Planning:
             sha256=source.sha256,
             size=source.file.stat().st_size,
         )
-        return replace(node, source=archive, requires_python=project.requires_python)
+        prebuilt = source.spec.prebuilt is not None
+        return replace(node, source=archive, requires_python=project.requires_python, prebuilt=prebuilt)
 
     def _edges(self, context: Chosen) -> dict[NormalizedName, tuple[Need, ...]]:
         """What each of some packages that were chosen together needs where it is installed."""
@@ -354,8 +355,8 @@ def build_cycles(tree: Tree) -> dict[Package, PybuildError]:
         error = ConfigError(
             f"a cycle of build requirements: {describe_cycle(_cycle(tree, builders[0], inside))}",
             where=f"specs/{builders[0][0]}.toml",
-            cure="pin an older version of one of them that needs less, take a requirement out with"
-            " [build] remove-requires, or take upstream's wheel of one with [prebuilt] reason",
+            cure="pin an older version of one of them that needs less, or take upstream's wheel of one:"
+            " [prebuilt] reason",
         )
         error.package = (builders[0][0], str(builders[0][1]))
         found |= dict.fromkeys(builders, error)

@@ -37,6 +37,8 @@ def record_json(
     tools: Mapping[str, str],
     log_sha256: str,
     result: Mapping[str, Any],
+    prebuilt: str = "",
+    tainted: Sequence[Mapping[str, str]] = (),
 ) -> bytes:
     """The account of one attempt.
 
@@ -54,6 +56,9 @@ def record_json(
         tools: Versions of the programs that had a hand in it.
         log_sha256: Digest of the log beside this file.
         result: ``payload_sha256`` and ``filename``, or ``phase`` and ``error``.
+        prebuilt: Why upstream's wheel, which then is the source, was used in place of a build; empty for a build.
+        tainted: ``name``, ``version``, ``payload_sha256`` and ``reason`` of each of upstream's wheels that had a part
+            in what is in the environment, however far back; sorted.
     """
     return pretty_json(
         {
@@ -80,6 +85,8 @@ def record_json(
             "tools": {"pybuild": __version__, "python": platform.python_version(), **tools},
             "log_sha256": log_sha256,
             "result": dict(result),
+            "prebuilt": prebuilt or None,
+            "tainted": [dict(taint) for taint in tainted],
         }
     )
 

@@ -14,6 +14,7 @@ from pybuilder.names import numbered_version
 from pybuilder.record import LOG
 from pybuilder.results import Result
 from pybuilder.stages.publish import Outcome
+from pybuilder.stages.taint import payload_taints
 from pybuilder.state import Attempt, PublishedWheel, State
 
 
@@ -135,15 +136,21 @@ def log_path(attempt: Attempt, layout: Layout) -> Path:
     return layout.record(attempt.key, attempt.id) / LOG
 
 
-def build_lines(found: Iterable[dict[str, Any]]) -> list[str]:
-    """The builds as a table, a line each."""
+def build_lines(found: Iterable[dict[str, Any]], state: State) -> list[str]:
+    """The builds as a table, a line each; those that are not all from source are marked."""
     lines = []
     for build in found:
         wheel = build["wheels"][0]
         name = build["build"] or f"{build['channel']}/{build['name']}=={build['version']}"
         took = "" if build["seconds"] is None else f"{build['seconds']:8.2f} s"
         sealed = "sealed" if wheel["sealed"] else "not sealed"
-        lines.append(f"{name:44} {build['state']:10} {took:>10}  {wheel['engine']}, {sealed}  {wheel['attempt']}")
+        how = f"{wheel['engine']}, {sealed}"
+        mark = ""
+        if taints := payload_taints(state, wheel["payload_sha256"] or ""):
+            prebuilt = any(taint.payload_sha256 == wheel["payload_sha256"] for taint in taints)
+            how = "prebuilt" if prebuilt else how
+            mark = "" if prebuilt else f"  tainted by {', '.join(f'{t.name} {t.version}' for t in taints)}"
+        lines.append(f"{name:44} {build['state']:10} {took:>10}  {how}  {wheel['attempt']}{mark}")
     return lines
 
 

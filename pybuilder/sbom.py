@@ -25,7 +25,7 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:pybuild:sbom")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Origin:
-    """The source archive that a wheel was built from.
+    """The source archive that a wheel was built from, or upstream's wheel that was used in place of a build.
 
     Attributes:
         filename: Its file name.
@@ -95,17 +95,18 @@ def wheel_sbom(
 
 
 def _source(raw: RawMetadata, origin: Origin) -> Component:
-    """Upstream's release: the archive that was built."""
+    """Upstream's release: the archive that was built, or the wheel that was used."""
     from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, Property, XsUri
     from cyclonedx.model.component import Component
 
     hashes = [HashType(alg=HashAlgorithm.SHA_256, content=origin.sha256)]
-    kind = ExternalReferenceType.SOURCE_DISTRIBUTION
+    wheel = origin.filename.endswith(".whl")
+    kind = ExternalReferenceType.DISTRIBUTION if wheel else ExternalReferenceType.SOURCE_DISTRIBUTION
     return Component(
         **_common(raw, raw.get("version", "")),
         hashes=hashes,
         external_references=[ExternalReference(type=kind, url=XsUri(origin.url), hashes=hashes)] if origin.url else [],
-        properties=[Property(name="pybuild:source", value=origin.filename)],
+        properties=[Property(name="pybuild:prebuilt" if wheel else "pybuild:source", value=origin.filename)],
     )
 
 

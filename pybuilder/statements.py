@@ -91,7 +91,7 @@ class Statements:
             spec = self.packages.sources.spec(name, version)
             if spec.metadata.requires_dist:
                 return tuple(spec.metadata.requires_dist)
-            if spec.source.type != "sdist":
+            if spec.source.type != "sdist" or spec.prebuilt:
                 stated = self.packages.stated(package)
                 return None if stated is None else tuple(stated)
             return self._of_sdist(package)

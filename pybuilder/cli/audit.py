@@ -84,6 +84,8 @@ def _facts(found: audits.Audit) -> dict[str, Any]:
         "source": record["source"],
         "patches": record["patches"],
         "environment": record["environment"],
+        "prebuilt": record.get("prebuilt"),
+        "tainted": [taint.as_json for taint in found.taints],
         "root": {"kind": plan.root.kind, "digest": plan.root.digest, "rpms": plan.root.contents.get("rpms", [])},
         "checks": [{"what": each.what, "ok": not each.problem, "problem": each.problem} for each in found.checks],
     }
@@ -99,7 +101,12 @@ def _lines(found: audits.Audit) -> Iterator[str]:
     yield f"  payload  sha256 {facts['payload_sha256']}"
     yield f"  key      {facts['key']}"
     sealed = "sealed" if facts["sealed"] else "not sealed"
-    yield f"  built    {facts['started']}, engine {facts['engine']}, {sealed}, {tools}"
+    if facts["prebuilt"]:
+        yield f"  taken    {facts['started']}, upstream's wheel, nothing was built, {tools}"
+    else:
+        yield f"  built    {facts['started']}, engine {facts['engine']}, {sealed}, {tools}"
+    for taint in found.taints:
+        yield f"  tainted: {taint.sentence}"
     yield f"  source   {source['file']}  {source['origin']}".rstrip()
     yield f"           sha256 {source['sha256']}"
     for patch in facts["patches"]:

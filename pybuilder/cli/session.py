@@ -161,6 +161,9 @@ def _session(workspace: Workspace, adapters: Adapters, client: Client) -> Sessio
         upstream=upstream,
         channel=adapters.channel.name,
         label=adapters.channel.label,
+        buildroot=adapters.channel.buildroot,
+        variant=adapters.channel.variant,
+        tags=adapters.target.tags,
         python=adapters.target.full_version,
         now=adapters.now,
     )

@@ -35,6 +35,7 @@ def show(options: Options, name: str, as_json: bool) -> int:
     package = normalize(name)
     with contextlib.closing(State.open(layout)) as state:
         found = reports.builds(package, state, layout)
+        lines = reports.build_lines(found, state)
     if as_json:
         json.dump({"name": package, "builds": found}, sys.stdout, indent=2)
         print()
@@ -49,7 +50,7 @@ def show(options: Options, name: str, as_json: bool) -> int:
     if spec is not None:
         pins = ", ".join(map(str, sorted(spec.versions, reverse=True))) or "none yet"
         print(f"{package}: specs/{package}.toml, pins: {pins}")
-    for line in reports.build_lines(found):
+    for line in lines:
         print(line)
     return 0
 

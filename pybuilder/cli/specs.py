@@ -17,11 +17,12 @@ from pybuilder.cli.arguments import parse_requirement
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
 from pybuilder.cli.progress import listener
-from pybuilder.cli.session import channel_name, open_layout, open_workspace
+from pybuilder.cli.session import choose_buildroot, open_layout, open_workspace
 from pybuilder.errors import PybuildError, combined_exit_code
 from pybuilder.workspace import Workspace
 
 if TYPE_CHECKING:
+    from pybuilder.lint import Notice
     from pybuilder.new import NewSpec
     from pybuilder.sources.fetch import Sources
     from pybuilder.stages.choose import Chooser
@@ -145,14 +146,21 @@ def lint(options: Options, names: tuple[str, ...], with_sources: bool, as_schema
         print(json.dumps(schema(), indent=2))
         return 0
     try:
-        problems = _problems(options, names, with_sources=with_sources)
+        problems, known = _problems(options, names, with_sources=with_sources)
     except PybuildError as error:
         if as_json:
-            print(json.dumps({"ok": False, "problems": [_problem(error)]}, indent=2))
+            print(json.dumps({"ok": False, "problems": [_problem(error)], "warnings": []}, indent=2))
         raise
     if as_json:
-        print(json.dumps({"ok": not problems, "problems": [_problem(p) for p in problems]}, indent=2))
+        report = {
+            "ok": not problems,
+            "problems": [_problem(problem) for problem in problems],
+            "warnings": [{"what": notice.what, "where": notice.where} for notice in known],
+        }
+        print(json.dumps(report, indent=2))
     else:
+        for notice in known:
+            print(f"{notice.where}: warning: {notice.what}")
         for problem in problems:
             print(f"{problem.where}: {problem.what}" if problem.where else problem.what)
             if problem.cure:
@@ -164,9 +172,11 @@ def lint(options: Options, names: tuple[str, ...], with_sources: bool, as_schema
     return combined_exit_code([problem.exit_code for problem in problems])
 
 
-def _problems(options: Options, names: Sequence[str], *, with_sources: bool) -> list[PybuildError]:
+def _problems(
+    options: Options, names: Sequence[str], *, with_sources: bool
+) -> tuple[list[PybuildError], tuple[Notice, ...]]:
     from pybuilder import clock
-    from pybuilder.lint import Applier
+    from pybuilder.lint import Applier, notices
     from pybuilder.lint import lint as check
     from pybuilder.names import normalize
 
@@ -178,7 +188,7 @@ def _problems(options: Options, names: Sequence[str], *, with_sources: bool) -> 
             applier = Applier(workspace=workspace, sources=reach.sources, listen=listen, now=clock.now)
             found += applier.problems(normalized)
     # A missing patch is missed by both.
-    return list({str(error): error for error in found}.values())
+    return list({str(error): error for error in found}.values()), notices(workspace, normalized)
 
 
 def _problem(error: PybuildError) -> dict[str, str]:
@@ -205,15 +215,19 @@ def _reach(options: Options, workspace: Workspace) -> Iterator[_Reach]:
     from pybuilder.upstream import Upstream
 
     layout = open_layout(options, workspace)
+    chosen, target = choose_buildroot(options, workspace), this_target()
     with contextlib.closing(State.open(layout)) as state, Client() as client:
         upstream = Upstream(client=client, url=str(workspace.settings.index or ""), environ=os.environ)
         chooser = Chooser(
             workspace=workspace,
             state=state,
             upstream=upstream,
-            channel=channel_name(options, workspace),
+            channel=chosen.channel(options.variant),
             label=workspace.settings.label,
-            python=this_target().full_version,
+            buildroot=chosen.name,
+            variant=options.variant,
+            python=target.full_version,
+            tags=target.tags,
             now=clock.now,
         )
         sources = Sources(store=Store(layout), client=client, upstream=upstream, workspace=workspace.root)

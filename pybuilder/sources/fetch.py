@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -22,7 +22,7 @@ from pybuilder.http import Client, Progress, redact
 from pybuilder.sources import tree
 from pybuilder.sources.archive import pack
 from pybuilder.sources.git import Git
-from pybuilder.sources.identity import check_identity
+from pybuilder.sources.identity import check_identity, check_wheel
 from pybuilder.sources.members import Member
 from pybuilder.store import Store
 from pybuilder.work import work_directory
@@ -46,6 +46,25 @@ class Wanted:
     name: NormalizedName
     version: Version
     source: Source
+    pin: Pin | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WantedWheel:
+    """Which of upstream's wheels, for a package that is prebuilt.
+
+    Attributes:
+        name: The package.
+        version: Its version.
+        target: What it is for, in a word.
+        tags: Every tag that the target accepts, best first.
+        pin: What the wheel was when it was first seen; None at its first sight.
+    """
+
+    name: NormalizedName
+    version: Version
+    target: str
+    tags: Sequence[str]
     pin: Pin | None
 
 
@@ -88,33 +107,36 @@ class Sources:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     progress: Progress | None = None
 
-    def fetch(self, wanted: Wanted) -> Fetched:
-        """Bring a source into the store, by its pin if it has one; what is there already needs no network.
+    def fetch(self, wanted: Wanted | WantedWheel) -> Fetched:
+        """Bring a source, or upstream's wheel in its place, into the store, by its pin if it has one.
+
+        What is there already needs no network.
 
         Raises:
             FetchError: It can't be fetched, is not what its pin says, or is another package's; nothing is kept.
             ConfigError: A path leads out of the workspace, or nowhere.
             EngineError: git is needed and missing.
         """
-        if wanted.source.type == "path":
+        if isinstance(wanted, Wanted) and wanted.source.type == "path":
             return self._path(wanted)
         with file_lock(self.store.layout.lock(f"source-{wanted.name}-{wanted.version}")):
-            known = self._stored(wanted)
+            if isinstance(wanted, WantedWheel):
+                return self._stored(wanted.pin) or self._indexed(wanted)
+            _check_commit(wanted)
+            known = self._stored(wanted.pin)
             if known is not None:
                 return known
             if wanted.source.type == "git":
                 return self._git(wanted)
-            return self._url(wanted) if wanted.source.type == "url" else self._sdist(wanted)
+            return self._url(wanted) if wanted.source.type == "url" else self._indexed(wanted)
 
-    def _stored(self, wanted: Wanted) -> Fetched | None:
-        _check_commit(wanted)
-        pin = wanted.pin
+    def _stored(self, pin: Pin | None) -> Fetched | None:
         file = self.store.source(pin.sha256) if pin is not None and pin.sha256 else None
         if pin is None or file is None:
             return None
         return Fetched(sha256=pin.sha256, file=file, filename=file.name, origin="store", commit=pin.commit)
 
-    def _sdist(self, wanted: Wanted) -> Fetched:
+    def _indexed(self, wanted: Wanted | WantedWheel) -> Fetched:
         pin = wanted.pin
         if pin is not None and pin.url:
             return self._download(wanted, pin.url, pin.file, sha256=pin.sha256, size=None)
@@ -124,19 +146,22 @@ class Sources:
             raise _mismatch(file.filename, pin.sha256, str(file.sha256), redact(file.url))
         return self._download(wanted, file.url, file.filename, sha256=expected, size=file.size)
 
-    def _listed(self, wanted: Wanted) -> File:
-        """The file on the index: the pinned one, or the version's sdist."""
-        if wanted.pin is None:
-            file = self.upstream.sdists(wanted.name).get(wanted.version)
-            what = f"the index has no sdist of {wanted.name} {wanted.version}"
-            cure = "choose another version, or another [source] type"
-        else:
-            files = self.upstream.project(wanted.name).files
-            file = next((file for file in files if file.filename == wanted.pin.file), None)
-            what = (
-                f"the pinned file {wanted.pin.file!r} of {wanted.name} {wanted.version} is not on the index (any more)"
-            )
+    def _listed(self, wanted: Wanted | WantedWheel) -> File:
+        """The file on the index: the pinned one, else the version's sdist, or its wheel for the target."""
+        project = self.upstream.project(wanted.name)
+        if wanted.pin is not None:
+            pinned = wanted.pin.file
+            file = next((file for file in project.files if file.filename == pinned), None)
+            what = f"the pinned file {pinned!r} of {wanted.name} {wanted.version} is not on the index (any more)"
             cure = "if it is gone for good, give its new place in the pin's url, or drop the version"
+        elif isinstance(wanted, WantedWheel):
+            file = project.best_wheel(wanted.version, wanted.tags)
+            what = project.lack_of_wheel(wanted.version, wanted.target)
+            cure = "choose another version, or build it: take [prebuilt] out of its spec"
+        else:
+            file = project.sdists().get(wanted.version)
+            what = f"the index has no sdist of {wanted.name} {wanted.version}"
+            cure = "choose another version, another [source] type, or upstream's wheel: [prebuilt] reason"
         if file is None:
             raise FetchError(what, where=redact(self.upstream.url), cure=cure)
         return file
@@ -148,18 +173,30 @@ class Sources:
         sha256 = wanted.pin.sha256 if wanted.pin is not None else None
         return self._download(wanted, url, name, sha256=sha256, size=None)
 
-    def _download(self, wanted: Wanted, url: str, filename: str, *, sha256: str | None, size: int | None) -> Fetched:
+    def _download(
+        self, wanted: Wanted | WantedWheel, url: str, filename: str, *, sha256: str | None, size: int | None
+    ) -> Fetched:
         digest_of_url = hashlib.sha256(url.encode()).hexdigest()
         destination = self.store.layout.downloads / digest_of_url
         with file_lock(self.store.layout.lock(f"download-{digest_of_url}")):
             digest = self.client.download(url, destination, sha256=sha256, size=size, progress=self.progress)
             try:
-                is_sdist = wanted.source.type == "sdist"
-                check_identity(destination, filename, wanted.name, wanted.version, sdist=is_sdist)
+                self._check_identity(destination, filename, wanted)
                 file = self.store.add_source(destination, sha256=digest, name=filename)
             finally:
                 destination.unlink(missing_ok=True)
         return Fetched(sha256=digest, file=file, filename=filename, origin=redact(url))
+
+    def _check_identity(self, file: Path, filename: str, wanted: Wanted | WantedWheel) -> None:
+        if isinstance(wanted, Wanted):
+            is_sdist = wanted.source.type == "sdist"
+            check_identity(file, filename, wanted.name, wanted.version, sdist=is_sdist)
+            return
+        with self._scratch() as scratch:
+            # A wheel is read under its own name, which says half of what it is.
+            named = scratch / filename
+            named.hardlink_to(file)
+            check_wheel(named, wanted.name, wanted.version)
 
     def _git(self, wanted: Wanted) -> Fetched:
         source, pin = wanted.source, wanted.pin

@@ -11,6 +11,7 @@ from pybuilder.errors import FetchError
 from pybuilder.filenames import directory_version
 from pybuilder.metadata import parse_metadata
 from pybuilder.sources.archive import read_head
+from pybuilder.wheel.check import problems
 
 
 def check_identity(archive: Path, filename: str, name: NormalizedName, version: Version, *, sdist: bool) -> None:
@@ -36,6 +37,24 @@ def check_identity(archive: Path, filename: str, name: NormalizedName, version: 
             raise _wrong(filename, f"{metadata.name} {metadata.version}".strip(), name, version, head.top)
     elif sdist and directory_version(head.top, name) != version:
         raise _wrong(filename, f"{head.top!r}", name, version, head.top)
+
+
+def check_wheel(wheel: Path, name: NormalizedName, version: Version) -> None:
+    """Whether a wheel is a sound one of the package and version that it was fetched for.
+
+    Args:
+        wheel: The wheel, under its own name.
+        name: The package's name.
+        version: Its version.
+
+    Raises:
+        FetchError: It is another package's or version's, or damaged; says everything that is wrong with it.
+    """
+    if wrong := problems(wheel, name=name, version=version):
+        raise FetchError(
+            f"upstream's wheel {wheel.name} is no sound wheel of {name} {version}: {'; '.join(wrong)}",
+            cure="choose another version, or report it upstream",
+        )
 
 
 def _same_version(text: str, version: Version) -> bool:

@@ -195,16 +195,16 @@ def _zip_members(archive: Path, limits: Limits) -> Iterator[Member]:
             mode = info.external_attr >> 16 if info.create_system == 3 else 0
             if stat.S_IFMT(mode) == stat.S_IFLNK:
                 target = _zip_target(archive, file, info)
-                yield Member(name=info.filename, kind="symlink", mtime=_zip_time(info), target=target)
+                yield Member(name=info.filename, kind="symlink", mtime=zip_time(info), target=target)
             elif info.is_dir():
-                yield Member(name=info.filename, kind="directory", mtime=_zip_time(info))
+                yield Member(name=info.filename, kind="directory", mtime=zip_time(info))
             elif stat.S_IFMT(mode) in (0, stat.S_IFREG):
                 with file.open(info) as data:
                     yield Member(
                         name=info.filename,
                         kind="file",
                         executable=bool(mode & stat.S_IXUSR),
-                        mtime=_zip_time(info),
+                        mtime=zip_time(info),
                         size=info.file_size,
                         data=data,
                     )
@@ -235,7 +235,8 @@ def _zip_target(archive: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
     return file.read(info).decode("utf-8", "surrogateescape")
 
 
-def _zip_time(info: zipfile.ZipInfo) -> int:
+def zip_time(info: zipfile.ZipInfo) -> int:
+    """The time of an entry, in seconds since the epoch; 0 where it is none that there is."""
     # The format has local time without a zone. Reading it as UTC gives the same number everywhere.
     try:
         return calendar.timegm(info.date_time)

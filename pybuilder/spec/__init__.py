@@ -94,6 +94,18 @@ class Spec(EffectiveSpec):
         """The pin of a version, however it is spelled."""
         return self.versions.get(version)
 
+    @property
+    def knows_prebuilt(self) -> bool:
+        """Whether upstream's wheel is used for any version or target."""
+        return self.prebuilt is not None or any(override.prebuilt for override in self.override)
+
+    def is_prebuilt(self, *, version: Version, buildroot: str, python: str, variant: str = "") -> bool:
+        """Whether ``effective`` would say that upstream's wheel is used; the arguments are the same."""
+        target = {"buildroot": buildroot, "python": python, "variant": variant}
+        return self.prebuilt is not None or any(
+            override.prebuilt and override.when.matches(version=version, **target) for override in self.override
+        )
+
     def effective(self, *, version: Version, buildroot: str, python: str, variant: str = "") -> EffectiveSpec:
         """What this spec says for one version and target.
 

@@ -35,6 +35,7 @@ from pybuilder.fields import (
     template,
     url,
 )
+from pybuilder.filenames import wheel_version
 from pybuilder.toml import describe
 
 
@@ -324,10 +325,17 @@ class Pin(Table):
     vendor: Digest = Field(default="", description="The sha256 of what was vendored.")
     url: str = Field(default="", description="Where the archive was found, if not on the index.")
 
+    @property
+    def is_wheel(self) -> bool:
+        """Whether it pins upstream's wheel, and not a source."""
+        return self.file.endswith(".whl")
+
     @model_validator(mode="after")
     def _pins(self) -> Self:
         if not self.sha256 and not self.commit:
             raise ValueError("a pin needs the key 'sha256' (of a file) or 'commit' (of a git source)")
         if self.sha256 and not self.file:
             raise ValueError("a pin with a 'sha256' needs the key 'file'")
+        if self.is_wheel and wheel_version(self.file) is None:
+            raise ValueError(f"{self.file!r} is no wheel's file name")
         return self

@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
 from pybuilder import events, record
-from pybuilder.clock import new_attempt_id, timestamp
-from pybuilder.environment import freeze
-from pybuilder.errors import BuildError, BuildTimeout, PybuildError
-from pybuilder.files import disk_errors, fsync_dir, remove_tree, sha256_file, write_atomic
+from pybuilder.errors import BuildError, BuildTimeout
+from pybuilder.files import disk_errors
 from pybuilder.lacking import LOG_SIZE, lacking
 from pybuilder.plan import Plan
-from pybuilder.processes import process_identity
 from pybuilder.sandbox import Event, Outcome
 from pybuilder.stages import Adapters, Project, Source
+from pybuilder.stages.attempt import Built, UnderWay
 from pybuilder.stages.prepared import lay_out_source, payload_refs, prepared_job
-from pybuilder.state import Attempt
 from pybuilder.timing import timed
-from pybuilder.wheel.canonical import canonicalise
 from pybuilder.wheel.check import problems
-from pybuilder.work import make_work
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Built:
-    """What an attempt made."""
-
-    sha256: str
-    filename: str
-    path: Path
-    plan: Plan
-    attempt: str
-
-
-# Given the requirements that only the backend knows: the plan with them, or the same plan if it has them already.
+# Given the requirements that only the backend knows: whether the plan's environment has them.
+Satisfied = Callable[[tuple[Requirement, ...]], bool]
+# The same: the plan with them, or the same plan if it has them already.
 Replan = Callable[[tuple[Requirement, ...]], Plan]
 
 
@@ -54,7 +37,7 @@ def build(
     plan: Plan,
     *,
     cpus: int,
-    satisfied: Callable[[tuple[Requirement, ...]], bool],
+    satisfied: Satisfied,
     replan: Replan,
 ) -> Built:
     """Make an attempt at a plan.
@@ -76,99 +59,41 @@ def build(
         BuildError, BuildTimeout, EngineError: It failed; the attempt and its log are kept all the same.
     """
     with timed(adapters.listen, name=source.name, version=source.version, phase="build"):
-        attempt = _Attempt.begin(adapters, source, plan, cpus=cpus)
-        try:
-            with attempt.kept:
-                built = attempt.make(project, satisfied, replan)
-        except PybuildError as error:
-            attempt.end(failure=error)
-            error.attempt, error.log = attempt.row.id, str(attempt.kept_log)
-            raise
-        except BaseException as error:
-            attempt.end(failure=BuildError(f"interrupted by {type(error).__name__}"))
-            raise
-    return built
+        attempt = _Attempt.begin(adapters, source, plan, phase="build")
+        with attempt.ending():
+            return attempt.make(project, satisfied, replan, cpus=cpus)
 
 
 @dataclass(kw_only=True, slots=True)
-class _Attempt:
-    """An attempt under way."""
+class _Attempt(UnderWay):
+    """A build under way."""
 
-    adapters: Adapters
-    source: Source
-    plan: Plan
-    row: Attempt
-    work: Path
-    began: float
-    cpus: int
-    phases: dict[str, float] = field(default_factory=dict)
-    kept: ExitStack = field(default_factory=ExitStack)
-    seal: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def begin(cls, adapters: Adapters, source: Source, plan: Plan, *, cpus: int) -> _Attempt:
-        """Write the attempt down as running, and make room for its work."""
-        started = adapters.now()
-        row = Attempt(
-            id=new_attempt_id(started),
-            key=plan.key(),
-            recipe=plan.recipe.digest(),
-            name=source.name,
-            version=str(source.version),
-            channel=adapters.channel.name,
-            target=plan.target.name,
-            engine=adapters.engine.name,
-            state="running",
-            owner=process_identity(os.getpid()),
-            started=timestamp(started),
-        )
-        adapters.state.begin_attempt(row)
-        work = make_work(adapters.layout, row.id)
-        with disk_errors(work):
-            (work / "record").mkdir()
-            (work / "record" / record.LOG).touch()
-        adapters.listen(
-            events.Started(
-                name=source.name, version=row.version, phase="build", detail=str(work / "record" / record.LOG)
-            )
-        )
-        return cls(adapters=adapters, source=source, plan=plan, row=row, work=work, began=time.monotonic(), cpus=cpus)
-
-    @property
-    def log(self) -> Path:
-        """Where everything the build prints goes, at once."""
-        return self.work / "record" / record.LOG
-
-    def make(self, project: Project, satisfied: Callable[[tuple[Requirement, ...]], bool], replan: Replan) -> Built:
+    def make(self, project: Project, satisfied: Satisfied, replan: Replan, *, cpus: int) -> Built:
         """Go through the phases."""
         with disk_errors(self.work):
             self._lay_out_source(project)
-        wanted = self._run(project, ("requires", "metadata", "wheel"), satisfied)
+        wanted = self._run(project, ("requires", "metadata", "wheel"), satisfied, cpus=cpus)
         if wanted is not None:
-            self._log(f"[pybuild: the backend also wants {', '.join(map(str, wanted))}; starting again with these]\n")
+            self.note(f"[pybuild: the backend also wants {', '.join(map(str, wanted))}; starting again with these]\n")
             self._take_plan(replan(wanted))
-            self._run(project, ("metadata", "wheel"), satisfied)
-        with self._phase("canonicalise"), disk_errors(self.work):
-            payload = canonicalise(self._wheel(), self.work / "payload.whl", epoch=self.plan.source_date_epoch)
-            path = self.adapters.store.add_payload(
-                self.work / "payload.whl", sha256=payload.sha256, name=payload.filename
-            )
-        self.end(payload=(payload.sha256, payload.filename))
-        return Built(sha256=payload.sha256, filename=payload.filename, path=path, plan=self.plan, attempt=self.row.id)
+            self._run(project, ("metadata", "wheel"), satisfied, cpus=cpus)
+        with self.phase("canonicalise"), disk_errors(self.work):
+            wheel = self._wheel()
+        return self.keep(wheel)
 
     def _lay_out_source(self, project: Project) -> None:
-        with self._phase("unpack"):
+        with self.phase("unpack"):
             lay_out_source(self.adapters, self.source, project, self.plan, self.work)
 
     def _run(
-        self, project: Project, steps: Sequence[str], satisfied: Callable[[tuple[Requirement, ...]], bool]
+        self, project: Project, steps: Sequence[str], satisfied: Satisfied, *, cpus: int
     ) -> tuple[Requirement, ...] | None:
         """One start of the sandbox; what the backend wants besides, or None when it made its wheel."""
         adapters, spec = self.adapters, self.source.spec
-        with self._phase("environment"):
+        with self.phase("environment"):
             refs = payload_refs(adapters, self.plan)
             environment = adapters.environments.prepare(refs, python=adapters.python)
-        with self._phase("root"):
+        with self.phase("root"):
             # Kept as long as the attempt lasts, since nobody may prune what it builds on.
             root = self.kept.enter_context(adapters.roots.tree(self.plan.root))
         wanted: list[tuple[Requirement, ...]] = []
@@ -202,16 +127,13 @@ class _Attempt:
             work=self.work,
             log=self.log,
             steps=[{"do": step, **hook} for step in steps],
-            cpus=self.cpus,
+            cpus=cpus,
         )
-        with self._phase("sandbox"), disk_errors(self.work):
-            outcome = adapters.engine.run(job, answer=answer, echo=self._echo)
+        with self.phase("sandbox"), disk_errors(self.work):
+            outcome = adapters.engine.run(job, answer=answer, echo=self.echo)
         self.seal = dict(outcome.seal)
         self._check(outcome)
         return wanted[0] if wanted else None
-
-    def _echo(self, data: bytes) -> None:
-        self.adapters.listen(events.Output(name=self.source.name, version=str(self.source.version), data=data))
 
     def _check(self, outcome: Outcome) -> None:
         if not outcome.failure:
@@ -232,11 +154,6 @@ class _Attempt:
     def _advice(self) -> str:
         lacks = lacking(record.tail(self.log, LOG_SIZE))
         return self.adapters.roots.advice(lacks, package=self.source.name, built_on=self.plan.root)
-
-    @property
-    def kept_log(self) -> Path:
-        """Where the log is once the attempt has ended."""
-        return self.adapters.layout.record(self.plan.key(), self.row.id) / record.LOG
 
     def _wheel(self) -> Path:
         """The one wheel in /out, which nothing but a regular file may be, and a sound wheel of this very version.
@@ -269,19 +186,6 @@ class _Attempt:
         self.plan = plan
         self.adapters.state.move_attempt(self.row.id, key=plan.key())
 
-    def _log(self, text: str) -> None:
-        with self.log.open("ab") as stream:
-            stream.write(text.encode())
-        self._echo(text.encode())
-
-    def _phase(self, name: str) -> AbstractContextManager[None]:
-        return timed(self._tell, name=self.source.name, version=self.source.version, phase=name)
-
-    def _tell(self, span: events.Span) -> None:
-        """Add a phase to the record, and tell of it."""
-        self.phases[span.phase] = self.phases.get(span.phase, 0.0) + span.seconds
-        self.adapters.listen(span)
-
     def _tell_step(self, step: str, seconds: float, *, after: float) -> float:
         """Tell of a step of the backend that has just ended inside; the time at which it has.
 
@@ -292,7 +196,7 @@ class _Attempt:
                 never run at once.
         """
         ended = time.monotonic()
-        self._tell(
+        self.tell(
             events.Span(
                 name=self.source.name,
                 version=self.row.version,
@@ -303,63 +207,6 @@ class _Attempt:
             )
         )
         return ended
-
-    def end(self, *, payload: tuple[str, str] | None = None, failure: PybuildError | None = None) -> None:
-        """Write the record, then say in the database how it ended, then clear away the work."""
-        seconds = time.monotonic() - self.began
-        result: dict[str, Any] = (
-            {"phase": failure.phase, "error": failure.what}
-            if failure
-            else {"payload_sha256": payload[0], "filename": payload[1]}
-            if payload
-            else {}
-        )
-        with timed(self.adapters.listen, name=self.source.name, version=self.row.version, phase="record"):
-            for name in ("build", "out", "tmp"):
-                # What the build wrote goes first: it may have filled the disk, and the record needs room.
-                with suppress(OSError):
-                    remove_tree(self.work / name)
-            with disk_errors(self.work):
-                self._write_record(seconds, result)
-        self.adapters.state.end_attempt(
-            self.row.id,
-            seconds=seconds,
-            sealed=bool(self.seal),
-            payload=payload,
-            failure=(failure.phase, failure.what) if failure else None,
-        )
-        with suppress(OSError):
-            remove_tree(self.work)
-
-    def _write_record(self, seconds: float, result: dict[str, Any]) -> None:
-        directory = self.work / "record"
-        plan, source = self.plan, self.source
-        write_atomic(directory / record.PLAN, record.pretty_json(plan.as_json()))
-        write_atomic(directory / record.ENVIRONMENT, freeze(payload_refs(self.adapters, plan)).encode())
-        for patch in source.patches:
-            write_atomic(directory / "patches" / patch.path.name, patch.path.read_bytes())
-        write_atomic(
-            directory / record.RECORD,
-            record.record_json(
-                attempt=self.row.id,
-                plan=plan,
-                source={"file": source.file.name, "sha256": source.sha256, "origin": source.origin},
-                patches=[{"file": patch.file, "sha256": patch.sha256} for patch in source.patches],
-                channel=self.adapters.channel.name,
-                started=self.row.started,
-                seconds=seconds,
-                phases=self.phases,
-                engine=self.adapters.engine.name,
-                seal=self.seal,
-                tools=self.adapters.engine.tools(),
-                log_sha256=sha256_file(self.log),
-                result=result,
-            ),
-        )
-        target = self.adapters.layout.record(plan.key(), self.row.id)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        directory.rename(target)
-        fsync_dir(target.parent)
 
 
 def _requirements(texts: Sequence[str], source: Source) -> tuple[Requirement, ...]:

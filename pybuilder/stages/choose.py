@@ -12,6 +12,7 @@ from packaging.version import Version
 
 from pybuilder.clock import timestamp
 from pybuilder.errors import ReviewError
+from pybuilder.filenames import wheel_version
 from pybuilder.http import NotFoundError
 from pybuilder.joint import Offer
 from pybuilder.names import numbered_version, split_number
@@ -33,6 +34,9 @@ class Chooser:
         upstream: The upstream index, asked only where neither knows a version.
         channel: The channel's name.
         label: The channel's label.
+        buildroot: The channel's buildroot, for specs that say something else in another.
+        variant: The channel's variant, likewise.
+        tags: Every tag that the target accepts, best first, for those that use upstream's wheel.
         python: The target's full version.
         now: The clock, for cooldowns.
     """
@@ -42,6 +46,9 @@ class Chooser:
     upstream: Upstream
     channel: str
     label: str
+    buildroot: str
+    variant: str
+    tags: Sequence[str]
     python: str
     now: Callable[[], datetime]
 
@@ -134,9 +141,9 @@ class Chooser:
         spec = self.workspace.spec(name)
         if numbered or spec is None:
             return tuple(_offer(version) for version in numbered)
-        if spec.source.type != "sdist":
+        if not _asks_upstream(spec):
             return tuple(_offer(version) for version in {*known, *asked_for})
-        found = {version: _offer(version) for version in known}
+        found = {version: _offer(version) for version in (*known, *self._named_by_spec(spec, asked_for))}
         if not (known and known_only):
             try:
                 found = self._upstream_offers(name, spec, asked_for) | found
@@ -148,7 +155,7 @@ class Chooser:
     def _upstream_offers(
         self, name: NormalizedName, spec: Spec, asked_for: Collection[Version]
     ) -> dict[Version, Offer]:
-        files = self.upstream.sdists(name)
+        files = self._files(name, spec)
         unripe = self._ripe(name, spec, files).keys() - set(asked_for)
         return {
             version: Offer(
@@ -170,18 +177,20 @@ class Chooser:
         """The versions that could have been taken, for a message."""
         spec = self.workspace.spec(name)
         pinned = ", ".join(map(str, sorted(spec.versions, reverse=True))) if spec and spec.versions else "nothing"
-        if spec is None or spec.source.type != "sdist":
+        if spec is None or not _asks_upstream(spec):
             return f"its spec pins {pinned}"
-        there = sorted(self.upstream.sdists(name), reverse=True)[:8]
+        there = sorted(self._files(name, spec), reverse=True)[:8]
+        if not there and spec.knows_prebuilt and (lack := self._lack_of_wheel(name)):
+            return f"its spec pins {pinned}; {lack}"
         told = f"its spec pins {pinned}; upstream's newest sources are {', '.join(map(str, there)) or 'none'}"
         return "; ".join(filter(None, (told, self.too_young(name))))
 
     def too_young(self, name: NormalizedName) -> str:
         """Which of upstream's newest versions only their age forbids, until when, and what to do; empty if none."""
         spec = self.workspace.spec(name) or Spec(name=name)
-        if spec.source.type != "sdist":
+        if not _asks_upstream(spec):
             return ""
-        files = self.upstream.sdists(name)
+        files = self._files(name, spec)
         ripe = self._ripe(name, spec, files)
         young = sorted((v for v in ripe if self._allowed(spec, v, files[v], asked_for=False)), reverse=True)[:8]
         listed = ", ".join(f"{version} until {ripe[version]:%Y-%m-%d %H:%M} UTC" for version in young)
@@ -193,16 +202,42 @@ class Chooser:
         A version that is asked for by name is taken although it is yanked (PEP 592) or young.
         """
         exact = [Version(s.version) for s in wanted if s.operator == "==" and not s.version.endswith(".*")]
-        if spec.source.type != "sdist":
+        if not _asks_upstream(spec):
             return exact
-        files = self.upstream.sdists(name)
+        files = self._files(name, spec)
         ripe = self._ripe(name, spec, files)
-        return [
+        offered = [
             version
             for version, file in files.items()
             if self._allowed(spec, version, file, asked_for=version in exact)
             and (version in exact or version not in ripe)
         ]
+        return [*offered, *self._named_by_spec(spec, exact)]
+
+    def _files(self, name: NormalizedName, spec: Spec) -> Mapping[Version, File]:
+        """What upstream has of each version: its wheel for the target where that is used, else its sdist."""
+        sdists = self.upstream.sdists(name) if spec.source.type == "sdist" else {}
+        if not spec.knows_prebuilt:
+            return sdists
+        built = {version: file for version, file in sdists.items() if not self._is_prebuilt(spec, version)}
+        wheels = self.upstream.project(name).best_wheels(self.tags)
+        return built | {version: file for version, file in wheels.items() if self._is_prebuilt(spec, version)}
+
+    def _named_by_spec(self, spec: Spec, exact: Iterable[Version]) -> list[Version]:
+        """Of versions that are asked for by name, those that the spec has without upstream: a git tag, say."""
+        if spec.source.type == "sdist":
+            return []
+        return [version for version in exact if not self._is_prebuilt(spec, version)]
+
+    def _is_prebuilt(self, spec: Spec, version: Version) -> bool:
+        minor = ".".join(self.python.split(".")[:2])
+        return spec.is_prebuilt(version=version, buildroot=self.buildroot, python=minor, variant=self.variant)
+
+    def _lack_of_wheel(self, name: NormalizedName) -> str:
+        """The sentence on the newest version that has wheels, none of which is for this target; or nothing."""
+        project = self.upstream.project(name)
+        newest = max(filter(None, (wheel_version(file.filename) for file in project.files)), default=None)
+        return project.lack_of_wheel(newest, "this target") if newest else ""
 
     def _allowed(self, spec: Spec, version: Version, file: File, *, asked_for: bool) -> bool:
         """Whether a spec's rules, its cooldown aside, let a version of upstream's be taken without asking anybody."""
@@ -252,6 +287,11 @@ def not_accepted(missing: Iterable[Wanted]) -> ReviewError:
         wanted=wanted,
         cure=f"write a spec for each: pybuild new {' '.join(sorted({name for name, _, _ in wanted}))}",
     )
+
+
+def _asks_upstream(spec: Spec) -> bool:
+    """Whether the upstream index knows versions of the package: sdists, or wheels that are used in their place."""
+    return spec.source.type == "sdist" or spec.knows_prebuilt
 
 
 def _newest_first(versions: Iterable[Version], wanted: SpecifierSet, *, prereleases: bool | None) -> list[Version]:

@@ -21,10 +21,10 @@ from pybuilder.patching import apply
 from pybuilder.plan import digest
 from pybuilder.sources.archive import extract, walk
 from pybuilder.sources.limits import source_date_epoch
-from pybuilder.sources.members import damage
+from pybuilder.sources.members import damage, zip_time
 from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.timing import timed
-from pybuilder.wheel.read import WheelName, open_wheel
+from pybuilder.wheel.read import WheelName, open_archive, open_wheel
 from pybuilder.wheel.tags import accepted
 from pybuilder.work import work_directory
 
@@ -37,23 +37,26 @@ _STATED_LIMIT = 8 << 20
 
 
 def inspect_source(adapters: Adapters, source: Source) -> Project:
-    """What a source says of itself once its patches are applied.
+    """What a source says of itself once its patches are applied, or upstream's wheel that is used in its place.
 
     Raises:
         FetchError: The archive can't be unpacked.
         ConfigError: A patch does not apply.
-        BuildError: Its pyproject.toml can't be used.
+        BuildError: Its pyproject.toml can't be used, or the wheel is none.
     """
     subdirectory = source.spec.source.subdirectory
-    key = digest([VERSION, source.sha256, [patch.sha256 for patch in source.patches], subdirectory])
+    patches = [patch.sha256 for patch in source.patches]
+    key = digest([VERSION, source.sha256, *(["wheel"] if source.spec.prebuilt else [patches, subdirectory])])
     known = adapters.state.fact("project", key)
     if known is None:
         adapters.listen(events.Started(name=source.name, version=str(source.version), phase="inspect"))
-        with (
-            timed(adapters.listen, name=source.name, version=source.version, phase="inspect"),
-        ):
-            files, newest = _stated_files(adapters, source)
-            known = _read_project(files, source, newest, now=int(adapters.now().timestamp()))
+        now = int(adapters.now().timestamp())
+        with timed(adapters.listen, name=source.name, version=source.version, phase="inspect"):
+            if source.spec.prebuilt:
+                known = _read_wheel(source.file, now=now)
+            else:
+                files, newest = _stated_files(adapters, source)
+                known = _read_project(files, source, newest, now=now)
         adapters.state.add_fact("project", key, known)
     return _project(known)
 
@@ -110,6 +113,21 @@ def _read_project(files: Mapping[str, bytes], source: Source, newest: int, *, no
         "backend_path": list(system.backend_path),
         "requires_dist": None if static is None else [str(requirement) for requirement in static],
         "requires_python": str(stated or ""),
+    }
+
+
+def _read_wheel(wheel: Path, *, now: int) -> dict[str, Any]:
+    """The same facts of a wheel, which nothing needs to be built any more."""
+    metadata = parse_metadata(open_wheel(wheel).metadata)
+    with open_archive(wheel) as archive:
+        newest = max(map(zip_time, archive.infolist()))
+    return {
+        "source_date_epoch": source_date_epoch(newest, now=now),
+        "requires": [],
+        "backend": "",
+        "backend_path": [],
+        "requires_dist": [str(requirement) for requirement in metadata.requires_dist],
+        "requires_python": metadata.requires_python,
     }
 
 

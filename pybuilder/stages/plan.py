@@ -14,7 +14,9 @@ from pybuilder.wheel.canonical import VERSION as CANONICALISER_VERSION
 
 
 def recipe(source: Pinned, channel: Channel) -> Recipe:
-    """What a person decided about this version."""
+    """What a person decided about this version; of upstream's wheel, which it is and no more."""
+    if source.spec.prebuilt:
+        return _recipe_of_wheel(source)
     build = source.spec.build
     return Recipe(
         name=source.name,
@@ -32,6 +34,23 @@ def recipe(source: Pinned, channel: Channel) -> Recipe:
     )
 
 
+def _recipe_of_wheel(source: Pinned) -> Recipe:
+    return Recipe(
+        name=source.name,
+        version=str(source.version),
+        source=source.sha256,
+        subdirectory="",
+        patches=(),
+        add_requires=(),
+        remove_requires=(),
+        env={},
+        config_settings={},
+        vendor="",
+        root_env={},
+        root_macros={},
+    )
+
+
 def build_requirements(source: Source, project: Project, dynamic: Iterable[str] = ()) -> tuple[Requirement, ...]:
     """What the build environment must satisfy: what upstream states, less and plus what the spec says, less doubles.
 
@@ -39,7 +58,12 @@ def build_requirements(source: Source, project: Project, dynamic: Iterable[str] 
         source: Whose spec adds and removes.
         project: Whose ``build-system.requires`` is the beginning.
         dynamic: What ``get_requires_for_build_wheel`` returned.
+
+    Returns:
+        Nothing where upstream's wheel is used.
     """
+    if source.spec.prebuilt:
+        return ()
     removed = set(source.spec.build.remove_requires)
     stated = [*project.requires, *(Requirement(text) for text in dynamic)]
     kept = [requirement for requirement in stated if canonicalize_name(requirement.name) not in removed]

@@ -193,7 +193,8 @@ def _wheel(adapters: Adapters, one: _Numberable, chosen: int, work: Path) -> tup
         attempt=one.attempt,
         published=timestamp(now),
     )
-    archive = adapters.store.source(source["sha256"])
+    # Upstream's wheel is nobody's source, and is not published as one.
+    archive = None if account.get("prebuilt") else adapters.store.source(source["sha256"])
     release = Release(
         wheel=numbered.path,
         sha256=numbered.sha256,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from packaging.version import Version
 
@@ -14,6 +15,7 @@ from pybuilder.files import file_lock
 from pybuilder.index import File, Index
 from pybuilder.record import RECORD, read_record
 from pybuilder.stages import Adapters
+from pybuilder.stages.taint import remember
 from pybuilder.state import Attempt, PublishedWheel
 from pybuilder.wheel.numbering import strip
 from pybuilder.work import work_directory
@@ -38,7 +40,9 @@ def recover(adapters: Adapters) -> None:
 
 def _recover(adapters: Adapters) -> None:
     attempts: dict[str | None, list[Attempt]] = {}
-    for attempt in sorted(_recorded(adapters), key=lambda attempt: attempt.id):
+    for account in sorted(_recorded(adapters), key=lambda account: str(account["attempt"])):
+        attempt = _attempt(account)
+        remember(adapters.state, account)
         adapters.state.restore_attempt(attempt)
         attempts.setdefault(attempt.payload, []).append(attempt)
     indexes = adapters.layout.index("x").parent
@@ -49,32 +53,35 @@ def _recover(adapters: Adapters) -> None:
                 _restore_wheel(adapters, root, project, file, attempts)
 
 
-def _recorded(adapters: Adapters) -> Iterator[Attempt]:
+def _recorded(adapters: Adapters) -> Iterator[dict[str, Any]]:
     for file in sorted(adapters.layout.records("x").parent.glob(f"*/*/{RECORD}")):
         try:
-            account = read_record(file.parent)
+            yield read_record(file.parent)
         except PybuildError:
             continue  # a damaged record proves nothing; the payload is built again when it is needed
-        result = account["result"]
-        yield Attempt(
-            id=account["attempt"],
-            key=account["key"],
-            recipe=account["recipe"],
-            name=account["name"],
-            version=account["version"],
-            channel=account["channel"],
-            target=account["target"],
-            engine=account["engine"],
-            state="succeeded" if "payload_sha256" in result else "failed",
-            owner="",
-            started=account["started"],
-            seconds=account["seconds"],
-            phase=result.get("phase"),
-            error=result.get("error"),
-            sealed=bool(account["seal"]),
-            payload=result.get("payload_sha256"),
-            filename=result.get("filename"),
-        )
+
+
+def _attempt(account: Mapping[str, Any]) -> Attempt:
+    result = account["result"]
+    return Attempt(
+        id=account["attempt"],
+        key=account["key"],
+        recipe=account["recipe"],
+        name=account["name"],
+        version=account["version"],
+        channel=account["channel"],
+        target=account["target"],
+        engine=account["engine"],
+        state="succeeded" if "payload_sha256" in result else "failed",
+        owner="",
+        started=account["started"],
+        seconds=account["seconds"],
+        phase=result.get("phase"),
+        error=result.get("error"),
+        sealed=bool(account["seal"]),
+        payload=result.get("payload_sha256"),
+        filename=result.get("filename"),
+    )
 
 
 def _restore_wheel(

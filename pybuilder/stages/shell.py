@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pybuilder.clock import new_attempt_id
-from pybuilder.errors import EngineError
+from pybuilder.errors import EngineError, UsageError
 from pybuilder.files import disk_errors
 from pybuilder.plan import BUILD_PATH, Plan, Root
 from pybuilder.sandbox import Job, Limits, build_environ
@@ -39,8 +39,14 @@ def build_shell(adapters: Adapters, source: Source, project: Project, plan: Plan
     """A shell in a prepared build: the patched source, the environment, the root, sealed; it is gone afterwards.
 
     Raises:
+        UsageError: Nothing is built: upstream's wheel is used.
         PybuildError: The build can't be prepared.
     """
+    if source.spec.prebuilt:
+        raise UsageError(
+            f"{source.name} {source.version} is not built: its spec takes upstream's wheel",
+            cure="take [prebuilt] out of its spec to see a build of it",
+        )
     environment = adapters.environments.prepare(payload_refs(adapters, plan), python=adapters.python)
     with (
         work_directory(adapters.layout, new_attempt_id(adapters.now())) as work,

@@ -12,10 +12,12 @@ from pybuilder import events
 from pybuilder.clock import timestamp
 from pybuilder.errors import ConfigError, FetchError, ReviewError
 from pybuilder.files import file_lock
-from pybuilder.sources.fetch import Fetched, Sources, Wanted
+from pybuilder.sources.fetch import Fetched, Sources, Wanted, WantedWheel
 from pybuilder.spec import EffectiveSpec, Pin
 from pybuilder.stages import Adapters, AppliedPatch, Pinned, Source
 from pybuilder.timing import timed
+from pybuilder.wheel.read import WheelName
+from pybuilder.wheel.tags import accepted
 from pybuilder.workspace import Workspace
 
 _IN_STORE = "store"
@@ -45,16 +47,18 @@ class SourceGetter:
             FetchError: The spec and the state pin different sources.
         """
         spec = self.spec(name, version)
-        if spec.source.type == "path":
+        if not _is_pinned(spec):
             return self.acquire(name, version)
-        pin = self._pin(name, version)
+        pin = self._pin(name, version, spec)
         if pin is None or not pin.sha256:
             return None
         patches = self._patches(name, version, spec)
         return Pinned(name=name, version=version, spec=spec, sha256=pin.sha256, patches=patches)
 
     def acquire(self, name: NormalizedName, version: Version) -> Source:
-        """The source in the store, fetched if it isn't there, and pinned if this is its first sight.
+        """The source in the store, or upstream's wheel in its place where the spec says so.
+
+        It is fetched if it isn't there, and pinned if this is its first sight.
 
         Raises:
             ReviewError: Nobody has accepted the package.
@@ -63,11 +67,13 @@ class SourceGetter:
         """
         spec = self.spec(name, version)
         patches = self._patches(name, version, spec)
-        pin = self._pin(name, version)
-        if pin is None and spec.source.type != "path":
+        pin = self._pin(name, version, spec)
+        if pin is None and _is_pinned(spec):
             fetched = self._first_sight(name, version, spec)
         else:
             fetched = self._fetch(name, version, spec, pin)
+            if pin is not None:
+                self._replace_other(name, version, pin)
         return Source(
             name=name,
             version=version,
@@ -76,7 +82,7 @@ class SourceGetter:
             patches=patches,
             file=fetched.file,
             origin=self._origin(fetched),
-            scm=spec.source.type != "sdist",
+            scm=spec.source.type != "sdist" and not spec.prebuilt,
         )
 
     def runtime(self, name: NormalizedName, version: Version) -> tuple[str, ...]:
@@ -86,10 +92,10 @@ class SourceGetter:
     def _first_sight(self, name: NormalizedName, version: Version, spec: EffectiveSpec) -> Fetched:
         """Fetch a version that has no pin, and pin it; several who want it at once fetch it once."""
         with file_lock(self.adapters.layout.lock(f"pin-{name}-{version}")):
-            pin = self._pin(name, version)
+            pin = self._pin(name, version, spec)
             fetched = self._fetch(name, version, spec, pin)
             if pin is None:
-                self._remember(name, version, fetched)
+                self._remember(name, version, spec, fetched)
         return fetched
 
     def _fetch(self, name: NormalizedName, version: Version, spec: EffectiveSpec, pin: Pin | None) -> Fetched:
@@ -99,8 +105,14 @@ class SourceGetter:
         if pin is None or not pin.sha256 or self.adapters.store.source(pin.sha256) is None:
             self.adapters.listen(events.Started(name=name, version=str(version), phase="fetch"))
         sources = dataclasses.replace(self.sources, progress=progress)
+        target = self.adapters.target
+        wanted: Wanted | WantedWheel = (
+            WantedWheel(name=name, version=version, target=target.name, tags=target.tags, pin=pin)
+            if spec.prebuilt
+            else Wanted(name=name, version=version, source=spec.source, pin=pin)
+        )
         with timed(self.adapters.listen, name=name, version=version, phase="fetch"):
-            return sources.fetch(Wanted(name=name, version=version, source=spec.source, pin=pin))
+            return sources.fetch(wanted)
 
     def spec(self, name: NormalizedName, version: Version) -> EffectiveSpec:
         """The spec of an accepted package for this version and target.
@@ -117,28 +129,34 @@ class SourceGetter:
         effective = spec.effective(
             version=version, buildroot=channel.buildroot, python=target.python, variant=channel.variant
         )
-        asked = {"prebuilt": effective.prebuilt is not None, "build.vendor": bool(effective.build.vendor)}
-        for key, is_asked in asked.items():
-            if is_asked:
-                raise ConfigError(
-                    f"{name} asks for {key}, which this version of pybuild can't do yet",
-                    where=spec.document.place(tuple(key.split("."))),
-                    cure="leave it to a newer pybuild; there is nothing that could stand in for it",
-                )
+        if effective.build.vendor and not effective.prebuilt:
+            raise ConfigError(
+                f"{name} asks for build.vendor, which this version of pybuild can't do yet",
+                where=spec.document.place(("build", "vendor")),
+                cure="leave it to a newer pybuild; there is nothing that could stand in for it",
+            )
         return effective
 
     def _patches(self, name: NormalizedName, version: Version, spec: EffectiveSpec) -> tuple[AppliedPatch, ...]:
+        if spec.prebuilt:
+            return ()
         return tuple(
             AppliedPatch(file=f"patches/{name}/{patch.file}", path=patch.path, sha256=patch.sha256)
             for patch in self.workspace.patches(name, version, spec)
         )
 
-    def _pin(self, name: NormalizedName, version: Version) -> Pin | None:
-        """What the version's source was when it was first seen, in the spec or in the state; both must agree."""
-        spec = self.workspace.spec(name)
-        in_spec = spec.pin(version) if spec else None
-        known = self.adapters.state.pin(name, str(version))
+    def _pin(self, name: NormalizedName, version: Version, spec: EffectiveSpec) -> Pin | None:
+        """What the version's source was when it was first seen, in the spec or in the state; both must agree.
+
+        What is pinned for the other use of the version, or as a wheel for another target, does not count.
+        """
+        in_spec = self._in_spec(name, version)
+        in_spec = in_spec if in_spec and self._fits(in_spec, spec) else None
+        known = self.adapters.state.pin(name, self._pin_key(version, spec))
         in_state = Pin.model_validate(dict(known)) if known else None
+        in_state = in_state if in_state and self._fits(in_state, spec) else None
+        if in_spec and in_state and spec.prebuilt and in_spec.file != in_state.file:
+            return in_spec  # another of its wheels, which somebody has chosen
         if in_spec and in_state and (in_spec.sha256, in_spec.commit) != (in_state.sha256, in_state.commit):
             raise FetchError(
                 f"{name} {version} was first seen as {in_state.sha256 or in_state.commit}, "
@@ -148,11 +166,33 @@ class SourceGetter:
             )
         return in_spec or in_state
 
-    def _remember(self, name: NormalizedName, version: Version, fetched: Fetched) -> None:
+    def _in_spec(self, name: NormalizedName, version: Version) -> Pin | None:
+        spec = self.workspace.spec(name)
+        return spec.pin(version) if spec else None
+
+    def _fits(self, pin: Pin, spec: EffectiveSpec) -> bool:
+        """Whether a pin is of what the spec asks for: of a source, or of a wheel that the target accepts."""
+        if not spec.prebuilt:
+            return not pin.is_wheel
+        return pin.is_wheel and accepted(WheelName.parse(pin.file).tags, self.adapters.target.tags)
+
+    def _pin_key(self, version: Version, spec: EffectiveSpec) -> str:
+        """What the state pins a version under: a source is the same for all targets, a wheel is not."""
+        target = f" for {self.adapters.channel.name}/{self.adapters.target.name}" if spec.prebuilt else ""
+        return f"{version}{target}"
+
+    def _remember(self, name: NormalizedName, version: Version, spec: EffectiveSpec, fetched: Fetched) -> None:
         pin = Pin(file=fetched.filename, sha256=fetched.sha256, commit=fetched.commit)
         stated = pin.model_dump(exclude_defaults=True)
-        self.adapters.state.add_pin(name, str(version), stated, now=timestamp(self.adapters.now()))
+        now = timestamp(self.adapters.now())
+        self.adapters.state.add_pin(name, self._pin_key(version, spec), stated, now=now)
         self.workspace.write_pin(name, version, pin)
+
+    def _replace_other(self, name: NormalizedName, version: Version, pin: Pin) -> None:
+        """Put a known pin into a spec that pins the other use of the version: a wheel, or the source."""
+        in_spec = self._in_spec(name, version)
+        if in_spec is not None and in_spec.is_wheel != pin.is_wheel:
+            self.workspace.write_pin(name, version, pin)
 
     def _origin(self, fetched: Fetched) -> str:
         """Where an archive came from when it was fetched, also if that was in an earlier run."""
@@ -160,3 +200,8 @@ class SourceGetter:
             self.adapters.state.add_fact("origin", fetched.sha256, fetched.origin)
             return fetched.origin
         return str(self.adapters.state.fact("origin", fetched.sha256) or "")
+
+
+def _is_pinned(spec: EffectiveSpec) -> bool:
+    """Whether what the spec builds from is pinned; a directory of the workspace is not."""
+    return spec.source.type != "path" or spec.prebuilt is not None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from packaging.version import Version
+from packaging.utils import BuildTag, InvalidWheelFilename, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
 
 from pybuilder.filenames import SDIST_SUFFIXES, sdist_version, wheel_version
 from pybuilder.names import NormalizedName
@@ -72,7 +74,43 @@ class Project:
         """All wheels of a version."""
         return tuple(file for file in self.files if wheel_version(file.filename) == version)
 
+    def best_wheel(self, version: Version, tags: Sequence[str]) -> File | None:
+        """The wheel of a version that an installer would take, or None where none is for this target.
+
+        One that is not yanked comes before one that is; then the order of the tags decides, then the build tag.
+
+        Args:
+            version: The version.
+            tags: Every tag that the target accepts, best first.
+        """
+        return self.best_wheels(tags).get(version)
+
+    def best_wheels(self, tags: Sequence[str]) -> dict[Version, File]:
+        """``best_wheel`` of each version that has any for this target, oldest version first."""
+        ranks = {tag: rank for rank, tag in enumerate(tags)}
+        found = [(worth, file) for file in self.files if (worth := _worth(file, self.name, ranks)) is not None]
+        # The greatest comes last, and what comes last stays.
+        found.sort(key=lambda each: (*each[0], each[1].filename))
+        return {version: file for (version, *_), file in found}
+
+    def lack_of_wheel(self, version: Version, target: str) -> str:
+        """The sentence that says that no wheel of a version is for a target, and which there are."""
+        others = ", ".join(sorted(file.filename for file in self.wheels(version)))
+        if not others:
+            return f"the index has no wheel of {self.name} {version}"
+        return f"none of upstream's wheels of {self.name} {version} is for {target}: {others}"
+
 
 def _preference(file: File) -> tuple[bool, int, str]:
     ranks = [rank for rank, suffix in enumerate(SDIST_SUFFIXES) if file.filename.lower().endswith(suffix)]
     return file.yanked, ranks[0] if ranks else len(SDIST_SUFFIXES), file.filename
+
+
+def _worth(file: File, name: NormalizedName, ranks: Mapping[str, int]) -> tuple[Version, bool, int, BuildTag] | None:
+    """What wheels are compared by, the greatest first to be taken; None for what is no wheel for this target."""
+    try:
+        found, version, build, tags = parse_wheel_filename(file.filename)
+    except (InvalidWheelFilename, InvalidVersion):
+        return None
+    fitting = [ranks[str(tag)] for tag in tags if str(tag) in ranks]
+    return (version, not file.yanked, -min(fitting), build) if fitting and found == name else None

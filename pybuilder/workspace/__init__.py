@@ -211,6 +211,9 @@ class Workspace:
     def write_pin(self, name: str, version: Version, pin: Pin) -> bool:
         """Pin a version in the package's spec, if the workspace can be written.
 
+        There is room for one file of a version: a wheel takes the place of a source, and the other way, as the spec
+        is changed from the one to the other. Of wheels for several targets the first stays.
+
         Returns:
             Whether the spec now has the pin.
 
@@ -228,8 +231,10 @@ class Workspace:
             text = self._text(file) or ""
             spec = parse_spec(text, file)
             known = spec.pin(version)
-            if known is None:
+            if known is None or known.is_wheel != pin.is_wheel:
                 return _written(path, with_pin(text, version, pin))
+            if known.is_wheel and known.file != pin.file:
+                return False
             if known != pin:
                 raise FetchError(
                     f"{name} {version} is pinned to another source",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,4 +87,12 @@ def _gained_pins_only(before: bytes, after: bytes, file: str) -> bool:
     except (ConfigError, UnicodeDecodeError):
         return False
     old_pins, new_pins = old.pop("versions", {}), new.pop("versions", {})
-    return old == new and all(new_pins.get(version) == pin for version, pin in old_pins.items())
+    return old == new and all(_is_still_pinned(pin, new_pins.get(version)) for version, pin in old_pins.items())
+
+
+def _is_still_pinned(old: Mapping[str, str], new: Mapping[str, str] | None) -> bool:
+    """Whether a pin is as it was, or has been replaced by pybuild: a source by a wheel, or the other way."""
+    if new is None:
+        return False
+    wheels = [str(pin.get("file", "")).endswith(".whl") for pin in (old, new)]
+    return old == new or wheels[0] != wheels[1]

@@ -66,7 +66,7 @@ class TestSpecs:
             ("[build\n", ["specs/alpha.toml:2"]),
             ('[source]\ntype = "svn"\n', ["specs/alpha.toml:3", "'svn'"]),
             ('[source]\ntype = "path"\npath = "../out"\n', ["specs/alpha.toml:4", "../out"]),
-            ('[prebuilt]\nreason = "no"\n', ["specs/alpha.toml:2", "prebuilt"]),
+            ('[prebuilt]\nreason = ""\n', ["specs/alpha.toml:3", "[prebuilt].reason", "a reason is needed"]),
             ('[build]\nvendor = "cargo"\n', ["specs/alpha.toml:3", "vendor"]),
         ],
     )

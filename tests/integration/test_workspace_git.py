@@ -59,6 +59,18 @@ def test_a_pin_that_pybuild_wrote_does_not_count(home: Path, workspace: Workspac
     assert not workspace.dirty(files(home))
 
 
+def test_a_wheels_pin_in_the_place_of_a_sources_does_not_count(home: Path, workspace: Workspace) -> None:
+    """Pybuild writes it where the spec takes upstream's wheel, and takes it back where it no longer does."""
+    pin = Pin(file="six-1.16.0-py3-none-any.whl", sha256="ab" * 32)
+    assert workspace.write_pin("six", Version("1.16.0"), pin)
+    assert pin.file in files(home)[0].read_text() and not workspace.dirty(files(home))
+    git(home, "commit", "-qam", "two")
+    files(home)[0].write_text(SPEC)
+    assert not workspace.dirty(files(home))
+    files(home)[0].write_text(SPEC.replace("six-1.16.0.tar.gz", pin.file))
+    assert workspace.dirty(files(home))
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [

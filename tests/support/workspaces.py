@@ -148,6 +148,10 @@ class Bench:
         path.write_text(f'name = "{name}"\n{text}')
         return path
 
+    def spec_text(self, name: str) -> str:
+        """A spec, as it is now."""
+        return (self.workspace / "specs" / f"{name}.toml").read_text()
+
     def accept(self, name: str, version: str = "1.0", *, spec: str = "", **facts: Any) -> None:
         """A source upstream, and a spec for it."""
         self.sdist(name, version, **facts)

@@ -19,12 +19,13 @@ from pybuilder.processes import run
 from pybuilder.resolution import Wanted
 from pybuilder.stages.choose import Chooser
 from pybuilder.state import PublishedWheel, State
-from pybuilder.upstream import File, Upstream
+from pybuilder.upstream import File, Project, Upstream
 from pybuilder.workspace import Workspace
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
 SIX = NormalizedName("six")
 MARKERS = {"python_version": "3.11", "sys_platform": "linux"}
+TAGS = ("cp311-cp311-linux_x86_64", "py3-none-any")
 
 
 @dataclass
@@ -32,6 +33,7 @@ class FakeUpstream:
     """An index that knows these versions, and counts how often it is asked."""
 
     files: dict[Version, File] = field(default_factory=dict)
+    wheels: list[File] = field(default_factory=list)
     asked: int = 0
 
     def add(self, version: str, *, days: float | None = 100, **facts: Any) -> None:
@@ -50,9 +52,20 @@ class FakeUpstream:
         }
         self.files[Version(version)] = File(**defaults | facts)
 
+    def add_wheel(self, version: str, tag: str, **facts: Any) -> None:
+        """A wheel of a version, which may have an sdist as well."""
+        sdists, self.files = self.files, {}
+        self.add(version, filename=f"six-{version}-{tag}.whl", **facts)
+        [wheel] = self.files.values()
+        self.wheels.append(wheel)
+        self.files = sdists
+
     def sdists(self, name: NormalizedName) -> Mapping[Version, File]:
         self.asked += 1
         return self.files
+
+    def project(self, name: NormalizedName) -> Project:
+        return Project(name=name, files=(*self.files.values(), *self.wheels), status="active", status_reason="")
 
 
 @dataclass
@@ -83,7 +96,10 @@ class World:
             upstream=cast(Upstream, self.upstream),
             channel="host",
             label="pb",
+            buildroot="host",
+            variant="",
             python="3.11.7",
+            tags=TAGS,
             now=lambda: self.now,
         )
 
@@ -244,6 +260,60 @@ class TestUndated:
         assert list(map(str, world.chooser.offered(SIX, SpecifierSet()))) == ["2.0", "1.5", "1.0"]
         world.now += timedelta(days=3)
         assert list(map(str, world.chooser.offered(SIX, SpecifierSet()))) == ["3.0", "2.0", "1.5", "1.0"]
+
+
+class TestPrebuilt:
+    """Where upstream's wheel is used, it is a version's wheels that say whether there is that version."""
+
+    @pytest.fixture
+    def wheels(self, world: World) -> World:
+        world.spec('[prebuilt]\nreason = "why"\n')
+        world.upstream.add_wheel("1.0", "py3-none-any")
+        world.upstream.add_wheel("2.0", "cp39-cp39-win_amd64")
+        world.upstream.add_wheel("3.0", "cp311-cp311-linux_x86_64")
+        return world
+
+    def test_only_what_the_target_accepts(self, wheels: World) -> None:
+        assert wheels.versions() == ["3.0", "1.0"]
+        assert wheels.versions("==2.0") == []
+
+    def test_the_rules_hold_for_wheels(self, wheels: World) -> None:
+        wheels.upstream.add_wheel("4.0", "py3-none-any", yanked=True)
+        wheels.upstream.add_wheel("5.0", "py3-none-any", requires_python=">=3.12")
+        assert wheels.versions() == ["3.0", "1.0"]
+        assert wheels.versions("==4.0") == ["4.0"]
+
+    @pytest.mark.parametrize(
+        ("when", "expected"),
+        [
+            ('versions = ">=3"', ["3.0", "2.0", "1.5", "1.0"]),
+            ('versions = "<3"', ["1.0"]),
+            ('buildroot = "host"', ["3.0", "1.0"]),
+            ('buildroot = "fedora-*"', ["2.0", "1.5", "1.0"]),
+            ('python = "3.11"', ["3.0", "1.0"]),
+            ('python = ">=3.12"', ["2.0", "1.5", "1.0"]),
+            ('variant = "cuda"', ["2.0", "1.5", "1.0"]),
+        ],
+    )
+    def test_for_some(self, wheels: World, when: str, expected: list[str]) -> None:
+        wheels.spec(f"[[override]]\nwhen.{when}\nprebuilt.reason = 'why'\n")
+        assert wheels.versions() == expected
+
+    def test_beside_another_type_of_source(self, wheels: World) -> None:
+        path = '[source]\ntype = "path"\npath = "src"\n'
+        wheels.spec(f"{path}[[override]]\nwhen.versions = '<2'\nprebuilt.reason = 'why'\n")
+        assert wheels.versions() == ["1.0"]
+        assert wheels.versions("==1.0") == ["1.0"]
+        assert wheels.versions("==9.0") == ["9.0"]
+        assert wheels.versions("==1.5") == []
+
+    def test_what_there_is(self, wheels: World) -> None:
+        assert wheels.chooser.what_there_is(SIX) == "its spec pins nothing; upstream's newest sources are 3.0, 1.0"
+        wheels.upstream.wheels = [file for file in wheels.upstream.wheels if "win" in file.filename]
+        assert wheels.chooser.what_there_is(SIX) == (
+            "its spec pins nothing; none of upstream's wheels of six 2.0 is for this target: "
+            "six-2.0-cp39-cp39-win_amd64.whl"
+        )
 
 
 class TestAcceptance:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pybuilder.errors import ConfigError, UsageError
-from pybuilder.lint import lint
+from pybuilder.lint import Notice, lint, notices
 from pybuilder.workspace import Workspace, init
 
 SHA = "ab" * 32
@@ -145,3 +145,19 @@ def test_a_name_that_has_no_spec(home: Path) -> None:
     with pytest.raises(UsageError) as caught:
         found(home, "zzz")
     assert caught.value.cure == "write one: pybuild new zzz"
+
+
+def test_what_is_prebuilt_is_told_and_is_no_problem(home: Path) -> None:
+    write(home, "specs/a.toml", 'name = "a"\n[prebuilt]\nreason = """it\nneeds itself"""\n')
+    write(home, "specs/b.toml", 'name = "b"\n[[override]]\nwhen.python = "3.9"\nprebuilt.reason = "old"\n')
+    write(home, "specs/c.toml", 'name = "c"\n')
+    write(home, "specs/d.toml", 'name = "d"\n[prebuilt]\n')
+    workspace = Workspace.open(home, run=no_process)
+    first = Notice(
+        where="specs/a.toml:3:1 [prebuilt].reason", what="a is prebuilt, upstream's wheel is used: it needs itself"
+    )
+    one, other = notices(workspace)
+    assert one == first
+    assert other.where.startswith("specs/b.toml:4") and other.what.endswith("upstream's wheel is used: old")
+    assert notices(workspace, ["c"]) == () and notices(workspace, ["a"]) == (first,)
+    assert len(found(home)) == 1

@@ -115,6 +115,31 @@ class TestRecipe:
         assert recipe(source(), replace(CHANNEL, env={"A": "1"})).digest() != recipe(source(), CHANNEL).digest()
 
 
+class TestPrebuilt:
+    """Upstream's wheel is what it is: what is said of builds has no say in it."""
+
+    WHEEL = '[prebuilt]\nreason = "why"\n'
+
+    def test_nothing_is_needed_to_build_it(self) -> None:
+        text = f'{self.WHEEL}[build]\nadd-requires = ["a"]'
+        assert build_requirements(source(text), project("setuptools"), ["wheel"]) == ()
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '[prebuilt]\nreason = "another"\n',
+            f'{WHEEL}[build]\nenv = {{ A = "1" }}',
+            f'{WHEEL}[build]\nadd-requires = ["a"]',
+            f'{WHEEL}[source]\nsubdirectory = "python"',
+        ],
+    )
+    def test_its_recipe_is_the_wheel(self, text: str) -> None:
+        expected = recipe(source(self.WHEEL), CHANNEL)
+        assert recipe(source(text), replace(CHANNEL, env={"A": "1"}, macros={"b": "2"})) == expected
+        assert (expected.source, expected.version, expected.patches) == ("ab", "1.0", ())
+        assert recipe(source(text, sha256="cd"), CHANNEL) != expected
+
+
 def test_a_plan_says_where_things_lie() -> None:
     made = Made(
         name=NormalizedName("wheel"),

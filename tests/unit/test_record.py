@@ -66,6 +66,14 @@ def test_written_and_read_again(tmp_path: Path) -> None:
     assert found["source_date_epoch"] == 5
 
 
+def test_what_is_not_from_source_is_said(tmp_path: Path) -> None:
+    taint = {"name": "six", "version": "1.17.0", "payload_sha256": "pp", "reason": "why"}
+    assert [json.loads(account())[key] for key in ("prebuilt", "tainted")] == [None, []]
+    (tmp_path / RECORD).write_bytes(account(prebuilt="why", tainted=[taint]))
+    found = read_record(tmp_path)
+    assert (found["prebuilt"], found["tainted"]) == ("why", [taint])
+
+
 def test_the_same_account_is_the_same_bytes() -> None:
     assert account(phases={"b": 1.0, "a": 2.0}) == account(phases={"a": 2.0, "b": 1.0})
     assert account().endswith(b"}\n")

@@ -136,7 +136,7 @@ def test_a_running_attempts_log_is_with_its_work(state: State, layout: Layout) -
 def test_lines(state: State, layout: Layout) -> None:
     publish(state, attempt(state, 1), 1, minute=2)
     attempt(state, 3, ended="running")
-    running, published = reports.build_lines(reports.builds("six", state, layout))
+    running, published = reports.build_lines(reports.builds("six", state, layout), state)
     assert running.split()[:3] == ["host/six==1.17.0", "running", "host,"]
     assert published.split()[:4] == ["host/six==1.17.0+pb.1", "published", "1.50", "s"]
 

@@ -63,6 +63,18 @@ def test_a_source_without_an_address_has_no_reference():
     assert "patches" not in bom["metadata"]["component"]["pedigree"]
 
 
+def test_upstreams_wheel_is_no_source():
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    name = "demo-1.0-py3-none-any.whl"
+    bom = document(origin=Origin(filename=name, sha256="b" * 64, url=f"https://files.example/{name}"), patches=())
+    (origin,) = bom["components"]
+    assert origin["externalReferences"][0]["type"] == "distribution"
+    assert origin["properties"] == [{"name": "pybuild:prebuilt", "value": name}]
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bom)) is None
+
+
 def test_no_reference_stands_twice():
     def references(value):
         if isinstance(value, dict):

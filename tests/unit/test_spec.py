@@ -181,6 +181,7 @@ def test_a_pin_is_found_however_its_version_is_spelled() -> None:
         ("[versions]\n'1' = {file = '../a', sha256 = 'SHA'}", "3:8", "plain relative path"),
         ("[versions]\n'1' = {file = 'a'}", "3:1", "needs the key 'sha256'"),
         ("[versions]\n'1' = {sha256 = 'SHA'}", "3:1", "needs the key 'file'"),
+        ("[versions]\n'1' = {file = 'a-1.whl', sha256 = 'SHA'}", "3:1", "'a-1.whl' is no wheel's file name"),
         ("[versions]\n'1' = {commit = 'SHA'}\n'1.0' = {commit = 'SHA'}", "2:1", "the same version"),
     ],
 )

@@ -72,6 +72,53 @@ def test_sdists_are_sorted_by_version_and_the_best_of_each() -> None:
     assert [file.filename for file in project.wheels(Version("1.9"))] == ["foo-1.9-py3-none-any.whl"]
 
 
+TAGS = (
+    "cp311-cp311-manylinux_2_36_x86_64",
+    "cp311-cp311-manylinux2014_x86_64",
+    "cp311-abi3-linux_x86_64",
+    "py3-none-any",
+)
+
+
+@pytest.mark.parametrize(
+    ("names", "yanked", "best"),
+    [
+        (["py3-none-any", "cp311-cp311-manylinux2014_x86_64"], [], "cp311-cp311-manylinux2014_x86_64"),
+        # A compressed tag is as good as the best that it stands for.
+        (
+            ["cp311-cp311-manylinux2014_x86_64", "cp310.cp311-cp311-manylinux_2_5_x86_64.manylinux_2_36_x86_64"],
+            [],
+            "cp310.cp311-cp311-manylinux_2_5_x86_64.manylinux_2_36_x86_64",
+        ),
+        (["py2.py3-none-any", "cp39-cp39-win_amd64"], [], "py2.py3-none-any"),
+        (["py3-none-any", "1-py3-none-any", "10-py3-none-any", "2b-py3-none-any"], [], "10-py3-none-any"),
+        (["cp39-cp39-win_amd64", "cp312-cp312-linux_x86_64"], [], None),
+        ([], [], None),
+        # What was withdrawn is taken where there is nothing else, however good it is.
+        (["py3-none-any", "cp311-abi3-linux_x86_64"], ["cp311-abi3-linux_x86_64"], "py3-none-any"),
+        (["py3-none-any", "cp39-cp39-win_amd64"], ["py3-none-any"], "py3-none-any"),
+    ],
+)
+def test_the_best_wheel(names: list[str], yanked: list[str], best: str | None) -> None:
+    others = ["foo-1.0.tar.gz", "foo-2.0-py3-none-any.whl", "bar-1.0-cp311-abi3-linux_x86_64.whl", "foo-1.0-x.whl"]
+    filenames = [*(f"foo-1.0-{name}.whl" for name in names), *others]
+    withdrawn = {f"foo-1.0-{name}.whl" for name in yanked}
+    files = [{"filename": name, "url": name, "hashes": {}, "yanked": name in withdrawn} for name in filenames]
+    found = parse_project(json_page(files), FOO)
+    wheel = found.best_wheel(Version("1"), TAGS)
+    assert (wheel and wheel.filename) == (best and f"foo-1.0-{best}.whl")
+    assert list(found.best_wheels(TAGS)) == [*([Version("1.0")] if best else []), Version("2.0")]
+
+
+def test_a_version_without_a_wheel_for_the_target() -> None:
+    files = [{"filename": f"foo-1.0-{tag}.whl", "url": tag, "hashes": {}} for tag in ("b-none-any", "a-none-any")]
+    project = parse_project(json_page(files), FOO)
+    assert project.lack_of_wheel(Version("1.0"), "cp311-linux_x86_64") == (
+        "none of upstream's wheels of foo 1.0 is for cp311-linux_x86_64: foo-1.0-a-none-any.whl, foo-1.0-b-none-any.whl"
+    )
+    assert project.lack_of_wheel(Version("2.0"), "x") == "the index has no wheel of foo 2.0"
+
+
 def test_a_json_page_with_everything() -> None:
     entry = {
         "filename": "foo-1.0.tar.gz",

@@ -252,6 +252,27 @@ def test_another_pin_of_the_same_version_is_refused_and_nothing_is_written(home:
     assert path.read_text() == text
 
 
+WHEEL = Pin(file="six-1.17.0-cp311-cp311-linux_x86_64.whl", sha256="ef" * 32)
+
+
+def test_a_wheel_takes_the_place_of_a_source_and_the_other_way(home: Path) -> None:
+    path = write(home, "specs/six.toml", f'name = "six"\n[versions]\n"1.17" = {{ commit = "{"0" * 40}" }} # mine\n')
+    assert opened(home).write_pin("six", V, WHEEL)
+    assert path.read_text().count("file") == 1 and WHEEL.file in path.read_text() and "# mine" in path.read_text()
+    assert opened(home).write_pin("six", V, PIN)
+    assert WHEEL.file not in path.read_text() and PIN.file in path.read_text()
+
+
+def test_of_wheels_for_several_targets_the_first_stays(home: Path) -> None:
+    path = write(home, "specs/six.toml", 'name = "six"\n')
+    assert opened(home).write_pin("six", V, WHEEL)
+    text = path.read_text()
+    assert not opened(home).write_pin("six", V, Pin(file="six-1.17.0-py3-none-any.whl", sha256="ab" * 32))
+    assert path.read_text() == text
+    with pytest.raises(FetchError, match="pinned to another source"):
+        opened(home).write_pin("six", V, Pin(file=WHEEL.file, sha256="ab" * 32))
+
+
 def test_a_pin_needs_a_spec(home: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         opened(home).write_pin("six", V, PIN)
