@@ -91,6 +91,7 @@ def _job(settings: Mapping[str, Any], name: str) -> Job:
         steps=tuple(settings["steps"]),
         limits=Limits(**limits),
         log=Path(settings["log"] + name),
+        cpus=settings.get("cpus", 0),
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pybuilder.index import Index
@@ -40,6 +41,7 @@ def tiny_files(
     module: str = "",
     requires_python: str = "",
     static: bool = True,
+    files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> dict[str, bytes]:
     """The files of a source whose backend is its own and takes no time (see ``tiny_backend``).
 
@@ -55,6 +57,7 @@ def tiny_files(
         module: What is in its one module.
         requires_python: Requires-Python.
         static: Whether its PKG-INFO can be believed (PEP 643).
+        files: What else lies in it.
     """
     extra = [*metadata, *(f"Requires-Dist: {requirement}" for requirement in requires)]
     python = [f"Requires-Python: {requires_python}"] if requires_python else []
@@ -77,6 +80,7 @@ def tiny_files(
         "pyproject.toml": f"[build-system]\n{build_system}".encode(),
         "tiny_backend.py": BACKEND.read_bytes(),
         "tiny.json": json.dumps(facts, indent=1).encode() + b"\n",
+        **files,
     }
 
 
