@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pybuilder.errors import EngineError
+from pybuilder.interruption import Interruption
 from pybuilder.podman import Services
 from pybuilder.sandbox import Engine, Event, Job, Limits, Outcome, build_environ
 from pybuilder.sandbox.host import HostEngine
@@ -35,8 +36,9 @@ def drive(settings: Mapping[str, Any]) -> dict[str, Any]:
     with _engine(settings, Path(settings["environment"])) as engine:
         first, *others = settings["names"]
         with ThreadPoolExecutor(len(others) or 1) as pool:
-            futures = [pool.submit(_run, engine, settings, name) for name in others]
-            runs = [_run(engine, settings, first), *(future.result() for future in futures)]
+            ended = Interruption()
+            futures = [pool.submit(_run, engine, settings, name, ended) for name in others]
+            runs = [_run(engine, settings, first, ended), *(future.result() for future in futures)]
         tools = engine.tools()
     return {
         "runs": runs,
@@ -46,9 +48,14 @@ def drive(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _run(engine: Engine, settings: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _run(engine: Engine, settings: Mapping[str, Any], name: str, ended: Interruption) -> dict[str, Any]:
     events: list[Event] = []
     echoed = bytearray()
+
+    def echo(data: bytes) -> None:
+        echoed.extend(data)
+        if (word := settings.get("interrupt_at")) and word.encode() in echoed:
+            ended.tell()
 
     def answer(event: Event) -> bool:
         events.append(event)
@@ -60,7 +67,8 @@ def _run(engine: Engine, settings: Mapping[str, Any], name: str) -> dict[str, An
     job.log.touch()
     outcome, error = Outcome(seal={}, failure="", timed_out=False, seconds=0), ""
     try:
-        outcome = engine.run(job, answer=answer, echo=echoed.extend)
+        with ended.heard():
+            outcome = engine.run(job, answer=answer, echo=echo)
     except EngineError as failed:
         error = str(failed)
     except KeyboardInterrupt:

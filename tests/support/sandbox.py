@@ -215,7 +215,8 @@ class Place:
             steps: Other steps in its place.
             environ: What is added to the program's environment.
             prefix: A command that starts the program's command.
-            settings: More for the program: ``argv`` of the script, ``limits``, ``env``, ``answer`` to each event.
+            settings: More for the program: ``argv`` of the script, ``limits``, ``env``, ``cpus``, ``answer`` to each
+                event, the word ``interrupt_at`` which all threads are interrupted.
         """
         argv = ["/env/bin/python", "-c", PRELUDE + script, *settings.pop("argv", ())]
         job = {
