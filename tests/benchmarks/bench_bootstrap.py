@@ -23,12 +23,12 @@ from itertools import count
 from pathlib import Path
 
 from tests.support import bootstraps
-from tests.support.bootstraps import TREES, Builder
+from tests.support.bootstraps import TREES, Builder, Ran
 from tests.support.mirror import Mirror
 
 # What pybuild may take of Fromager's time.
 AIMS = {"requests": {"cold": 1 / 4, "cached": 1 / 15}, "aiohttp": {"cold": 1 / 2, "cached": 1 / 25}}
-Times = dict[str, list[float]]
+Runs = dict[str, list[Ran]]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -56,29 +56,29 @@ def introduce(builders: Sequence[Builder]) -> None:
 
 def measure(tree: str, builders: Sequence[Builder], rounds: int, places: Iterator[Path], mirror: Mirror) -> bool:
     """Let both build one tree several times, and print the rows of the table; whether the aims are reached."""
-    times: dict[str, Times] = {builder.name: {"cold": [], "cached": []} for builder in builders}
+    runs: dict[str, Runs] = {builder.name: {"cold": [], "cached": []} for builder in builders}
     built: dict[str, frozenset[str]] = {}
     for turn in range(rounds):
         for builder in builders if turn % 2 == 0 else reversed(builders):
-            place = cold(builder, tree, places, mirror, times[builder.name])
+            place = cold(builder, tree, places, mirror, runs[builder.name])
             ran = bootstraps.succeeded(builder, bootstraps.bootstrap(builder, place, mirror.index, TREES[tree]))
             if ran.report and ran.report["built"]:
                 raise SystemExit(f"{builder.name} built again: {ran.report['built']}")
-            times[builder.name]["cached"].append(ran.seconds)
+            runs[builder.name]["cached"].append(ran)
             built[builder.name] = builder.wheels(place)
-    passed = [show_row(tree, state, times, aim) for state, aim in AIMS[tree].items()]
+    passed = [show_row(tree, state, runs, aim) for state, aim in AIMS[tree].items()]
     show_wheels(built)
     return all(passed)
 
 
-def cold(builder: Builder, tree: str, places: Iterator[Path], mirror: Mirror, times: Times) -> Path:
+def cold(builder: Builder, tree: str, places: Iterator[Path], mirror: Mirror, runs: Runs) -> Path:
     """One cold run that the mirror could serve alone; where it took place."""
     while True:
         place, before = next(places), mirror.misses
         builder.prepare(place)
         ran = bootstraps.succeeded(builder, bootstraps.bootstrap(builder, place, mirror.index, TREES[tree]))
         if mirror.misses == before:
-            times["cold"].append(ran.seconds)
+            runs["cold"].append(ran)
             return place
         fetched = mirror.misses - before
         print(
@@ -86,12 +86,15 @@ def cold(builder: Builder, tree: str, places: Iterator[Path], mirror: Mirror, ti
         )
 
 
-def show_row(tree: str, state: str, times: dict[str, Times], aim: float) -> bool:
+def show_row(tree: str, state: str, runs: dict[str, Runs], aim: float) -> bool:
     """One row of the table; whether its aim is reached."""
-    medians = {name: statistics.median(of[state]) for name, of in times.items()}
+    seconds = {name: [ran.seconds for ran in of[state]] for name, of in runs.items()}
+    cpu = {name: statistics.median(ran.cpu for ran in of[state]) for name, of in runs.items()}
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
     ratio = medians["pybuild"] / medians["fromager"]
     spread = "  ".join(
-        f"{name} {medians[name]:7.2f} s ({min(of[state]):.2f} to {max(of[state]):.2f})" for name, of in times.items()
+        f"{name} {medians[name]:7.2f} s ({min(of):.2f} to {max(of):.2f}; cpu {cpu[name]:.1f})"
+        for name, of in seconds.items()
     )
     verdict = "reached" if ratio <= aim else "MISSED"
     print(f"{tree:8} {state:6}  {spread}  1/{1 / ratio:.1f}, aim 1/{1 / aim:.0f}: {verdict}", flush=True)

@@ -13,7 +13,6 @@ longest path of anything in its build environment; what it needs only where it i
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -152,15 +151,9 @@ def run_backend(made: Made, environment: Path, work: Path) -> Bare:
 
 def timed(call: Callable[[], Any]) -> Bare:
     """How long a call takes, and how much cpu time its children."""
-    before, began = children_cpu(), time.perf_counter()
+    before, began = bootstraps.children_cpu(), time.perf_counter()
     call()
-    return Bare(wall=time.perf_counter() - began, cpu=children_cpu() - before)
-
-
-def children_cpu() -> float:
-    """Cpu seconds of all children that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return Bare(wall=time.perf_counter() - began, cpu=bootstraps.children_cpu() - before)
 
 
 def critical_path(builds: Sequence[Made], bare: Mapping[str, Bare]) -> list[Made]:

@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -48,12 +49,14 @@ class Ran:
     Attributes:
         code: Its exit code.
         seconds: Wall time, the program's own start included.
+        cpu: Cpu time, that of all processes it waited for included, in seconds.
         output: What it printed, but for ``report``.
         report: The document on standard output, where it prints one.
     """
 
     code: int
     seconds: float
+    cpu: float
     output: Path
     report: Any
 
@@ -120,7 +123,7 @@ def bootstrap(builder: Builder, place: Path, index: str, requirements: Sequence[
     """Start a builder in a directory that it has prepared, and wait for its end."""
     output = place.with_name(f"{place.name}.log")
     with output.open("ab") as log:
-        began = time.perf_counter()
+        cpu, began = children_cpu(), time.perf_counter()
         ran = subprocess.run(
             builder.command(place, index, requirements),
             check=False,
@@ -132,7 +135,13 @@ def bootstrap(builder: Builder, place: Path, index: str, requirements: Sequence[
         )
         seconds = time.perf_counter() - began
     report = json.loads(ran.stdout) if ran.stdout.startswith(b"{") else None
-    return Ran(code=ran.returncode, seconds=seconds, output=output, report=report)
+    return Ran(code=ran.returncode, seconds=seconds, cpu=children_cpu() - cpu, output=output, report=report)
+
+
+def children_cpu() -> float:
+    """Cpu seconds of all children that have ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def succeeded(builder: Builder, ran: Ran) -> Ran:
@@ -215,7 +224,8 @@ def version(builder: Builder) -> str:
 def _venv(name: str, install: Sequence[str]) -> Path:
     """A virtual environment with these things, made anew where the last one was made of others."""
     directory, interpreter = CACHE / name, python()
-    wanted = "\n".join([str(interpreter), *install, (ROOT / "pyproject.toml").read_text()])
+    ours = (ROOT / "pyproject.toml").read_text() if str(ROOT) in install else ""
+    wanted = "\n".join([str(interpreter), *install, ours])
     stamp = directory / "made-of"
     if not stamp.exists() or stamp.read_text() != wanted:
         print(f"making {directory}", file=sys.stderr)
