@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import setuptools
 
 from tests.support.sandbox import Place, place, places
 from tests.support.workspaces import Bench, Ran, bench
-
-setuptools = pytest.importorskip("setuptools", reason="python -m pip install setuptools")
 
 # A compiler that tells when it runs, and takes so long that who may run beside it does.
 COMPILER = """\
