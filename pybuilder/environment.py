@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pybuilder.errors import BuildError, EngineError
-from pybuilder.files import atomic_dir, disk_errors, file_lock
+from pybuilder.files import atomic_dir, disk_errors, file_lock, sync_filesystem
 from pybuilder.layout import Layout
 from pybuilder.plan import ENVIRONMENT_PATH, digest
 from pybuilder.processes import run
@@ -118,7 +118,8 @@ class Environments:
                     unpack(payload.path, fresh, python=python.minor, interpreter=f"{ENVIRONMENT_PATH}/bin/python")
                     if bytecode:
                         _compile(fresh, python)
-                    _settle(fresh)
+                    _set_modes(fresh)
+                    sync_filesystem(fresh)
         return tree
 
 
@@ -175,20 +176,21 @@ def _write_skeleton(root: Path, python: PythonTarget) -> None:
     home = PurePosixPath(python.executable).parent
     lines = f"home = {home}", "include-system-site-packages = false", f"version = {python.version}"
     (root / "pyvenv.cfg").write_text("\n".join((*lines, "")))
-    _settle(root)
+    with (root / "pyvenv.cfg").open("rb") as stream:
+        os.fsync(stream.fileno())
+    _set_modes(root)
 
 
-def _settle(root: Path) -> None:
-    """Give everything below its mode whatever the umask was, and write the files' bytes to the disk."""
+def _set_modes(root: Path) -> None:
+    """Give everything below its mode, whatever the umask was."""
     for directory, _, files in os.walk(root):
         os.chmod(directory, 0o755)
         for name in files:
-            path = Path(directory, name)
-            if not path.is_symlink():
-                with path.open("rb") as stream:
-                    executable = os.fstat(stream.fileno()).st_mode & 0o100
-                    os.fchmod(stream.fileno(), 0o755 if executable else 0o644)
-                    os.fsync(stream.fileno())
+            path = os.path.join(directory, name)
+            facts = os.lstat(path)
+            mode = 0o755 if facts.st_mode & 0o100 else 0o644
+            if stat.S_ISREG(facts.st_mode) and stat.S_IMODE(facts.st_mode) != mode:
+                os.chmod(path, mode)
 
 
 def _link_tree(tree: str, root: str) -> Iterator[str]:

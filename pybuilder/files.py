@@ -69,6 +69,25 @@ def fsync_dir(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_filesystem(path: Path) -> None:
+    """Make durable whatever was written to the file system that a directory is on (syncfs(2)).
+
+    For trees of many files: the disk is asked once, not for each of them, which takes a hundred times as long.
+
+    Raises:
+        OSError: Something could not be written.
+    """
+    import ctypes
+
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
 def atomic_writer(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     """A stream whose bytes become the file ``path`` if, and only if, the block ends without an exception."""

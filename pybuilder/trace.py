@@ -83,12 +83,14 @@ def nested_timings(spans: Iterable[Span]) -> dict[tuple[str, ...], float]:
 
 
 def package_timings(spans: Iterable[Span]) -> dict[tuple[str, str], float]:
-    """Seconds by name and version, without what a package waited between its phases; the longest first."""
+    """Seconds by name and version, without what a package waited between its phases or in them; the longest first."""
     sums: dict[tuple[str, str], float] = {}
     for path, span in _nested(spans):
+        package = (span.name, span.version)
         if len(path) == 1 and span.name:
-            package = (span.name, span.version)
             sums[package] = sums.get(package, 0.0) + span.seconds
+        elif path[-1] == "wait":
+            sums[package] = sums.get(package, 0.0) - span.seconds
     return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
 
 

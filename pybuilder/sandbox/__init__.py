@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from pybuilder.plan import ENVIRONMENT_PATH
 
 # Enters the key: raise it when what a build can see or observe changes.
-SANDBOX_VERSION = 1
+SANDBOX_VERSION = 2
 
 OUTPUT_PATH = "/out"
 RUNNER = "/.pybuild"

@@ -5,7 +5,6 @@ job; gives up its rights and sets limits; looks around and reports the *seal*; w
 order, reporting each; and ends. A step is
 
 - ``{"do": "requires", ...}``: ``get_requires_for_build_wheel`` (PEP 517), answered by us with go or stop,
-- ``{"do": "metadata", ...}``: ``prepare_metadata_for_build_wheel`` into ``/out/metadata``,
 - ``{"do": "wheel", ...}``: ``build_wheel`` into ``/out``,
 - ``{"do": "run", "argv": [...]}``: a program,
 - ``{"do": "shell", "argv": [...], "size": [rows, columns]}``: a program that a person talks to, by standard input; on a
@@ -105,6 +104,8 @@ def main() -> int:
         talk.tell("done", step=step["do"], seconds=time.monotonic() - started, result=result)
         if step["do"] == "requires" and not talk.hear():
             break
+    if "hooks" in job:
+        job["hooks"].end()
     talk.tell("end")
     return 0
 
@@ -356,9 +357,12 @@ def hook_caller(step: Step, job: Job) -> Any:
     from pyproject_hooks import BuildBackendHookCaller
 
     def runner(cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
-        python, *script = cmd
-        parallel = [os.path.join(here, "parallel.py"), str(job["cpus"])] if job["cpus"] > 1 else []
-        run_checked([python, *parallel, *script], cwd, {**job["env"], **(extra_environ or {})})
+        python, script, *arguments = cmd
+        if "hooks" not in job:
+            parallel = [os.path.join(here, "parallel.py"), str(job["cpus"])] if job["cpus"] > 1 else []
+            program = [python, *parallel, os.path.join(here, "hooks.py"), script]
+            job["hooks"] = Hooks(program, cwd, {**job["env"], **(extra_environ or {})})
+        check_end(job["hooks"].call(arguments))
 
     try:
         return BuildBackendHookCaller(
@@ -368,12 +372,48 @@ def hook_caller(step: Step, job: Job) -> Any:
         raise StepFailed(f"backend-path in pyproject.toml: {error}") from error
 
 
+class Hooks:
+    """``hooks.py``, started once for all hooks of a backend; it ends when this process does."""
+
+    def __init__(self, program: Sequence[str], cwd: str | None, env: Mapping[str, str]) -> None:
+        reader, requests = os.pipe()
+        results, writer = os.pipe()
+        argv = [*program, str(reader), str(writer)]
+        try:
+            self.process = subprocess.Popen(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, pass_fds=(reader, writer))
+        except OSError as error:
+            raise StepFailed(f"{argv[0]} can't be started: {error}") from error
+        os.close(reader)
+        os.close(writer)
+        self.requests, self.results = os.fdopen(requests, "w"), os.fdopen(results)
+
+    def call(self, arguments: Sequence[str]) -> int:
+        """How the hook ended, as ``subprocess`` has it; as what it was forked from, where that has ended."""
+        with contextlib.suppress(BrokenPipeError):
+            self.requests.write(json.dumps(arguments) + "\n")
+            self.requests.flush()
+        try:
+            return int(self.results.readline())
+        except ValueError:
+            return self.process.wait()
+
+    def end(self) -> None:
+        """End it; it has nothing to finish."""
+        self.process.kill()
+        self.process.wait()
+
+
 def run_checked(argv: Sequence[str], cwd: str | None, env: Mapping[str, str]) -> None:
     """Run a program; a bad end becomes a sentence."""
     try:
         code = subprocess.call(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL)
     except OSError as error:
         raise StepFailed(f"{argv[0]} can't be started: {error}") from error
+    check_end(code)
+
+
+def check_end(code: int) -> None:
+    """Refuse any exit status but 0."""
     if code < 0:
         raise StepFailed(f"was ended by signal {-code}")
     if code:
@@ -387,12 +427,10 @@ def show(text: object) -> None:
 
 def call_hook(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
     """Call a hook; what pyproject-hooks raises becomes a sentence, what the backend printed is in the log already."""
-    from pyproject_hooks import BackendUnavailable, HookMissing, UnsupportedOperation
+    from pyproject_hooks import BackendUnavailable, UnsupportedOperation
 
     try:
         return function(*arguments, **keywords)
-    except HookMissing:
-        raise
     except BackendUnavailable as error:
         show(error.traceback)
         detail = str(error.traceback).strip().rpartition("\n")[2]
@@ -421,33 +459,10 @@ def do_requires(step: Step, job: Job) -> list[str]:
     return requires
 
 
-def do_metadata(step: Step, job: Job) -> str | None:
-    """The name of the dist-info directory below /out/metadata, or None where the backend has no such hook."""
-    caller = hook_caller(step, job)
-    from pyproject_hooks import HookMissing
-
-    with contextlib.suppress(FileExistsError):
-        os.mkdir("/out/metadata")
-
-    try:
-        name = call_hook(
-            caller.prepare_metadata_for_build_wheel,
-            "/out/metadata",
-            step["config_settings"],
-            _allow_fallback=False,
-        )
-    except HookMissing:
-        return None
-    name = file_name(name, "prepare_metadata_for_build_wheel")
-    job["metadata_directory"] = os.path.join("/out/metadata", name)
-    return name
-
-
 def do_wheel(step: Step, job: Job) -> str:
     """The file name of the wheel below /out."""
     caller = hook_caller(step, job)
-    prepared = job.get("metadata_directory")
-    return file_name(call_hook(caller.build_wheel, "/out", step["config_settings"], prepared), "build_wheel")
+    return file_name(call_hook(caller.build_wheel, "/out", step["config_settings"]), "build_wheel")
 
 
 def do_run(step: Step, job: Job) -> None:
@@ -486,7 +501,6 @@ def relay(terminal: int) -> None:
 
 DO: dict[str, Callable[[Step, Job], Any]] = {
     "requires": do_requires,
-    "metadata": do_metadata,
     "wheel": do_wheel,
     "run": do_run,
     "shell": do_shell,

@@ -72,11 +72,15 @@ class _Attempt(UnderWay):
         """Go through the phases."""
         with disk_errors(self.work):
             self._lay_out_source(project)
-        wanted = self._run(project, ("requires", "metadata", "wheel"), satisfied, cpus=cpus)
+        wanted = self._run(project, ("requires", "wheel"), satisfied, cpus=cpus)
         if wanted is not None:
             self.note(f"[pybuild: the backend also wants {', '.join(map(str, wanted))}; starting again with these]\n")
-            self._take_plan(replan(wanted))
-            self._run(project, ("metadata", "wheel"), satisfied, cpus=cpus)
+            with self.phase("wait"):
+                plan = replan(wanted)
+            # What it waited for others is no part of what it takes.
+            self.began += self.phases["wait"]
+            self._take_plan(plan)
+            self._run(project, ("wheel",), satisfied, cpus=cpus)
         with self.phase("canonicalise"), disk_errors(self.work):
             wheel = self._wheel()
         return self.keep(wheel)

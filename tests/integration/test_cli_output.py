@@ -85,7 +85,7 @@ class TestStreams:
             "publish",
         }
         ends = {name: span["began"] + span["seconds"] for name, span in spans.items()}
-        for first, second in [("backend metadata", "backend wheel"), ("sandbox", "canonicalise"), ("fetch", "build")]:
+        for first, second in [("backend requires", "backend wheel"), ("sandbox", "canonicalise"), ("fetch", "build")]:
             assert ends[first] <= spans[second]["began"] + 1e-6
         for inner, outer in [("backend wheel", "sandbox"), ("sandbox", "build"), ("canonicalise", "build")]:
             assert spans[outer]["began"] <= spans[inner]["began"] and ends[inner] <= ends[outer] + 1e-6

@@ -19,7 +19,7 @@ from pybuilder.sandbox import Job, Limits, Outcome, build_environ, host
 from pybuilder.sandbox.host import HostEngine
 from tests.support.sandbox import Place, Ran, place, places, processes_with, wait_for
 
-HOOKS = ("requires", "metadata", "wheel")
+HOOKS = ("requires", "wheel")
 CROWD = "for n in $(seq 200); do (while :; do sleep 1; done) >&- 2>&- & done; sleep 0.2"
 # What a step talks to is the same in every engine, and what it answers with is judged the same.
 ANY_ENGINE = pytest.mark.parametrize("here", places("host")[-1:], indirect=True)
@@ -93,18 +93,23 @@ class TestPrograms:
 class TestHooks:
     GOOD = """
 import os
-def get_requires_for_build_wheel(config_settings=None): return ["wheel"]
-def prepare_metadata_for_build_wheel(where, config_settings=None):
-    os.mkdir(where + "/x-1.dist-info"); return "x-1.dist-info"
+print("imported by", os.getpid())
+called = 0
+def get_requires_for_build_wheel(config_settings=None):
+    global called
+    called += 1
+    os.chdir("/"), os.putenv("LEFT", "behind")
+    return ["wheel"]
 def build_wheel(where, config_settings=None, metadata_directory=None):
-    open(where + "/x-1-py3-none-any.whl", "w").write(metadata_directory); return "x-1-py3-none-any.whl"
+    assert (called, os.getcwd(), os.environ.get("LEFT")) == (0, "/build/x", None)
+    open(where + "/x-1-py3-none-any.whl", "w").close(); return "x-1-py3-none-any.whl"
 """
 
     def test_all_in_one_start(self, here: Place) -> None:
         ran = build(here, self.GOOD)
         assert ran.failure == ""
-        assert [event["result"] for event in ran.events] == [["wheel"], "x-1.dist-info", "x-1-py3-none-any.whl"]
-        assert (here.out / "x-1-py3-none-any.whl").read_text() == "/out/metadata/x-1.dist-info"
+        assert [event["result"] for event in ran.events] == [["wheel"], "x-1-py3-none-any.whl"]
+        assert ran.log.count(b"imported by") == 1, "each hook begins with the backend imported, and alone"
         assert all(event["seconds"] >= 0 for event in ran.events)
 
     def test_stopping_after_the_requirements(self, here: Place) -> None:
@@ -117,7 +122,7 @@ def build_wheel(where, config_settings=None, metadata_directory=None):
     def test_hooks_that_are_not_there(self, here: Place) -> None:
         ran = build(here, "def build_wheel(where, config_settings=None, metadata_directory=None): return 'a.whl'")
         assert ran.failure == ""
-        assert [event["result"] for event in ran.events] == [[], None, "a.whl"]
+        assert [event["result"] for event in ran.events] == [[], "a.whl"]
 
     @ANY_ENGINE
     @pytest.mark.parametrize(
@@ -139,7 +144,9 @@ def build_wheel(where, config_settings=None, metadata_directory=None):
             ("class UnsupportedOperation(Exception): ...\ndef build_sdist(*_): ...", "wheel: "),
             ("def get_requires_for_build_wheel(*_): return 'wheel'", "requires: get_requires_for_build_wheel returned"),
             ("def get_requires_for_build_wheel(*_): return [1]", "requires: get_requires_for_build_wheel returned"),
-            ("def prepare_metadata_for_build_wheel(*_): return 1", "metadata: prepare_metadata_for_build_wheel"),
+            ("import os\nos._exit(7)", "requires: ended with exit code 7"),
+            ("import os\nos.kill(os.getpid(), 9)", "requires: was ended by signal 9"),
+            ("raise SystemExit(4)", "requires: ended with exit code 4"),
         ],
     )
     def test_bad_backends(self, here: Place, backend: str, failure: str) -> None:

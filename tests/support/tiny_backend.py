@@ -55,13 +55,6 @@ def get_requires_for_build_wheel(config_settings=None):
     return FACTS["dynamic"]
 
 
-def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
-    say_hook("metadata")
-    info = f"{FACTS['name'].replace('-', '_')}-{FACTS['version']}.dist-info"
-    os.mkdir(os.path.join(metadata_directory, info))
-    return info
-
-
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     say_hook("wheel")
     scope = {"write_wheel": write_wheel, "out": wheel_directory, "settings": config_settings, "FACTS": FACTS}
