@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pybuilder import interruption
 from pybuilder.errors import EngineError
 from pybuilder.processes import install_command
 
@@ -75,14 +76,19 @@ class Service:
 
         Raises:
             Refused: podman says no.
+            KeyboardInterrupt: This thread was told to end; the container runs on.
         """
         parameters = {"condition": ["stopped", "exited"], "interval": "20ms"}
-        try:
-            return int(self._ask("post", f"/containers/{container}/wait", params=parameters, timeout=None))
-        except Refused as error:
-            if isinstance(error, Gone) or "already been removed" in error.what:
-                return None
-            raise
+        while True:
+            timeout = (_ANSWER_TIMEOUT, interruption.patience())
+            try:
+                return int(self._ask("post", f"/containers/{container}/wait", params=parameters, timeout=timeout))
+            except StillWaiting:
+                interruption.check()
+            except Refused as error:
+                if isinstance(error, Gone) or "already been removed" in error.what:
+                    return None
+                raise
 
     def remove(self, container: str) -> None:
         """End a container at once and forget it; one that is gone already is no error.
@@ -163,9 +169,16 @@ class Unanswered(Refused):
     """The service does not answer, or not as podman does; another one may."""
 
 
+class StillWaiting(Unanswered):
+    """The service has not answered in the time that it was given."""
+
+
 def _unanswered(error: Exception, path: Path) -> Unanswered:
+    from requests.exceptions import ReadTimeout
+
+    kind = StillWaiting if isinstance(error.__cause__, ReadTimeout) else Unanswered
     # podman-py's own words are a URL; the cause says more.
-    return Unanswered(
+    return kind(
         f"podman's service does not answer: {_one_line(str(error.__cause__ or error))}",
         where=str(path),
         cure="run the same command again; `podman info` must work",

@@ -17,6 +17,7 @@ import pytest
 
 from pybuilder import podman
 from pybuilder.errors import EngineError
+from pybuilder.interruption import Interruption
 from pybuilder.podman import Services, own, process_limits
 from pybuilder.podman.own import installed, last_words, runtime_directory, silence
 from pybuilder.podman.service import Refused, Unanswered, call, check_version
@@ -122,6 +123,25 @@ class TestService:
         service.remove("abc")
         service.close()
         assert [line.split()[0] for line in fake.asked] == ["POST", "POST", "GET", "POST", "DELETE"]
+
+    def test_who_waits_can_be_interrupted(self, fake: Fake) -> None:
+        """A container may take an hour; the thread that waits for it looks up now and then."""
+        ended, answered = Interruption(), threading.Event()
+
+        def never(request: str) -> Answer:
+            fake.asked.append(request)
+            if len(fake.asked) == 3:
+                ended.tell()
+            answered.wait(30)
+            return None
+
+        fake.answer = never  # type: ignore[method-assign]
+        service = call(fake.path, "runc")
+        with ended.heard(), pytest.raises(KeyboardInterrupt):
+            service.wait("abc")
+        assert len(fake.asked) == 3
+        answered.set()
+        service.close()
 
     def test_what_is_gone_is_no_error(self, fake: Fake) -> None:
         fake.answers = {"": [(404, b'{"message": "no such container", "cause": "no such container"}')]}
