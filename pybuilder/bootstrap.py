@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from pybuilder import events
 from pybuilder.errors import PybuildError
 from pybuilder.estimates import estimates, wall_seconds
 from pybuilder.execution import MAX_REPLANS, Execution, Machine
-from pybuilder.packages import Packages
-from pybuilder.planner import Planned, Request, plan
+from pybuilder.packages import Packages, blame
+from pybuilder.planner import Planned, Request, Resolver, plan
 from pybuilder.results import Failure, Result
 from pybuilder.statements import Statements
 from pybuilder.tree import Package, Status, Tree, needing
@@ -58,14 +57,14 @@ class Bootstrap:
         statements: What they say of themselves.
         workspace: The specs, those that would be written included.
         machine: What builds may use.
-        cache: Where uv may keep what it likes.
+        resolver: Chooses the versions of what is installed.
     """
 
     packages: Packages
     statements: Statements
     workspace: Drafts
     machine: Machine
-    cache: Path
+    resolver: Resolver
 
     def plan(self, request: Request) -> Planned:
         """The tree of a request; builds nothing, unless that is the only way to know what a package requires.
@@ -73,7 +72,7 @@ class Bootstrap:
         Raises:
             FetchError: No versions go together.
         """
-        return plan(self.statements, request, cache=self.cache)
+        return plan(self.statements, request, resolver=self.resolver)
 
     def prepare(self, request: Request) -> Assessed:
         """The tree of a request beside what is there, which may know better what a package requires.
@@ -92,16 +91,21 @@ class Bootstrap:
     def assess(self, planned: Planned) -> Assessed:
         """Compare a tree with what has been built."""
         tree = planned.tree
-        unaccepted = {node.package for node in tree if not self.workspace.accepts(node.name)}
+        unaccepted = self._unaccepted(tree)
         waiting = needing(tree, unaccepted)
         hopeless = waiting | needing(tree, planned.broken)
         statuses: dict[Package, Status] = {}
+        broken: dict[Package, PybuildError] = {}
         for package in (package for group in tree.groups for package in group):
-            statuses[package] = "waits" if package in waiting else self._status(tree, package, hopeless)
+            try:
+                statuses[package] = "waits" if package in waiting else self._status(tree, package, hopeless)
+            except PybuildError as error:
+                # Such as a root that can't be had.
+                statuses[package], broken[package] = "depends", error
         seconds = estimates(tree, self.packages.adapters.state)
         todo = {package: seconds[package] for package, status in statuses.items() if status in ("new", "depends")}
         return Assessed(
-            planned=planned,
+            planned=replace(planned, broken={**broken, **planned.broken}),
             statuses=statuses,
             seconds=seconds,
             wall=wall_seconds(tree, todo, self.machine.jobs),
@@ -116,26 +120,37 @@ class Bootstrap:
             replan: Makes the tree anew with what has been found out meanwhile; None where it must stay as it is.
         """
         began = time.monotonic()
-        tree = assessed.tree
-        self.workspace.settle(node.package for node in tree)
+        cached = list(assessed.statuses.values()).count("cached")
+        seconds = dict(assessed.seconds)
+        self._begin(assessed.tree, cached=cached, wall=assessed.wall)
         self.packages.queue_reviews(assessed.review)
-        counts = list(assessed.statuses.values()).count
-        self.packages.adapters.listen(
-            events.Planned(total=len(tree.nodes), cached=counts("cached"), seconds=assessed.wall)
-        )
         for package, status in assessed.statuses.items():
             if status == "waits":
                 self.packages.adapters.listen(events.Waiting(name=package[0], version=str(package[1]), on="review"))
+
+        def again() -> Planned:
+            assert replan
+            planned = replan()
+            seconds.update(estimates(planned.tree, self.packages.adapters.state))
+            todo = {
+                node.package: seconds[node.package] for node in planned.tree if node.package not in self.packages.made
+            }
+            self._begin(planned.tree, cached=cached, wall=wall_seconds(planned.tree, todo, self.machine.jobs))
+            return planned
+
         execution = Execution(
             packages=self.packages,
             statements=self.statements,
             machine=self.machine,
-            replan=replan,
+            replan=again if replan else None,
             accepts=self.workspace.accepts,
-            seconds=dict(assessed.seconds),
+            seconds=seconds,
         )
         execution.run(assessed.planned)
-        outcomes = execution.outcomes
+        tree, outcomes = execution.tree, execution.outcomes
+        review = tuple(reviews(tree, self._unaccepted(tree)))
+        if review != assessed.review:
+            self.packages.queue_reviews(review)
         unmet: dict[PybuildError, list[str]] = {}
         for top, error in assessed.planned.unmet.items():
             unmet.setdefault(error, []).append(str(top))
@@ -145,21 +160,30 @@ class Bootstrap:
             cached=tuple(o for package, o in outcomes.items() if not o.minted and package in tops),
             failed=(
                 *(Failure(name=texts[0], version="", error=e, held_back=tuple(texts)) for e, texts in unmet.items()),
-                *execution.failures.values(),
+                *execution.failures,
             ),
-            review=assessed.review,
+            review=review,
             seconds=time.monotonic() - began,
         )
 
+    def _begin(self, tree: Tree, *, cached: int, wall: float) -> None:
+        """Write down what the workspace gains by a tree that is to be built, and tell how large it is."""
+        self.workspace.settle(node.package for node in tree)
+        self.packages.adapters.listen(events.Planned(total=len(tree.nodes), cached=cached, seconds=wall))
+
+    def _unaccepted(self, tree: Tree) -> set[Package]:
+        return {node.package for node in tree if not self.workspace.accepts(node.name)}
+
     def _status(self, tree: Tree, package: Package, hopeless: Collection[Package]) -> Status:
         packages, node = self.packages, tree.nodes[package]
-        if package in hopeless or not packages.made.keys() >= set(node.environment):
-            return "depends"
-        if package not in packages.made:
-            known = packages.known(packages.plan_of(node))
-            if known is None:
-                return "new"
-            packages.made[package] = known
+        depends = package in hopeless or not packages.made.keys() >= set(node.environment)
+        with blame(package):
+            known = None if depends else packages.known(packages.plan_of(node))
+        if known is None:
+            # What an earlier plan made of it was made in another environment.
+            packages.made.pop(package, None)
+            return "depends" if depends else "new"
+        packages.made[package] = known
         return "cached"
 
 

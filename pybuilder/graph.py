@@ -44,10 +44,11 @@ def components(edges: Mapping[Node, Collection[Node]]) -> list[tuple[Node, ...]]
                     parent = work[-1][0]
                     low[parent] = min(low[parent], low[node])
                 if low[node] == index[node]:
-                    at = stack.index(node)
-                    found.append(tuple(stack[at:]))
-                    on_stack.difference_update(stack[at:])
-                    del stack[at:]
+                    group = [stack.pop()]
+                    while group[-1] != node:
+                        group.append(stack.pop())
+                    on_stack.difference_update(group)
+                    found.append(tuple(reversed(group)))
     return found
 
 
@@ -61,6 +62,23 @@ def reachable(edges: Mapping[Node, Collection[Node]], start: Node) -> set[Node]:
                 seen.add(child)
                 todo.append(child)
     return seen
+
+
+def closures(edges: Mapping[Node, Collection[Node]]) -> dict[Node, tuple[Node, ...]]:
+    """For every node, everything that it needs, directly or not, itself included, in the order of ``edges``.
+
+    Args:
+        edges: For every node, the nodes it needs; each of them is a node of its own.
+    """
+    # By place: numbers are hashed and compared much faster than packages.
+    order = list(edges)
+    place = {node: number for number, node in enumerate(order)}
+    needs = [[place[need] for need in edges[node]] for node in order]
+    found: dict[int, tuple[int, ...]] = {}
+    for group in components(dict(enumerate(needs))):
+        known = [found[need] for member in group for need in needs[member] if need in found]
+        found |= dict.fromkeys(group, tuple(sorted(set(group).union(*known))))
+    return {node: tuple(order[member] for member in found[number]) for number, node in enumerate(order)}
 
 
 def describe_cycle(path: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
@@ -78,6 +78,18 @@ def sleep(seconds: float) -> None:
     else:
         told.wait(seconds)
         check()
+
+
+def outcome(future: Future[T]) -> T:
+    """What a future comes to, unless this thread is told meanwhile.
+
+    Raises:
+        KeyboardInterrupt: It was told.
+    """
+    while not future.done():
+        check()
+        wait([future], timeout=patience())
+    return future.result()
 
 
 def carried(function: Callable[P, T]) -> Callable[P, T]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from pybuilder.errors import ConfigError, FetchError, PybuildError, UsageError
-from pybuilder.planner import Planned, Request, build_cycles
+from pybuilder.planner import Planned, Request
 from pybuilder.statements import Statements
 from pybuilder.tree import Package, Tree
+from pybuilder.tree_cycles import build_cycles
 from pybuilder.tree_files import parse_tree
 
 

@@ -28,7 +28,7 @@ from pybuilder.stages.inspect import inspect_source, made_from_payload, publishe
 from pybuilder.stages.plan import build_requirements, make_plan, recipe
 from pybuilder.stages.prebuilt import take_wheel
 from pybuilder.stages.prepared import payload_refs
-from pybuilder.stages.publish import Outcome
+from pybuilder.stages.publish import Item, Outcome, newest_build, publish
 from pybuilder.stages.source import SourceGetter
 from pybuilder.stages.validate import validate, validation_key
 from pybuilder.tree import Node, Package
@@ -229,6 +229,27 @@ class Packages:
         others = [requirement for requirement in requirements if str(requirement) not in plan.requires]
         return satisfied_by(there, others, self.adapters.target.markers)
 
+    def publish(self, group: Sequence[tuple[Made, Sequence[Made]]]) -> tuple[Outcome, ...]:
+        """Validate and publish payloads as one group.
+
+        Args:
+            group: Each payload with everything that is installed with it, itself included.
+
+        Raises:
+            PybuildError: One must not be published, or can't be; says which.
+        """
+        for made, members in group:
+            self.validate(made, members)
+        return publish(self.adapters, [Item(made=made, force=False) for made, _ in group])
+
+    def published_before(self, made: Made, members: Sequence[Made]) -> Outcome | None:
+        """What publishing a payload came to, where it is the newest build and was validated with just these members."""
+        newest = newest_build(self.adapters, made)
+        number = next((wheel.number for wheel in newest if wheel.payload == made.sha256), None)
+        if number is None or not self._is_validated(made, members):
+            return None
+        return Outcome(made=made, number=number, minted=False)
+
     def validate(self, made: Made, members: Sequence[Made]) -> None:
         """Refuse a payload that must not be published.
 
@@ -250,7 +271,7 @@ class Packages:
         kind = events.Published if outcome.minted else events.Cached
         self.adapters.listen(kind(name=made.name, version=str(made.version), build=f"{made.name}=={numbered}"))
 
-    def is_validated(self, made: Made, members: Sequence[Made]) -> bool:
+    def _is_validated(self, made: Made, members: Sequence[Made]) -> bool:
         """Whether this very validation has been passed before."""
         spec = self.source((made.name, made.version))[0].spec
         root = self.adapters.roots.for_test(self.runtime(members))

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from typing import Protocol
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from pybuilder.errors import ConfigError, FetchError, PybuildError
-from pybuilder.graph import components, describe_cycle, reachable
-from pybuilder.joint import Offer, Unknown, resolve_jointly
+from pybuilder.errors import FetchError, PybuildError
+from pybuilder.graph import closures
+from pybuilder.joint import Offer, Resolved, Unknown, World
 from pybuilder.resolution import Chosen, Wanted, applies, resolve, satisfied_by
 from pybuilder.stages.plan import build_requirements
 from pybuilder.statements import Statements
 from pybuilder.tree import Archive, Need, Node, Package, Tree
+from pybuilder.tree_cycles import build_cycles
 
 # What is chosen for one environment may change what is chosen for another; that ends quickly.
 _MAX_ROUNDS = 6
@@ -62,18 +63,52 @@ class Planned:
     unmet: Mapping[Requirement, PybuildError]
 
 
-def plan(statements: Statements, request: Request, *, cache: Path) -> Planned:
+class Resolver(Protocol):
+    """Says which versions of everything that will be installed go together; ``joint.resolve_jointly`` is one."""
+
+    def __call__(
+        self,
+        wanted: Sequence[Requirement],
+        world: World,
+        *,
+        constraints: Sequence[Requirement],
+        markers: Mapping[str, str],
+        python: str,
+        preferred: Mapping[NormalizedName, Sequence[Version]],
+    ) -> Resolved:
+        """One version for every package that is wanted; what the arguments mean is said there."""
+        ...
+
+
+def plan(statements: Statements, request: Request, *, resolver: Resolver) -> Planned:
     """The tree of a request.
 
     Args:
         statements: What packages say of themselves.
         request: What is asked for.
-        cache: Where uv may keep what it likes.
+        resolver: Chooses the versions of what is installed.
 
     Raises:
         FetchError: No versions go together; with the resolver's explanation.
     """
-    return _Planning(statements=statements, request=request, cache=cache).run()
+    asked_for: dict[NormalizedName, set[Version]] = {}
+    for requirement in (*request.tops, *request.constraints):
+        exact = (s.version for s in requirement.specifier if s.operator == "==" and not s.version.endswith(".*"))
+        asked_for.setdefault(canonicalize_name(requirement.name), set()).update(map(Version, exact))
+    return _Planning(statements=statements, request=request, resolver=resolver, asked_for=asked_for).run()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Installed:
+    """Packages that were chosen together.
+
+    Attributes:
+        needs: What each needs where it is installed.
+        closures: Everything that is installed with each, itself included, sorted.
+    """
+
+    needs: Mapping[NormalizedName, tuple[Need, ...]]
+    closures: Mapping[Package, tuple[Package, ...]]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -82,7 +117,9 @@ class _Planning:
 
     statements: Statements
     request: Request
-    cache: Path
+    resolver: Resolver
+    # The versions that the request names.
+    asked_for: Mapping[NormalizedName, set[Version]]
     known_only: bool = True
     restricted: bool = False
     asked: dict[NormalizedName, None] = field(default_factory=dict)
@@ -92,7 +129,7 @@ class _Planning:
     broken: dict[Package, PybuildError] = field(default_factory=dict)
     unmet: dict[Requirement, PybuildError] = field(default_factory=dict)
     memo: dict[tuple[str, ...], Chosen] = field(default_factory=dict)
-    edges: dict[int, dict[NormalizedName, tuple[Need, ...]]] = field(default_factory=dict)
+    installed: dict[int, _Installed] = field(default_factory=dict)
 
     @property
     def markers(self) -> Mapping[str, str]:
@@ -137,15 +174,13 @@ class _Planning:
     ) -> Chosen:
         target = self.statements.packages.adapters.target
         while True:
-            found = resolve_jointly(
+            found = self.resolver(
                 tops,
                 self,
                 constraints=self.request.constraints,
                 markers=self.markers,
                 python=target.full_version,
                 preferred=preferred,
-                prereleases=[],
-                cache=self.cache,
             )
             if not isinstance(found, Unknown):
                 return found
@@ -157,21 +192,11 @@ class _Planning:
         chooser = self.statements.packages.chooser
         self.asked[name] = None
         self.restricted |= self.known_only and bool(chooser.known(name))
-        return chooser.offers(name, asked_for=self._asked_for(name), known_only=self.known_only)
+        return chooser.offers(name, asked_for=self.asked_for.get(name, ()), known_only=self.known_only)
 
     def requires(self, name: NormalizedName, version: Version) -> tuple[Requirement, ...] | None:
         """What a version requires where it is installed, where somebody says so."""
         return self.statements.requirements((name, version))
-
-    def _asked_for(self, name: NormalizedName) -> frozenset[Version]:
-        """The versions of a package that the request names."""
-        return frozenset(
-            Version(specifier.version)
-            for requirement in (*self.request.tops, *self.request.constraints)
-            if canonicalize_name(requirement.name) == name
-            for specifier in requirement.specifier
-            if specifier.operator == "==" and not specifier.version.endswith(".*")
-        )
 
     # What builds: resolvelib's view of the world.
 
@@ -281,17 +306,17 @@ class _Planning:
 
     def _node(self, package: Package) -> Node:
         name, version = package
-        edges = self._edges(self.contexts[package])
-        names = {each: [need.package[0] for need in needs] for each, needs in edges.items()}
+        context = self.contexts[package]
+        installed = self._installed(context)
         requires, choice = self.environments.get(package, ((), {}))
         node = Node(
             name=name,
             version=version,
             accepted=self.statements.workspace.spec_path(name).is_file(),
             source=None,
-            extras=tuple(sorted(self.contexts[package][name][1])),
-            installs=edges[name],
-            closure=tuple(sorted((each, self.contexts[package][each][0]) for each in reachable(names, name))),
+            extras=tuple(sorted(context[name][1])),
+            installs=installed.needs[name],
+            closure=installed.closures[package],
             builds=_needs(requires, choice, self.markers),
             environment=tuple(sorted((each, chosen) for each, (chosen, _) in choice.items())),
         )
@@ -307,10 +332,10 @@ class _Planning:
         prebuilt = source.spec.prebuilt is not None
         return replace(node, source=archive, requires_python=project.requires_python, prebuilt=prebuilt)
 
-    def _edges(self, context: Chosen) -> dict[NormalizedName, tuple[Need, ...]]:
-        """What each of some packages that were chosen together needs where it is installed."""
-        if id(context) not in self.edges:
-            self.edges[id(context)] = {
+    def _installed(self, context: Chosen) -> _Installed:
+        """What was chosen together, looked at once."""
+        if id(context) not in self.installed:
+            needs = {
                 name: tuple(
                     need
                     for need in _needs(self.requirements(name, version), context, self.markers, extras)
@@ -318,7 +343,9 @@ class _Planning:
                 )
                 for name, (version, extras) in context.items()
             }
-        return self.edges[id(context)]
+            edges = {(name, context[name][0]): [need.package for need in needs[name]] for name in sorted(needs)}
+            self.installed[id(context)] = _Installed(needs=needs, closures=closures(edges))
+        return self.installed[id(context)]
 
     def _wrong_sources(self, tree: Tree) -> dict[Package, PybuildError]:
         """Tops whose source is none of those that the request allows."""
@@ -338,51 +365,6 @@ class _Planning:
                 error.package = (name, str(version))
                 wrong[top.package] = error
         return wrong
-
-
-def build_cycles(tree: Tree) -> dict[Package, PybuildError]:
-    """Packages that are needed, in the end, to build themselves, each with the cycle in words.
-
-    A package that is its own backend needs nothing else to be built, and is in no cycle.
-    """
-    found: dict[Package, PybuildError] = {}
-    edges = {package: _built_and_installed(node) for package, node in tree.nodes.items()}
-    for group in components(edges):
-        inside = set(group)
-        builders = [package for package in group if inside.intersection(tree.nodes[package].environment)]
-        if not builders:
-            continue
-        error = ConfigError(
-            f"a cycle of build requirements: {describe_cycle(_cycle(tree, builders[0], inside))}",
-            where=f"specs/{builders[0][0]}.toml",
-            cure="pin an older version of one of them that needs less, or take upstream's wheel of one:"
-            " [prebuilt] reason",
-        )
-        error.package = (builders[0][0], str(builders[0][1]))
-        found |= dict.fromkeys(builders, error)
-    return found
-
-
-def _built_and_installed(node: Node) -> list[Package]:
-    return sorted({*node.environment, *node.closure} - {node.package} | ({*node.environment} & {node.package}))
-
-
-def _cycle(tree: Tree, start: Package, inside: set[Package]) -> list[str]:
-    """The shortest way from a package through what it needs, to build or to be installed, back to itself."""
-    came: dict[Package, Package] = {}
-    todo = [start]
-    for package in todo:
-        node = tree.nodes[package]
-        for need in sorted({need.package for need in (*node.builds, *node.installs)} & inside):
-            if need == start:
-                path = [start, package]
-                while path[-1] != start:
-                    path.append(came[path[-1]])
-                return [f"{name} {version}" for name, version in reversed(path)]
-            if need not in came:
-                came[need] = package
-                todo.append(need)
-    return [f"{name} {version}" for name, version in sorted(inside)]
 
 
 def _needs(

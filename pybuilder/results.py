@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, field
 
 from packaging.requirements import Requirement
@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 
 from pybuilder.errors import PybuildError, ReviewError
 from pybuilder.stages.publish import Outcome
+from pybuilder.tree import Package, Tree, needing, package_id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +55,30 @@ class Setbacks:
     def failures(self) -> tuple[Failure, ...]:
         """The failures in the order in which they happened."""
         return tuple(Failure.of(error, held_back) for error, held_back in self._failed.items())
+
+
+@dataclass(slots=True)
+class Faults:
+    """What went wrong in a run over a tree; one cause is told once, however often it is met."""
+
+    _failed: dict[PybuildError, Collection[Package]] = field(default_factory=dict)
+
+    def add(self, error: PybuildError, packages: Collection[Package]) -> bool:
+        """Note what packages failed of; whether that was not known before."""
+        if any((error.package, error.what) == (known.package, known.what) for known in self._failed):
+            return False
+        self._failed[error] = packages
+        return True
+
+    def failures(self, tree: Tree, done: Container[Package]) -> tuple[Failure, ...]:
+        """The failures in the order in which they happened, each with all that it holds back in a tree."""
+        return tuple(self._failure(error, tree, done) for error in self._failed)
+
+    def _failure(self, error: PybuildError, tree: Tree, done: Container[Package]) -> Failure:
+        name, version = error.package or ("", "")
+        held = [package for package in needing(tree, self._failed[error]) if package not in done]
+        others = sorted(package_id(package) for package in held if (package[0], str(package[1])) != (name, version))
+        return Failure(name=name, version=version, error=error, held_back=tuple(others))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -38,6 +38,7 @@ class Statements:
     draft: Callable[[Source], None]
     learn: Callable[[Package], Made]
     broken: dict[Package, PybuildError] = field(default_factory=dict)
+    _looked_at: set[Package] = field(default_factory=set)
     _stated: dict[Package, tuple[Requirement, ...] | None] = field(default_factory=dict)
 
     def requirements(self, package: Package) -> tuple[Requirement, ...] | None:
@@ -57,11 +58,16 @@ class Statements:
         found = self.requirements(package)
         if found is None:
             try:
-                found = self.learn(package).requires_dist
+                found = self._stated[package] = self.learn(package).requires_dist
             except PybuildError as error:
-                self._note(package, error)
-                found = self._stated[package] = ()
+                self.give_up(package, error)
+                return ()
         return found
+
+    def give_up(self, package: Package, error: PybuildError) -> None:
+        """A package can't be had: from now on nothing that needs it is built, and it requires nothing."""
+        self._note(package, error)
+        self._stated[package] = ()
 
     def hold(self, node: Node) -> bool:
         """Whether what a node needs where it is installed is what its payload says; from now on that is what it states.
@@ -79,9 +85,10 @@ class Statements:
         return real == {need.requirement for need in node.installs}
 
     def look_at(self, packages: Iterable[Package]) -> None:
-        """Fetch and read sources, side by side; what goes wrong is noted."""
-        missing = [package for package in packages if package not in self.broken]
+        """Fetch and read sources, each once, side by side; what goes wrong is noted."""
+        missing = [package for package in packages if package not in self._looked_at]
         side_by_side(self._look_at, missing, threads=_FETCHERS)
+        self._looked_at.update(missing)
 
     def _find_out(self, package: Package) -> tuple[Requirement, ...] | None:
         name, version = package

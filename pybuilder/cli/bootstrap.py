@@ -26,6 +26,7 @@ from pybuilder.cli.summary import print_summary
 from pybuilder.errors import PybuildError, ReviewError, UsageError, combined_exit_code
 from pybuilder.execution import Machine
 from pybuilder.files import disk_errors, write_atomic
+from pybuilder.joint import resolve_jointly
 from pybuilder.locked import read_plan
 from pybuilder.new import SpecWriter
 from pybuilder.packages import Packages
@@ -176,7 +177,7 @@ class _Command:
             statements=statements,
             workspace=workspace,
             machine=machine,
-            cache=session.adapters.layout.uv_cache,
+            resolver=partial(resolve_jointly, cache=session.adapters.layout.uv_cache),
         )
 
     def _assess(self, whole: Bootstrap, request: Request) -> Assessed:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from pybuilder.graph import components, describe_cycle, reachable
+from pybuilder.graph import closures, components, describe_cycle, reachable
 
 Edges = Mapping[str, tuple[str, ...]]
 
@@ -57,3 +57,25 @@ def test_reachable_includes_itself() -> None:
 
 def test_a_cycle_in_words() -> None:
     assert describe_cycle(["a 1", "b 2", "a 1"]) == "a 1 needs b 2 needs a 1"
+
+
+class TestClosures:
+    def test_everything_that_is_needed_in_the_order_of_the_graph(self) -> None:
+        edges = {"a": ("b",), "b": ("d", "c"), "c": (), "d": ("b",), "e": ("a",)}
+        assert closures(edges) == {
+            "a": ("a", "b", "c", "d"),
+            "b": ("b", "c", "d"),
+            "c": ("c",),
+            "d": ("b", "c", "d"),
+            "e": ("a", "b", "c", "d", "e"),
+        }
+        assert closures({}) == {}
+
+    def test_of_any_graph_they_are_what_is_reachable(self) -> None:
+        import random
+
+        chance = random.Random(8)
+        for _ in range(200):
+            size = chance.randrange(1, 12)
+            edges = {n: [k for k in range(size) if chance.random() < 0.2] for n in range(size)}
+            assert closures(edges) == {n: tuple(sorted(reachable(edges, n))) for n in edges}

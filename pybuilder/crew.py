@@ -1,0 +1,56 @@
+"""Threads that work for one that decides: it starts them, and hears in one place what comes of it."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, Self, TypeVar
+
+from pybuilder.interruption import Interruption
+
+Message = TypeVar("Message")
+
+
+class Crew(Generic[Message]):
+    """A context manager; when it is left, nobody works any more. An exception that leaves it interrupts all who do.
+
+    Args:
+        size: The most that can work at a time.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._pool = ThreadPoolExecutor(size)
+        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._stopped = Interruption()
+
+    def __enter__(self) -> Self:
+        """Nobody works yet."""
+        return self
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        """Wait for all who work."""
+        if kind is not None:
+            self._stopped.tell()
+        self._pool.shutdown(cancel_futures=kind is not None)
+
+    def start(self, work: Callable[[], Message], failed: Callable[[BaseException], Message]) -> None:
+        """Work in a thread; what it returns is heard, or what ``failed`` makes of what it raised."""
+
+        def working() -> None:
+            try:
+                with self._stopped.heard():
+                    message = work()
+            except BaseException as error:  # noqa: BLE001 - whoever hears of it raises it
+                message = failed(error)
+            self._inbox.put(message)
+
+        self._pool.submit(working)
+
+    def say(self, message: Message) -> None:
+        """Be heard while working."""
+        self._inbox.put(message)
+
+    def hear(self) -> Message:
+        """Wait for the next message."""
+        return self._inbox.get()
