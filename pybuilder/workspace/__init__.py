@@ -208,6 +208,21 @@ class Workspace:
                     return spec.document.place((*path, index, "file"))
         return spec.document.place(())
 
+    def add_spec(self, name: str, text: str) -> bool:
+        """Give a package a spec, unless it has one by now; whether it had none.
+
+        Raises:
+            StateError: The disk doesn't let us.
+        """
+        path = self.spec_path(name)
+        with disk_errors(path):
+            path.parent.mkdir(exist_ok=True)
+            with _locked(path.parent):
+                if path.is_file():
+                    return False
+                write_atomic(path, text.encode())
+                return True
+
     def write_pin(self, name: str, version: Version, pin: Pin) -> bool:
         """Pin a version in the package's spec, if the workspace can be written.
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from pybuilder.files import disk_errors, write_atomic
 from pybuilder.names import normalize
 from pybuilder.workspace import Workspace
 
@@ -72,13 +71,11 @@ class Drafts(Workspace):
         """
         new = []
         for name, version in packages:
-            path = self.spec_path(name)
-            if not path.is_file():
+            if not super().accepts(name):
                 if name not in self.texts:
                     continue
-                with disk_errors(path):
-                    write_atomic(path, self.texts[name].encode())
-                new.append(name)
+                if self.add_spec(name, self.texts[name]):
+                    new.append(name)
             pin = self._pins.pop((name, version), None)
             if pin is not None:
                 super().write_pin(name, version, pin)

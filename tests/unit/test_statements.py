@@ -1,0 +1,273 @@
+"""Who says what a package requires: the most honest first, and nobody is asked twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+
+from pybuilder.errors import BuildError, FetchError, PybuildError
+from pybuilder.spec import parse_spec
+from pybuilder.stages import Made
+from pybuilder.statements import Statements
+from pybuilder.tree import Package
+from tests.support.planned import planned
+from tests.support.planning import TARGET, package
+
+SIX = package("six==1.0")
+
+
+def made(*requires: str) -> Made:
+    return Made(
+        name=SIX[0],
+        version=SIX[1],
+        sha256="s",
+        path=Path("/nowhere"),
+        key="k",
+        recipe="r",
+        attempt="a",
+        target="t",
+        requires_dist=tuple(map(Requirement, requires)),
+    )
+
+
+def metadata(*requires: str) -> bytes:
+    lines = ["Metadata-Version: 2.1", "Name: six", "Version: 1.0", *(f"Requires-Dist: {each}" for each in requires)]
+    return "\n".join([*lines, ""]).encode()
+
+
+@dataclass
+class Sayers:
+    """Everybody who may say something of six 1.0; None, or an error, where they don't.
+
+    Attributes:
+        asked: Who was asked, in order.
+    """
+
+    published_build: Made | None = None
+    spec_text: str = ""
+    beside: bytes | PybuildError | None = None
+    source_says: Sequence[str] | PybuildError | None = None
+    inside: bytes | None = None
+    built: Made | PybuildError = field(default_factory=lambda: made("built"))
+    specs: set[str] = field(default_factory=lambda: {"six"})
+    accepts_new: bool = True
+    python_fault: PybuildError | None = None
+    made: dict[Package, Made] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def statements(self) -> Statements:
+        parts: Any = {"packages": self, "workspace": self}
+        return Statements(**parts, draft=self.draft, learn=self.learn)
+
+    def say(self, who: str, value: Any) -> Any:
+        self.asked.append(who)
+        if isinstance(value, PybuildError):
+            raise value
+        return value
+
+    def learn(self, package: Package) -> Made:
+        found: Made = self.say("build", self.built)
+        return found
+
+    def draft(self, source: Any) -> None:
+        self.asked.append("draft")
+        if self.accepts_new:
+            self.specs.add(source.name)
+
+    def has_spec(self, name: str) -> bool:
+        return name in self.specs
+
+    # Packages.
+
+    @property
+    def adapters(self) -> Any:
+        return SimpleNamespace(target=TARGET)
+
+    @property
+    def sources(self) -> Any:
+        return SimpleNamespace(spec=lambda name, version: self.effective())
+
+    def effective(self) -> Any:
+        spec = parse_spec(f'name = "six"\n{self.spec_text}', "specs/six.toml")
+        return spec.effective(version=SIX[1], buildroot="host", python="3.12")
+
+    @property
+    def chooser(self) -> Any:
+        upstream = SimpleNamespace(
+            metadata_beside=lambda name, version, tags: self.say("beside", self.beside),
+            metadata_inside=lambda name, version, tags: self.say("inside", self.inside),
+        )
+        return SimpleNamespace(upstream=upstream)
+
+    def published(self, package: Package) -> Made | None:
+        self.asked.append("published")
+        return self.published_build
+
+    def stated(self, package: Package) -> Any:
+        said = self.say("source", self.source_says)
+        return None if said is None else [Requirement(each) for each in said]
+
+    def source(self, package: Package) -> Any:
+        self.say("get", self.source_says if isinstance(self.source_says, PybuildError) else None)
+        return SimpleNamespace(name=package[0]), None
+
+    def read_again(self, package: Package) -> None:
+        self.asked.append("read again")
+
+    def check_python(self, package: Package) -> None:
+        self.say("python", self.python_fault)
+
+
+ORDER: list[tuple[dict[str, Any], list[str], list[str] | None]] = [
+    ({"made": {SIX: made("payload")}}, [], ["payload"]),
+    ({"published_build": made("published")}, ["published"], ["published"]),
+    ({"spec_text": '[metadata]\nrequires-dist = ["stated"]'}, ["published"], ["stated"]),
+    ({"beside": metadata("wheel")}, ["published", "beside"], ["wheel"]),
+    ({"source_says": ["honest"]}, ["published", "beside", "source"], ["honest"]),
+    ({"source_says": []}, ["published", "beside", "source"], []),
+    ({"inside": metadata("remote")}, ["published", "beside", "source", "inside"], ["remote"]),
+    ({}, ["published", "beside", "source", "inside"], None),
+    # A source that is no sdist is no version of the index.
+    ({"spec_text": '[source]\ntype = "path"\npath = "x"', "beside": metadata("no")}, ["published", "source"], None),
+    (
+        {"spec_text": '[source]\ntype = "path"\npath = "x"', "source_says": ["honest"]},
+        ["published", "source"],
+        ["honest"],
+    ),
+]
+
+
+class TestOrder:
+    @pytest.mark.parametrize(("facts", "asked", "expected"), ORDER)
+    def test_the_most_honest_first_and_nobody_after(
+        self, facts: dict[str, Any], asked: list[str], expected: list[str] | None
+    ) -> None:
+        said = Sayers(**facts)
+        statements = said.statements()
+        found = statements.requirements(SIX)
+        assert (None if found is None else list(map(str, found))) == expected
+        assert said.asked == asked
+        assert statements.requirements(SIX) == found
+        assert said.asked == asked, "somebody was asked again"
+
+    def test_a_payload_that_comes_later_knows_better(self) -> None:
+        said = Sayers(beside=metadata("wheel"))
+        statements = said.statements()
+        statements.requirements(SIX)
+        said.made[SIX] = made("payload")
+        assert statements.requirements(SIX) == made("payload").requires_dist
+
+
+class TestFoundOut:
+    def test_built_where_there_is_no_other_way_and_only_once(self) -> None:
+        said = Sayers()
+        statements = said.statements()
+        assert statements.found_out(SIX) == statements.found_out(SIX) == made("built").requires_dist
+        assert said.asked.count("build") == 1
+        assert statements.requirements(SIX) == made("built").requires_dist
+
+    def test_not_built_where_somebody_says_so(self) -> None:
+        said = Sayers(source_says=["honest"])
+        assert list(map(str, said.statements().found_out(SIX))) == ["honest"]
+        assert "build" not in said.asked
+
+    def test_a_build_that_fails_is_noted_and_not_tried_again(self) -> None:
+        error = BuildError("no compiler")
+        said = Sayers(built=error)
+        statements = said.statements()
+        assert statements.found_out(SIX) == statements.found_out(SIX) == ()
+        assert said.asked.count("build") == 1
+        assert statements.broken == {SIX: error}
+        assert error.package == ("six", "1.0")
+
+    def test_what_is_given_up_requires_nothing_from_then_on(self) -> None:
+        error = FetchError("nothing goes together")
+        said = Sayers(source_says=["honest"])
+        statements = said.statements()
+        statements.requirements(SIX)
+        statements.give_up(SIX, error)
+        assert statements.requirements(SIX) == statements.found_out(SIX) == ()
+        assert statements.broken == {SIX: error}
+
+    @pytest.mark.parametrize("who", ["beside", "source_says"])
+    def test_an_error_is_noted_and_is_no_reason_to_take_another_version(self, who: str) -> None:
+        error = FetchError("the server answers 500")
+        statements = Sayers(**{who: error}).statements()
+        assert statements.requirements(SIX) == ()
+        assert statements.broken == {SIX: error}
+
+
+class TestHold:
+    """Whether a payload requires what the plan was told, as far as that counts here."""
+
+    def hold(self, told: str, *real: str, extras: tuple[str, ...] = ()) -> bool:
+        from dataclasses import replace
+
+        tree = planned("six", f"six 1.0: {told}\na 1\nb 1")
+        node = replace(tree.nodes[SIX], extras=extras)
+        return Sayers(made={SIX: made(*real)}).statements().hold(node)
+
+    def test_the_same(self) -> None:
+        assert self.hold("")
+        assert self.hold("a>=1; b", "b", "a>=1")
+
+    def test_more_or_less_or_others(self) -> None:
+        assert not self.hold("a", "a", "b")
+        assert not self.hold("a; b", "a")
+        assert not self.hold("a", "a>=1")
+
+    def test_what_does_not_count_here(self) -> None:
+        assert self.hold("a", "a", "winreg; sys_platform == 'win32'", "b; extra == 'fast'", "six[fast]; extra == 'all'")
+        assert not self.hold("a", "a", "b; extra == 'fast'", extras=("fast",))
+
+    def test_the_payload_is_believed_from_then_on(self) -> None:
+        said = Sayers(beside=metadata("a"), made={SIX: made("b")})
+        statements = said.statements()
+        statements.hold(planned("six", "six 1.0: a\na 1").nodes[SIX])
+        said.made.clear()
+        assert statements.requirements(SIX) == made("b").requires_dist
+        assert said.asked == []
+
+
+class TestSources:
+    def test_a_source_is_looked_at_once(self) -> None:
+        said = Sayers()
+        statements = said.statements()
+        statements.look_at([SIX])
+        statements.look_at([SIX])
+        assert said.asked == ["get", "python"]
+        assert statements.broken == {}
+
+    @pytest.mark.parametrize("accepts_new", [True, False])
+    def test_a_package_without_a_spec_gets_one_from_its_source(self, accepts_new: bool) -> None:
+        said = Sayers(specs=set(), accepts_new=accepts_new)
+        statements = said.statements()
+        statements.look_at([SIX])
+        statements.look_at([SIX])
+        assert said.asked == ["get", "draft", "read again", "python"]
+
+    @pytest.mark.parametrize("fault", ["source_says", "python_fault"])
+    def test_one_that_cannot_be_used_is_noted_and_others_are_looked_at(self, fault: str) -> None:
+        error = FetchError("it needs another Python")
+        said = Sayers(**{fault: error}, specs={"six", "seven"})
+        statements = said.statements()
+        statements.look_at([SIX, package("seven==7")])
+        assert set(statements.broken) == {SIX, package("seven==7")}
+        assert error.package in {("six", "1.0"), ("seven", "7")}
+
+    def test_side_by_side(self) -> None:
+        """Two that wait for each other come through."""
+        both = threading.Barrier(2)
+        said = Sayers(specs={"six", "seven"})
+        check: Callable[[Package], None] = lambda package: both.wait(10) and None  # noqa: E731
+        said.check_python = check  # type: ignore[method-assign]
+        statements = said.statements()
+        statements.look_at([SIX, package("seven==7")])
+        assert statements.broken == {}
