@@ -17,6 +17,7 @@ from pybuilder.execution import MAX_REPLANS, Execution, Machine
 from pybuilder.packages import Packages, blame
 from pybuilder.planner import Planned, Request, Resolver, plan
 from pybuilder.results import Failure, Result
+from pybuilder.stages.publish import Outcome
 from pybuilder.statements import Statements
 from pybuilder.tree import Package, Status, Tree, needing
 from pybuilder.workspace.drafts import Drafts
@@ -58,6 +59,7 @@ class Bootstrap:
         workspace: The specs, those that would be written included.
         machine: What builds may use.
         resolver: Chooses the versions of what is installed.
+        outcomes: What has been published to find out what packages require.
     """
 
     packages: Packages
@@ -65,6 +67,7 @@ class Bootstrap:
     workspace: Drafts
     machine: Machine
     resolver: Resolver
+    outcomes: Mapping[Package, Outcome]
 
     def plan(self, request: Request) -> Planned:
         """The tree of a request; builds nothing, unless that is the only way to know what a package requires.
@@ -151,13 +154,15 @@ class Bootstrap:
         review = tuple(reviews(tree, self._unaccepted(tree)))
         if review != assessed.review:
             self.packages.queue_reviews(review)
+        both = (self.outcomes, outcomes)
+        built = {package: outcome for each in both for package, outcome in each.items() if outcome.minted}
         unmet: dict[PybuildError, list[str]] = {}
         for top, error in assessed.planned.unmet.items():
             unmet.setdefault(error, []).append(str(top))
         tops = {top.package for top in tree.tops}
         return Result(
-            built=tuple(outcome for outcome in outcomes.values() if outcome.minted),
-            cached=tuple(o for package, o in outcomes.items() if not o.minted and package in tops),
+            built=tuple(built.values()),
+            cached=tuple(o for package, o in outcomes.items() if package in tops - built.keys()),
             failed=(
                 *(Failure(name=texts[0], version="", error=e, held_back=tuple(texts)) for e, texts in unmet.items()),
                 *execution.failures,
@@ -175,6 +180,7 @@ class Bootstrap:
         return {node.package for node in tree if not self.workspace.accepts(node.name)}
 
     def _status(self, tree: Tree, package: Package, hopeless: Collection[Package]) -> Status:
+        """How far a package is; notes its payload where that is known."""
         packages, node = self.packages, tree.nodes[package]
         depends = package in hopeless or not packages.made.keys() >= set(node.environment)
         with blame(package):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pybuilder.errors import ConfigError, FetchError, PybuildError, UsageError
 from pybuilder.planner import Planned, Request
+from pybuilder.soundness import build_cycles
 from pybuilder.statements import Statements
 from pybuilder.tree import Package, Tree
-from pybuilder.tree_cycles import build_cycles
 from pybuilder.tree_files import parse_tree
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -65,6 +66,11 @@ class Pipeline:
     def chooser(self) -> Chooser:
         """Says which versions there are."""
         return self.packages.chooser
+
+    @property
+    def outcomes(self) -> Mapping[Package, Outcome]:
+        """What has been published so far; a view of it."""
+        return MappingProxyType(self._outcomes)
 
     def run(self, requirements: Sequence[Requirement]) -> Result:
         """Build, validate, number and publish what is asked for, each requirement by itself."""

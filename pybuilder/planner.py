@@ -5,8 +5,13 @@ Nothing of it builds anything, but for the rare package whose requirements nobod
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from itertools import chain
+from operator import and_
 from typing import Protocol
 
 from packaging.requirements import Requirement
@@ -17,14 +22,16 @@ from packaging.version import Version
 from pybuilder.errors import FetchError, PybuildError
 from pybuilder.graph import closures
 from pybuilder.joint import Offer, Resolved, Unknown, World
-from pybuilder.resolution import Chosen, Wanted, applies, resolve, satisfied_by
+from pybuilder.resolution import Chosen, Wanted, applies, fewest, resolve, satisfied_by
+from pybuilder.soundness import build_cycles, other_sources
 from pybuilder.stages.plan import build_requirements
 from pybuilder.statements import Statements
 from pybuilder.tree import Archive, Need, Node, Package, Tree
-from pybuilder.tree_cycles import build_cycles
 
 # What is chosen for one environment may change what is chosen for another; that ends quickly.
 _MAX_ROUNDS = 6
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +82,7 @@ class Resolver(Protocol):
         markers: Mapping[str, str],
         python: str,
         preferred: Mapping[NormalizedName, Sequence[Version]],
+        prereleases: Collection[NormalizedName],
     ) -> Resolved:
         """One version for every package that is wanted; what the arguments mean is said there."""
         ...
@@ -157,35 +165,69 @@ class _Planning:
     # What installs: uv's view of the world.
 
     def _jointly(self, tops: Sequence[Requirement]) -> Chosen:
+        try:
+            return self._known_first(tops)
+        except FetchError as error:
+            raise self._explained(error) from error
+
+    def _known_first(self, tops: Sequence[Requirement]) -> Chosen:
         """What the workspace and the channel know first; upstream's other versions only where these don't go."""
-        self.known_only = not self.request.upgrade
-        self.restricted = False
+        self.known_only, self.restricted = not self.request.upgrade, False
         try:
             return self._resolve_jointly(tops, preferred={})
         except FetchError:
             if not self.restricted:
                 raise
-        self.known_only = False
-        chooser = self.statements.packages.chooser
+        self.known_only, chooser = False, self.statements.packages.chooser
         return self._resolve_jointly(tops, preferred={name: chooser.known(name) for name in self.asked})
 
     def _resolve_jointly(
         self, tops: Sequence[Requirement], preferred: Mapping[NormalizedName, Sequence[Version]]
     ) -> Chosen:
         target = self.statements.packages.adapters.target
+        early: frozenset[NormalizedName] = frozenset()
         while True:
-            found = self.resolver(
-                tops,
-                self,
-                constraints=self.request.constraints,
-                markers=self.markers,
-                python=target.full_version,
-                preferred=preferred,
-            )
-            if not isinstance(found, Unknown):
+            error: FetchError | None = None
+            try:
+                found = self.resolver(
+                    tops,
+                    self,
+                    constraints=self.request.constraints,
+                    markers=self.markers,
+                    python=target.full_version,
+                    preferred=preferred,
+                    prereleases=early,
+                )
+            except FetchError as failed:
+                found, error = {}, failed
+            before, early = early, self._early()
+            if isinstance(found, Unknown):
+                for package in sorted(found.packages):
+                    self.statements.found_out(package)
+            elif early == before:
+                if error:
+                    raise error
                 return found
-            for package in sorted(found.packages):
-                self.statements.found_out(package)
+
+    def _early(self) -> frozenset[NormalizedName]:
+        """The packages, of those that have been asked for, whose specs let prereleases be taken."""
+        workspace = self.statements.workspace
+        return frozenset(name for name in tuple(self.asked) if workspace.spec(name).update.prereleases)
+
+    def _explained(self, error: FetchError, bounds: Iterable[Requirement] = ()) -> FetchError:
+        """Why nothing could be chosen, with what the resolver does not know of the packages that it names.
+
+        Args:
+            error: Its own explanation.
+            bounds: Constraints that were taken for its own.
+        """
+        named = {canonicalize_name(word) for word in _NAME.findall(error.what)}
+        told = sorted(str(bound) for bound in bounds if canonicalize_name(bound.name) in named)
+        told = [f"the constraints are {', '.join(told)}"] if told else []
+        for name in sorted(named.intersection(self.asked)):
+            with suppress(FetchError):
+                told += [f"of {name} {young}"] if (young := self.statements.packages.chooser.too_young(name)) else []
+        return FetchError("; ".join([error.what, *told]), where=error.where, cure=error.cure) if told else error
 
     def offers(self, name: NormalizedName) -> Sequence[Offer] | None:
         """The versions of a package that may be taken."""
@@ -201,15 +243,16 @@ class _Planning:
     # What builds: resolvelib's view of the world.
 
     def versions(self, name: NormalizedName, specifiers: Sequence[SpecifierSet]) -> Sequence[Version]:
-        """The versions that may be taken for a build; those that something in the tree uses count as pinned."""
-        bounds = [
-            constraint.specifier
-            for constraint in self.request.constraints
-            if canonicalize_name(constraint.name) == name and applies(constraint, self.markers, frozenset())
-        ]
+        """The versions that may be taken for a build, those first that something in the tree uses already."""
+        self.asked[name] = None
+        bounds = [bound.specifier for bound in self._bounds() if canonicalize_name(bound.name) == name]
         return self.statements.packages.chooser.versions(
-            name, [*specifiers, *bounds], also=self.used.get(name, ()), upgrade=self.request.upgrade
+            name, [*specifiers, *bounds], used=self.used.get(name, ()), upgrade=self.request.upgrade
         )
+
+    def _bounds(self) -> list[Requirement]:
+        """The constraints that count on the target."""
+        return [bound for bound in self.request.constraints if applies(bound, self.markers, frozenset())]
 
     def requirements(self, name: NormalizedName, version: Version) -> Sequence[Requirement]:
         """What a version requires where it is installed."""
@@ -220,20 +263,32 @@ class _Planning:
     def _grow(self, choices: Sequence[Chosen]) -> None:
         """Find everything that is needed to build what was chosen, and what is needed for that, until nothing is new.
 
-        A build environment takes the newest versions that anything in the tree uses; those are known at the end only,
-        so it is done again until the tree stays as it is.
+        A build environment takes versions that something in the tree uses, and of these as few as serve everybody; who
+        everybody is is known at the end only, so it is done again until that has no effect.
         """
-        self.used = _versions(choices)
+        preferred = installed = _versions(choices)
         for _ in range(_MAX_ROUNDS):
-            self.memo.clear()
+            self.used = {name: set(versions) for name, versions in preferred.items()}
             self._reach(choices)
-            used = _versions([*choices, *(choice for _, choice in self.environments.values())])
-            if used == self.used:
+            found = _versions([*choices, *(choice for _, choice in self.environments.values())])
+            several = {name: versions for name, versions in found.items() if len(versions) > 1}
+            serving = {name: fewest(v, self._wants(name), kept=installed.get(name, ())) for name, v in several.items()}
+            if (found | serving) in (found, preferred):
                 return
-            self.used = used
+            preferred = found | serving
+
+    def _wants(self, name: NormalizedName) -> list[SpecifierSet]:
+        """What each build environment with a package in it wants of it."""
+        wants: dict[int, SpecifierSet] = {}
+        for requires, choice in self.environments.values():
+            if name in choice and id(choice) not in wants:
+                needs = [*_needs(requires, choice, self.markers), *chain(*self._installed(choice).needs.values())]
+                stated = [Requirement(need.requirement).specifier for need in needs if need.package[0] == name]
+                wants[id(choice)] = reduce(and_, stated, SpecifierSet())
+        return list(wants.values())
 
     def _reach(self, choices: Sequence[Chosen]) -> None:
-        self.contexts, self.environments, self.broken = {}, {}, {}
+        self.contexts, self.environments, self.broken, self.memo, self.installed = {}, {}, {}, {}, {}
         frontier = [package for choice in choices for package in self._enter(choice)]
         while frontier:
             self.statements.look_at(frontier)
@@ -277,10 +332,9 @@ class _Planning:
         """What the build environment of a package must satisfy, and what is in it."""
         stated = self._stated(package)
         choice = self._resolve(stated, package)
-        known = {str(name): str(version) for name, (version, _) in choice.items()}
-        dynamic = self.statements.packages.dynamic(package, known)
-        requires = build_requirements(*self.statements.packages.source(package), dynamic)
         there: dict[str, Version] = {name: version for name, (version, _) in choice.items()}
+        dynamic = self.statements.packages.dynamic(package, {name: str(version) for name, version in there.items()})
+        requires = build_requirements(*self.statements.packages.source(package), dynamic)
         more = [requirement for requirement in requires if requirement not in stated]
         if satisfied_by(there, more, self.markers):
             return stated, choice
@@ -291,7 +345,10 @@ class _Planning:
         if key not in self.memo:
             by = f"the build of {package[0]} {package[1]}"
             wanted = [Wanted(requirement, by) for requirement in requires]
-            self.memo[key] = resolve(wanted, self, markers=self.markers)
+            try:
+                self.memo[key] = resolve(wanted, self, markers=self.markers)
+            except FetchError as error:
+                raise self._explained(error, self._bounds()) from error
         return self.memo[key]
 
     # The tree as a value.
@@ -301,8 +358,8 @@ class _Planning:
         target = self.statements.packages.adapters.target
         tree = Tree(target=target.name, python=target.full_version, tops=tops, nodes=nodes)
         broken = {package: error for package, error in self.statements.broken.items() if package in nodes}
-        wrong = self._wrong_sources(tree)
-        return Planned(tree=tree, broken={**build_cycles(tree), **wrong, **self.broken, **broken}, unmet=self.unmet)
+        other = other_sources(tree, self.request.hashes)
+        return Planned(tree=tree, broken={**build_cycles(tree), **other, **self.broken, **broken}, unmet=self.unmet)
 
     def _node(self, package: Package) -> Node:
         name, version = package
@@ -346,25 +403,6 @@ class _Planning:
             edges = {(name, context[name][0]): [need.package for need in needs[name]] for name in sorted(needs)}
             self.installed[id(context)] = _Installed(needs=needs, closures=closures(edges))
         return self.installed[id(context)]
-
-    def _wrong_sources(self, tree: Tree) -> dict[Package, PybuildError]:
-        """Tops whose source is none of those that the request allows."""
-        wrong: dict[Package, PybuildError] = {}
-        allowed = {str(top): digests for top, digests in self.request.hashes.items()}
-        for top in tree.tops:
-            source = tree.nodes[top.package].source
-            digests = allowed.get(top.requirement, frozenset())
-            if source and digests and source.sha256 not in digests:
-                name, version = top.package
-                error = FetchError(
-                    f"the source of {name} {version}, {source.file}, has the sha256 {source.sha256}, "
-                    "which is none of those that are asked for",
-                    where=source.url,
-                    cure="find out which source is meant; the hashes of wheels alone are no use here",
-                )
-                error.package = (name, str(version))
-                wrong[top.package] = error
-        return wrong
 
 
 def _needs(

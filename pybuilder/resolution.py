@@ -131,6 +131,26 @@ def satisfied_by(there: Mapping[str, Version], requirements: Iterable[Requiremen
     )
 
 
+def fewest(versions: Collection[Version], wants: Sequence[SpecifierSet], *, kept: Iterable[Version]) -> set[Version]:
+    """As few versions of a package as serve everybody, found greedily; of equals the newest.
+
+    Args:
+        versions: The versions to choose from.
+        wants: What each wants of it; who accepts none of them is not served.
+        kept: Versions that are there in any case.
+    """
+
+    def serve(some: Iterable[Version], want: SpecifierSet) -> bool:
+        return any(want.contains(version, prereleases=True) for version in some)
+
+    found = set(kept)
+    left = [want for want in wants if serve(versions, want)]
+    while left := [want for want in left if not serve(found, want)]:
+        served = {version: sum(serve([version], want) for want in left) for version in versions}
+        found.add(max(versions, key=lambda version: (served[version], version)))
+    return found
+
+
 def explain(causes: Iterable[RequirementInformation[Wanted, Candidate]]) -> str:
     """Who wants what, in one sentence."""
     wants = sorted(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pybuilder.errors import PybuildError
+from pybuilder.errors import PybuildError, ReviewError
 from pybuilder.interruption import side_by_side
 from pybuilder.metadata import parse_metadata
 from pybuilder.packages import Packages
@@ -54,20 +54,31 @@ class Statements:
         return self._stated[package]
 
     def found_out(self, package: Package) -> tuple[Requirement, ...]:
-        """The same; built where there is no other way to know. Nothing where that failed, which is noted."""
+        """The same; built where there is no other way to know.
+
+        Nothing where that failed, which is noted, or where it may not be built before somebody accepts it or what
+        builds it.
+        """
         found = self.requirements(package)
         if found is None:
-            try:
-                found = self._stated[package] = self.learn(package).requires_dist
-            except PybuildError as error:
-                self.give_up(package, error)
-                return ()
+            found = self._stated[package] = self._learn(package)
         return found
 
     def give_up(self, package: Package, error: PybuildError) -> None:
         """A package can't be had: from now on nothing that needs it is built, and it requires nothing."""
         self._note(package, error)
         self._stated[package] = ()
+
+    def _learn(self, package: Package) -> tuple[Requirement, ...]:
+        if not self.workspace.accepts(package[0]):
+            return ()
+        try:
+            return self.learn(package).requires_dist
+        except ReviewError:
+            return ()
+        except PybuildError as error:
+            self._note(package, error)
+            return ()
 
     def hold(self, node: Node) -> bool:
         """Whether what a node needs where it is installed is what its payload says; from now on that is what it states.

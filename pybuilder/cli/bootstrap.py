@@ -178,6 +178,7 @@ class _Command:
             workspace=workspace,
             machine=machine,
             resolver=partial(resolve_jointly, cache=session.adapters.layout.uv_cache),
+            outcomes=pipeline.outcomes,
         )
 
     def _assess(self, whole: Bootstrap, request: Request) -> Assessed:

@@ -76,19 +76,19 @@ class Chooser:
         name: NormalizedName,
         specifiers: Sequence[SpecifierSet],
         *,
-        also: Collection[Version] = (),
+        used: Collection[Version] = (),
         upgrade: bool = False,
     ) -> Sequence[Version]:
         """The versions that satisfy every specifier, newest first, from the first place that has any.
 
-        The places: what the workspace pins; what the channel has published; what the spec names itself (a git tag, a
-        URL, a directory); what upstream has and the spec's rules allow. A specifier with our label in it means
-        numbered builds, and only those.
+        The places: what is in use already; what the workspace pins; what the channel has published; what the spec
+        names itself (a git tag, a URL, a directory); what upstream has and the spec's rules allow. A specifier with our
+        label in it means numbered builds, and only those.
 
         Args:
             name: The package.
             specifiers: What must be satisfied.
-            also: Versions that count as pinned.
+            used: Versions that whoever asks has chosen for something else.
             upgrade: Whether upstream is asked at once.
         """
         wanted = SpecifierSet()
@@ -102,14 +102,18 @@ class Chooser:
         spec = self.workspace.spec(name)
         if spec is None:
             return ()
-        pinned, built = {*spec.versions, *also}, [Version(wheel.version) for wheel in published]
+        pinned, built = spec.versions, [Version(wheel.version) for wheel in published]
         places: tuple[Callable[[], Iterable[Version]], ...] = (
+            lambda: used,
             lambda: pinned,
             lambda: built,
             lambda: self._beyond(name, spec, wanted),
         )
         if upgrade:
-            places = (lambda: [*pinned, *built, *self._beyond(name, spec, wanted)],)
+            places = (
+                lambda: used,
+                lambda: [*pinned, *built, *self._beyond(name, spec, wanted)],
+            )
         for place in places:
             if found := _newest_first(place(), wanted, prereleases=spec.update.prereleases or None):
                 return found

@@ -73,7 +73,7 @@ class SourceGetter:
         else:
             fetched = self._fetch(name, version, spec, pin)
             if pin is not None:
-                self._replace_other(name, version, pin)
+                self._write_known(name, version, pin)
         return Source(
             name=name,
             version=version,
@@ -188,10 +188,13 @@ class SourceGetter:
         self.adapters.state.add_pin(name, self._pin_key(version, spec), stated, now=now)
         self.workspace.write_pin(name, version, pin)
 
-    def _replace_other(self, name: NormalizedName, version: Version, pin: Pin) -> None:
-        """Put a known pin into a spec that pins the other use of the version: a wheel, or the source."""
+    def _write_known(self, name: NormalizedName, version: Version, pin: Pin) -> None:
+        """Put a known pin into a spec that has none, or that of the other use of the version: a wheel, or the source.
+
+        A plan may have seen the version before anything was written into the workspace.
+        """
         in_spec = self._in_spec(name, version)
-        if in_spec is not None and in_spec.is_wheel != pin.is_wheel:
+        if in_spec is None or in_spec.is_wheel != pin.is_wheel:
             self.workspace.write_pin(name, version, pin)
 
     def _origin(self, fetched: Fetched) -> str:

@@ -91,7 +91,8 @@ class TableStatements:
 
     @property
     def workspace(self) -> Any:
-        return SimpleNamespace(spec_path=lambda name: Path("/nowhere"))
+        spec = SimpleNamespace(update=SimpleNamespace(prereleases=False))
+        return SimpleNamespace(spec_path=lambda name: Path("/nowhere"), spec=lambda name: spec)
 
     def requirements(self, package: Package) -> tuple[Requirement, ...] | None:
         return self.facts[package].installs
@@ -133,6 +134,9 @@ class TableStatements:
 
     # The chooser.
 
+    def too_young(self, name: NormalizedName) -> str:
+        return ""
+
     def known(self, name: NormalizedName) -> tuple[Version, ...]:
         return tuple(sorted(self.pins.get(name, ()), reverse=True))
 
@@ -152,11 +156,11 @@ class TableStatements:
         name: NormalizedName,
         specifiers: Sequence[SpecifierSet],
         *,
-        also: Collection[Version] = (),
+        used: Collection[Version] = (),
         upgrade: bool = False,
     ) -> Sequence[Version]:
-        pinned, there = {*self.known(name), *also}, self._by_name.get(name, [])
-        for place in ([*pinned, *there],) if upgrade else (pinned, there):
+        pinned, there = self.known(name), self._by_name.get(name, [])
+        for place in (used, [*pinned, *there]) if upgrade else (used, pinned, there):
             if found := [v for v in place if all(s.contains(v, prereleases=True) for s in specifiers)]:
                 return sorted(set(found), reverse=True)
         return ()
@@ -192,6 +196,7 @@ def jointly(
     markers: Mapping[str, str],
     python: str,
     preferred: Mapping[NormalizedName, Sequence[Version]],
+    prereleases: Collection[NormalizedName],
 ) -> Resolved:
     """``joint.resolve_jointly`` without uv: the newest version of everything that its users bear."""
     bounds = {canonicalize_name(constraint.name): constraint.specifier for constraint in constraints}

@@ -57,6 +57,7 @@ class UpstreamServer:
         hashes: Whether sha256 are given.
         core_metadata: ``none``, ``core`` (PEP 714 names) or ``legacy`` (PEP 658 names); needs ``NAME.metadata`` files.
         pep700: Whether JSON pages have sizes and upload times.
+        upload_times: When files were uploaded, by file name; the others were in January 2024.
         yanked: Reasons by file name.
         requires_python: Specifiers by file name.
         ranges: Whether Range is honoured.
@@ -72,6 +73,7 @@ class UpstreamServer:
     hashes: bool = True
     core_metadata: str = "core"
     pep700: bool = True
+    upload_times: dict[str, str] = field(default_factory=dict)
     yanked: dict[str, str] = field(default_factory=dict)
     requires_python: dict[str, str] = field(default_factory=dict)
     ranges: bool = True
@@ -117,7 +119,8 @@ class UpstreamServer:
                 key = "core-metadata" if self.core_metadata == "core" else "dist-info-metadata"
                 entry[key] = {"sha256": digest}
             if self.pep700:
-                entry |= {"size": path.stat().st_size, "upload-time": "2024-01-02T03:04:05.000006Z"}
+                uploaded = self.upload_times.get(path.name, "2024-01-02T03:04:05.000006Z")
+                entry |= {"size": path.stat().st_size, "upload-time": uploaded}
             if path.name in self.yanked:
                 entry["yanked"] = self.yanked[path.name] or True
             if path.name in self.requires_python:
@@ -225,10 +228,10 @@ class _Handler(BaseHTTPRequestHandler):
         data = file.read_bytes()
         etag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
         headers = {"Content-Type": "application/octet-stream"} | ({"ETag": etag} if self.upstream.etags else {})
-        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
         if wanted and self.upstream.ranges and self.headers.get("If-Range", etag) == etag:
-            start = int(wanted[1])
-            end = min(int(wanted[2] or len(data) - 1), len(data) - 1)
+            start = int(wanted[1]) if wanted[1] else max(0, len(data) - int(wanted[2]))
+            end = min(int((wanted[1] and wanted[2]) or len(data) - 1), len(data) - 1)
             if start >= len(data):
                 self._answer(416, b"", {"Content-Range": f"bytes */{len(data)}"})
                 return

@@ -196,6 +196,20 @@ class Bench:
         assert ran.json["ok"] is (code == 0)
         return ran
 
+    def bootstrap(self, *arguments: str, code: int = 0) -> Ran:
+        """``pybuild bootstrap --json``, which must end with this code."""
+        ran = self.pybuild("bootstrap", "--json", *arguments)
+        assert ran.code == code, ran.stderr + ran.stdout
+        assert set(ran.json) >= {"ok", "seconds", "built", "cached", "failed", "review"}
+        assert ran.json["ok"] is (code == 0)
+        return ran
+
+    def plan(self, *arguments: str, code: int = 0) -> Any:
+        """The nodes that ``pybuild bootstrap --plan --json`` prints, by ``name==version``."""
+        ran = self.pybuild("bootstrap", "--plan", "--json", *arguments)
+        assert ran.code == code, ran.stderr + ran.stdout
+        return ran.json["nodes"]
+
     def rebuild(self, *versions: str, code: int = 0) -> Ran:
         """``pybuild rebuild --json``."""
         return self.build(*versions, command="rebuild", code=code)
@@ -205,6 +219,11 @@ class Bench:
         with closing(State.open(self.layout)) as state:
             rows = reversed(state.attempts(name))
             return [{"id": row.id, "state": row.state, "phase": row.phase, "error": row.error} for row in rows]
+
+    def log(self, attempt: str) -> str:
+        """What an attempt that has ended printed."""
+        [log] = self.layout.root.glob(f"store/records/*/{attempt}/build.log")
+        return log.read_text()
 
     def outcomes(self, name: str) -> list[str]:
         """How each attempt at a package ended, oldest first."""

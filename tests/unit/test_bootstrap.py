@@ -65,7 +65,7 @@ class Here:
         }
         told = {node.package: [need.requirement for need in node.installs] for node in self.tree}
         self.packages.told = {**self.packages.told, **told}
-        return Bootstrap(**parts, machine=Machine(cpus=2, memory=8 << 30, jobs=2))
+        return Bootstrap(**parts, outcomes={}, machine=Machine(cpus=2, memory=8 << 30, jobs=2))
 
     def planned(self) -> Planned:
         return Planned(tree=self.tree, broken=self.broken, unmet=self.unmet)

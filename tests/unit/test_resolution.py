@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from pybuilder import resolution
 from pybuilder.errors import FetchError, ReviewError
-from pybuilder.resolution import Wanted, applies, resolve
+from pybuilder.resolution import Wanted, applies, fewest, resolve
 
 MARKERS = {"python_version": "3.11", "python_full_version": "3.11.7", "sys_platform": "linux", "os_name": "posix"}
 
@@ -164,3 +164,25 @@ def test_requirements_are_asked_for_only_where_needed() -> None:
 )
 def test_applies(text: str, extras: frozenset[str], counts: bool) -> None:
     assert applies(Requirement(text), MARKERS, extras) is counts
+
+
+class TestFewest:
+    @pytest.mark.parametrize(
+        ("versions", "wants", "kept", "found"),
+        [
+            ("6 7", ["", "<7"], "", "6"),
+            ("6 7", ["", ">6"], "", "7"),
+            ("6 7", ["", ""], "", "7"),
+            ("6 7", ["", "<7"], "7", "6 7"),
+            ("6 7", ["", ">1"], "6", "6"),
+            ("6 7 8", ["<7", ">7", ""], "", "6 8"),
+            ("5 6 7 8", ["<7,>5", "<8", ">=8", ">7"], "", "6 8"),
+            ("6", ["", ">9"], "", "6"),
+            ("1rc1 2rc1", ["<2rc1", ""], "", "1rc1"),
+            ("6 7", [], "", ""),
+        ],
+    )
+    def test_as_few_as_serve_everybody(self, versions: str, wants: list[str], kept: str, found: str) -> None:
+        some = [Version(version) for version in versions.split()]
+        already = [Version(version) for version in kept.split()]
+        assert fewest(some, [SpecifierSet(want) for want in wants], kept=already) == set(map(Version, found.split()))

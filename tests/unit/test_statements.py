@@ -66,6 +66,9 @@ class Sayers:
         parts: Any = {"packages": self, "workspace": self}
         return Statements(**parts, draft=self.draft, learn=self.learn)
 
+    def accepts(self, name: str) -> bool:
+        return True
+
     def say(self, who: str, value: Any) -> Any:
         self.asked.append(who)
         if isinstance(value, PybuildError):

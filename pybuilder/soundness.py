@@ -1,8 +1,12 @@
-"""Cycles of build requirements: packages that are needed, in the end, to build themselves."""
+"""What keeps packages of a planned tree from being built: cycles, and sources that are not those that are meant."""
 
 from __future__ import annotations
 
-from pybuilder.errors import ConfigError, PybuildError
+from collections.abc import Collection, Mapping
+
+from packaging.requirements import Requirement
+
+from pybuilder.errors import ConfigError, FetchError, PybuildError
 from pybuilder.graph import components, describe_cycle
 from pybuilder.tree import Node, Package, Tree
 
@@ -22,12 +26,38 @@ def build_cycles(tree: Tree) -> dict[Package, PybuildError]:
         error = ConfigError(
             f"a cycle of build requirements: {describe_cycle(_cycle(tree, builders[0], inside))}",
             where=f"specs/{builders[0][0]}.toml",
-            cure="pin an older version of one of them that needs less, or take upstream's wheel of one:"
-            " [prebuilt] reason",
+            cure="build one of them with an older version that needs less, as with"
+            f' [build] add-requires = ["{builders[0][0]}<{builders[0][1]}"],'
+            " or take upstream's wheel of one: [prebuilt] reason",
         )
         error.package = (builders[0][0], str(builders[0][1]))
         found |= dict.fromkeys(builders, error)
     return found
+
+
+def other_sources(tree: Tree, hashes: Mapping[Requirement, Collection[str]]) -> dict[Package, PybuildError]:
+    """Tops whose source has none of the digests that it may have.
+
+    Args:
+        tree: The tree.
+        hashes: By top, the sha256s of which its source must have one.
+    """
+    wrong: dict[Package, PybuildError] = {}
+    allowed = {str(top): digests for top, digests in hashes.items()}
+    for top in tree.tops:
+        source = tree.nodes[top.package].source
+        digests = allowed.get(top.requirement, ())
+        if source and digests and source.sha256 not in digests:
+            name, version = top.package
+            error = FetchError(
+                f"the source of {name} {version}, {source.file}, has the sha256 {source.sha256}, "
+                "which is none of those that are asked for",
+                where=source.url,
+                cure="find out which source is meant; the hashes of wheels alone are no use here",
+            )
+            error.package = (name, str(version))
+            wrong[top.package] = error
+    return wrong
 
 
 def _built_and_installed(node: Node) -> list[Package]:

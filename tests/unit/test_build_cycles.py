@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pybuilder.errors import ConfigError
+from pybuilder.soundness import build_cycles
 from pybuilder.tree import package_id
-from pybuilder.tree_cycles import build_cycles
 from tests.support.planned import planned
 
 
