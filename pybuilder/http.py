@@ -204,6 +204,9 @@ class Client:
     def _part_once(self, url: str, start: int, length: int) -> tuple[bytes, int] | None:
         asked = f"bytes={start}" if start < 0 else f"bytes={start}-{start + length - 1}"
         with self._stream(url, {"Range": asked, "Accept-Encoding": "identity"}) as response:
+            if response.status_code == 416:
+                # The file is empty, or the server knows no bytes from the end.
+                return None
             self._check_status(response, url)
             found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", ""))
             if response.status_code != 206 or not found:
@@ -211,10 +214,15 @@ class Client:
             first, last, size = map(int, found.groups())
             if first != (max(0, size + start) if start < 0 else start) or not 0 <= last - first < length:
                 raise FetchError("the server sent another part of the file than was asked for", where=redact(url))
-            data = b"".join(response.iter_raw())
-            if len(data) != last - first + 1:
+            data = bytearray()
+            for chunk in response.iter_raw():
+                interruption.check()
+                data += chunk
+                if len(data) > last - first + 1:
+                    raise FetchError(f"the server sent more than the {length} bytes asked for", where=redact(url))
+            if len(data) <= last - first:
                 raise _TryAgain(f"only {len(data)} of {last - first + 1} bytes came")
-            return data, size
+            return bytes(data), size
 
     def _fill_once(self, job: _Download) -> None:
         job.drop_what_cannot_be_resumed()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from typing import TYPE_CHECKING
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 # The central directory of most wheels, and the METADATA as well, is in the last few kilobytes.
 _END = 32 << 10
 _MAX_METADATA = 8 << 20
+# What zipfile and what it decompresses with raise over bytes that make no sense, or are encrypted.
+_DAMAGED = (zipfile.BadZipFile, RuntimeError, ValueError, EOFError, OSError, struct.error, zlib.error, lzma.LZMAError)
 
 
 def remote_metadata(client: Client, url: str) -> bytes | None:
@@ -35,7 +39,7 @@ def remote_metadata(client: Client, url: str) -> bytes | None:
             if len(names) != 1 or wheel.getinfo(names[0]).file_size > _MAX_METADATA:
                 return None
             return wheel.read(names[0])
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error, RuntimeError):
+    except _DAMAGED:
         return None
 
 

@@ -32,6 +32,7 @@ class Fault:
         content_type: Under this media type.
         hang: Answer nothing until the server is closed.
         location: Answer with a redirect to here.
+        headers: Add these headers to the answer.
         times: How often; -1 is for ever.
     """
 
@@ -42,6 +43,7 @@ class Fault:
     content_type: str = "text/html"
     hang: bool = False
     location: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
     times: int = -1
 
 
@@ -192,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault.location:
             self._answer(fault.status or 302, b"", {"Location": fault.location})
         elif fault.content is not None or fault.status:
-            headers = {"Content-Type": fault.content_type}
+            headers = {"Content-Type": fault.content_type} | fault.headers
             if fault.retry_after:
                 headers["Retry-After"] = fault.retry_after
             self._answer(fault.status or 200, fault.content or b"", headers, cut=fault.cut_after)
@@ -230,8 +232,9 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"Content-Type": "application/octet-stream"} | ({"ETag": etag} if self.upstream.etags else {})
         wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
         if wanted and self.upstream.ranges and self.headers.get("If-Range", etag) == etag:
+            # Without a beginning it is so many bytes from the end (RFC 9110, section 14.1.2).
             start = int(wanted[1]) if wanted[1] else max(0, len(data) - int(wanted[2]))
-            end = min(int((wanted[1] and wanted[2]) or len(data) - 1), len(data) - 1)
+            end = min(int(wanted[2]) if wanted[1] and wanted[2] else len(data) - 1, len(data) - 1)
             if start >= len(data):
                 self._answer(416, b"", {"Content-Range": f"bytes */{len(data)}"})
                 return
