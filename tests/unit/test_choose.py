@@ -14,6 +14,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pybuilder.errors import ReviewError
+from pybuilder.http import NotFoundError
 from pybuilder.layout import Layout
 from pybuilder.processes import run
 from pybuilder.resolution import Wanted
@@ -388,3 +389,89 @@ class TestTooYoung:
         world.spec('[source]\ntype = "path"\npath = "src"')
         assert world.chooser.too_young(SIX) == ""
         assert world.upstream.asked == 0
+
+
+class TestOffers:
+    """Everything that a joint resolution may choose from; what goes together is for that to say."""
+
+    def offers(self, world: World, *asked_for: str, known_only: bool = False) -> list[str] | None:
+        found = world.chooser.offers(SIX, asked_for={Version(each) for each in asked_for}, known_only=known_only)
+        return None if found is None else sorted(str(offer.version) for offer in found)
+
+    def test_what_is_known_and_what_upstream_has(self, world: World) -> None:
+        world.spec(pins("0.5"))
+        world.publish("1.7", 1)
+        world.publish("1.8", 1, channel="fedora-45")
+        assert self.offers(world) == ["0.5", "1.0", "1.5", "1.7", "2.0"]
+
+    def test_what_is_known_alone_and_nobody_is_asked(self, world: World) -> None:
+        world.spec(pins("0.5"))
+        assert self.offers(world, known_only=True) == ["0.5"]
+        assert world.upstream.asked == 0
+
+    def test_upstream_is_asked_where_nothing_is_known(self, world: World) -> None:
+        assert self.offers(world, known_only=True) == ["1.0", "1.5", "2.0"]
+
+    def test_the_facts_of_upstream(self, world: World) -> None:
+        world.upstream.add("3.0", yanked=True, yanked_reason="broken", requires_python=">=3.99")
+        world.spec(pins("2.0"))
+        offers = {str(o.version): o for o in world.chooser.offers(SIX, asked_for=(), known_only=False) or ()}
+        young = offers["3.0"]
+        assert (young.yanked, young.yanked_reason, young.requires_python) == (True, "broken", ">=3.99")
+        assert young.upload_time == NOW - timedelta(days=100)
+        # What somebody has taken before is taken again, whatever upstream says of it by now.
+        assert (offers["2.0"].yanked, offers["2.0"].requires_python, offers["2.0"].upload_time) == (False, "", None)
+
+    @pytest.mark.parametrize(
+        ("rules", "expected"),
+        [
+            ('allow = "<2"', ["1.0", "1.5"]),
+            ('ignore = ["1.5"]', ["1.0", "2.0"]),
+            ('series = ["1.*"]', ["1.0", "1.5"]),
+            ('cooldown = "200d"', []),
+        ],
+    )
+    def test_the_rules_of_the_spec(self, world: World, rules: str, expected: list[str]) -> None:
+        world.spec(f"[update]\n{rules}\n")
+        assert self.offers(world) == expected
+
+    def test_a_young_one_only_where_it_is_asked_for(self, world: World) -> None:
+        world.spec('[update]\ncooldown = "3d"\n')
+        world.upstream.add("3.0", days=1)
+        assert self.offers(world) == ["1.0", "1.5", "2.0"]
+        assert self.offers(world, "3.0", "4.0") == ["1.0", "1.5", "2.0", "3.0"]
+
+    def test_rules_do_not_touch_what_is_pinned(self, world: World) -> None:
+        world.spec(pins("2.0") + '[update]\nallow = "<2"\n')
+        assert self.offers(world) == ["1.0", "1.5", "2.0"]
+
+    def test_a_number_means_that_build(self, world: World) -> None:
+        assert self.offers(world, "1.0+pb.2", "1.5") == ["1.0+pb.2"]
+        assert world.upstream.asked == 0
+
+    def test_another_type_of_source_has_what_is_pinned_or_named(self, world: World) -> None:
+        world.spec('[source]\ntype = "path"\npath = "src"\n' + pins("1.0"))
+        assert self.offers(world, "3.0") == ["1.0", "3.0"]
+        assert world.upstream.asked == 0
+
+    def test_nothing_of_what_nobody_accepted(self, world: World) -> None:
+        (world.root / "specs" / "six.toml").unlink()
+        assert self.offers(world) == []
+
+    def test_a_project_that_upstream_does_not_have(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        def gone(name: NormalizedName) -> Mapping[Version, File]:
+            raise NotFoundError("the index has no project 'six'")
+
+        monkeypatch.setattr(world.upstream, "sdists", gone)
+        assert self.offers(world) is None
+        world.spec(pins("1.0"))
+        assert self.offers(world) == ["1.0"]
+
+    def test_what_is_known_the_preferred_first(self, world: World) -> None:
+        world.spec(pins("1.0", "1.5"))
+        world.publish("2.0", 1)
+        world.publish("1.5", 3)
+        world.publish("1.7", 1)
+        assert list(map(str, world.chooser.known(SIX))) == ["1.5", "1.0", "2.0", "1.7"]
+        (world.root / "specs" / "six.toml").unlink()
+        assert world.chooser.known(SIX) == ()

@@ -10,7 +10,7 @@ import pytest
 from pybuilder import interruption
 from pybuilder.errors import LockedError
 from pybuilder.files import file_lock
-from pybuilder.interruption import Interruption
+from pybuilder.interruption import Interruption, side_by_side
 
 
 def in_thread(ended: Interruption, *steps: object) -> Future[list[str]]:
@@ -87,6 +87,76 @@ def test_it_is_carried_into_other_threads() -> None:
         with pytest.raises(KeyboardInterrupt):
             told.result()
         pool.submit(interruption.check).result()
+
+
+class TestSideBySide:
+    def test_what_they_return_in_the_order_of_the_items(self) -> None:
+        waits = {0: 0.02, 1: 0.0, 2: 0.01}
+        assert side_by_side(lambda n: (time.sleep(waits[n]), n)[1], range(3), threads=3) == [0, 1, 2]
+        assert side_by_side(lambda n: n, [], threads=3) == []
+
+    def test_no_more_at_once_than_asked(self) -> None:
+        running, most, lock = [0], [0], threading.Lock()
+
+        def work(_: int) -> None:
+            with lock:
+                running[0] += 1
+                most[0] = max(most[0], running[0])
+            time.sleep(0.002)
+            with lock:
+                running[0] -= 1
+
+        side_by_side(work, range(20), threads=3)
+        assert most[0] <= 3
+
+    def test_one_that_fails_ends_the_others_and_nothing_more_begins(self) -> None:
+        both, begun, ended = threading.Barrier(2), [], []
+
+        def work(n: int) -> None:
+            begun.append(n)
+            if n < 2:
+                both.wait(10)
+            if n == 0:
+                raise LockedError("it fails")
+            try:
+                interruption.sleep(60)
+            finally:
+                ended.append(n)
+
+        with pytest.raises(LockedError, match="it fails"):
+            side_by_side(work, range(50), threads=2)
+        assert sorted([0, *ended]) == sorted(begun)
+        assert len(begun) < 50
+
+    def test_whoever_waits_for_them_is_interrupted_with_them(self) -> None:
+        ended, heard = Interruption(), []
+
+        def work(n: int) -> None:
+            try:
+                interruption.sleep(60)
+            except KeyboardInterrupt:
+                heard.append(n)
+                raise
+
+        threading.Timer(0.02, ended.tell).start()
+        assert in_thread(ended, lambda: side_by_side(work, range(3), threads=3)).result() == ["interrupted"]
+        assert sorted(heard) == [0, 1, 2]
+
+
+class TestOutcome:
+    def test_what_a_future_comes_to(self) -> None:
+        future: Future[int] = Future()
+        threading.Timer(0.01, future.set_result, [3]).start()
+        assert interruption.outcome(future) == 3
+        failed: Future[int] = Future()
+        failed.set_exception(LockedError("no"))
+        with pytest.raises(LockedError):
+            interruption.outcome(failed)
+
+    def test_nobody_waits_for_ever(self) -> None:
+        ended = Interruption()
+        threading.Timer(0.02, ended.tell).start()
+        assert in_thread(ended, lambda: interruption.outcome(Future())).result() == ["interrupted"]
 
 
 class TestLocks:

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from pybuilder import interruption
+from pybuilder.crew import Crew
+
+
+def test_what_each_returns_or_raises_is_heard() -> None:
+    with Crew[str](4) as crew:
+        for n in range(10):
+            crew.start(lambda n=n: f"done {n}" if n % 2 else str(1 // 0), lambda error: type(error).__name__)  # type: ignore[misc]
+        heard = sorted(crew.hear() for _ in range(10))
+    assert heard == ["ZeroDivisionError"] * 5 + [f"done {n}" for n in (1, 3, 5, 7, 9)]
+
+
+def test_whoever_works_may_say_something() -> None:
+    with Crew[str](1) as crew:
+        crew.start(lambda: crew.say("meanwhile") or "done", repr)  # type: ignore[func-returns-value]
+        assert [crew.hear(), crew.hear()] == ["meanwhile", "done"]
+
+
+def test_when_it_is_left_all_is_done() -> None:
+    done = []
+    with Crew[int](2) as crew:
+        for n in range(5):
+            crew.start(lambda n=n: done.append(n) or n, lambda error: -1)  # type: ignore[func-returns-value,misc]
+    assert sorted(done) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), ValueError("a bug")])
+def test_an_exception_interrupts_whoever_works_and_nobody_begins(fault: BaseException) -> None:
+    begun, heard = threading.Barrier(3), []
+
+    def work() -> str:
+        begun.wait(10)
+        try:
+            interruption.sleep(60)
+        except KeyboardInterrupt:
+            heard.append("interrupted")
+            raise
+        return "done"
+
+    with pytest.raises(type(fault)), Crew[str](2) as crew:
+        crew.start(work, repr)
+        crew.start(work, repr)
+        crew.start(lambda: heard.append("begun") or "", repr)  # type: ignore[func-returns-value]
+        begun.wait(10)
+        raise fault
+    assert heard == ["interrupted", "interrupted"]
