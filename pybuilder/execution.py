@@ -33,6 +33,7 @@ from pybuilder.tree import Node, Package, Tree, needing, package_id
 MAX_REPLANS = 8
 
 _THREADS = 256  # They wait for sandboxes or for each other; how many builds run is the schedule's business.
+_LEAST_CPUS = 4  # Few enough that many builds at once don't drown a large machine.
 _PUBLISH_SECONDS = 0.5  # For the order only.
 # What a build without limits of its own is taken to need beside a processor, so that many don't fill the machine.
 _USUAL_MEMORY = 1 << 30
@@ -251,7 +252,8 @@ class Execution:
         if task in self._answers:
             self._answers.pop(task).set_result(self._plan_of(nodes[0]))
         elif task in self._plans:
-            self._start(task, lambda: self._build(task, start.cpus))
+            cpus = max(start.cpus, self._least_cpus(nodes[0]))
+            self._start(task, lambda: self._build(task, cpus))
         elif task.do == "make":
             make_plan = self._plan_of(nodes[0])
             self._start(task, lambda: self._prepare(make_plan()))
@@ -259,6 +261,11 @@ class Execution:
             made = self.packages.made
             group = [(made[node.package], [made[member] for member in node.closure]) for node in nodes]
             self._start(task, lambda: self.packages.publish(group))
+
+    def _least_cpus(self, node: Node) -> int:
+        """Processors that a build may use at least: a long one must not sit on one while the others fall idle."""
+        explicit = self.packages.source(node.package)[0].spec.build.limits.cpus
+        return explicit or min(self.machine.cpus, _LEAST_CPUS)
 
     def _plan_of(self, node: Node) -> _MakePlan:
         requires = [Requirement(need.requirement) for need in node.builds]
