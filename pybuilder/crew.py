@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, Self, TypeVar
 
-from pybuilder.interruption import Interruption
+from pybuilder.interruption import Interruption, end
 
 Message = TypeVar("Message")
 
@@ -30,9 +30,11 @@ class Crew(Generic[Message]):
 
     def __exit__(self, kind: object, *rest: object) -> None:
         """Wait for all who work."""
-        if kind is not None:
-            self._stopped.tell()
-        self._pool.shutdown(cancel_futures=kind is not None)
+        try:
+            if kind is None:
+                self._pool.shutdown()
+        finally:
+            end(self._pool, self._stopped)
 
     def start(self, work: Callable[[], Message], failed: Callable[[BaseException], Message]) -> None:
         """Work in a thread; what it returns is heard, or what ``failed`` makes of what it raised."""

@@ -121,18 +121,31 @@ def side_by_side(function: Callable[[S], T], items: Iterable[S], *, threads: int
         with together.heard():
             return function(item)
 
-    with ThreadPoolExecutor(threads) as pool:
+    pool = ThreadPoolExecutor(threads)
+    try:
         futures = [pool.submit(listening, item) for item in items]
+        while futures and wait(futures, timeout=patience(), return_when=FIRST_EXCEPTION).not_done:
+            check()
+            for future in futures:
+                if future.done():
+                    future.result()
+        return [future.result() for future in futures]
+    finally:
+        end(pool, together)
+
+
+def end(pool: ThreadPoolExecutor, told: Interruption) -> None:
+    """End threads that listen, and wait for them, however often Ctrl-C is pressed meanwhile.
+
+    That takes moments, and Python would wait for them in any case before it ends.
+    """
+    told.tell()
+    while True:
         try:
-            while futures and wait(futures, timeout=patience(), return_when=FIRST_EXCEPTION).not_done:
-                check()
-                if any(future.done() and future.exception() for future in futures):
-                    break
-            return [future.result() for future in futures]
-        except BaseException:
-            together.tell()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            pool.shutdown(cancel_futures=True)
+        except KeyboardInterrupt:
+            continue
+        return
 
 
 def _current() -> threading.Event | None:

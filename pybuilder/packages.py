@@ -16,7 +16,7 @@ from packaging.version import Version
 
 from pybuilder import events
 from pybuilder.clock import timestamp
-from pybuilder.errors import FetchError, PybuildError
+from pybuilder.errors import BuildError, FetchError, PybuildError
 from pybuilder.files import file_lock
 from pybuilder.names import numbered_version, split_number
 from pybuilder.plan import Plan, digest
@@ -177,17 +177,29 @@ class Packages:
 
         def again(wanted: tuple[Requirement, ...]) -> Plan:
             nonlocal plan  # what `satisfied` compares with in the second start
-            plan = replan(build_requirements(source, project, map(str, wanted)))
+            before, plan = plan, replan(build_requirements(source, project, map(str, wanted)))
+            if plan.key() != before.key():
+                locks.enter_context(file_lock(self.adapters.layout.lock(f"build-{plan.key()}")))
+                if not force and (known := self.known(plan)):
+                    raise _BuiltMeanwhile(known)
             return plan
 
-        with blame(package), file_lock(self.adapters.layout.lock(f"build-{plan.key()}")):
+        with blame(package), contextlib.ExitStack() as locks:
+            locks.enter_context(file_lock(self.adapters.layout.lock(f"build-{plan.key()}")))
             # Whoever held the lock may have built it meanwhile.
             if not force and (known := self.known(plan)):
                 return known
             if source.spec.prebuilt:
                 built = take_wheel(self.adapters, source, plan, reason=source.spec.prebuilt.reason)
             else:
-                built = build(self.adapters, source, project, plan, cpus=cpus, satisfied=satisfied, replan=again)
+                try:
+                    # Nor need the backend be asked again for what it told them.
+                    wanted = self.dynamic(package, {each.name: each.version for each in plan.environment})
+                    if not self.has(plan, build_requirements(source, project, wanted)):
+                        again(tuple(map(Requirement, wanted)))
+                    built = build(self.adapters, source, project, plan, cpus=cpus, satisfied=satisfied, replan=again)
+                except _BuiltMeanwhile as error:
+                    return error.made
         return made_from_payload(
             self.adapters,
             sha256=built.sha256,
@@ -292,6 +304,14 @@ class Packages:
             state.drop_review(accepted)
             waiting = [(entry["name"], entry["requirement"], entry["wanted_by"]) for entry in state.review()]
             self.adapters.index.write_review(waiting)
+
+
+class _BuiltMeanwhile(BuildError):
+    """What a backend wanted besides was known to another run, which has built the very same meanwhile."""
+
+    def __init__(self, made: Made) -> None:
+        super().__init__(f"another run has built {made.name} {made.version} meanwhile")
+        self.made = made
 
 
 @contextlib.contextmanager

@@ -109,14 +109,15 @@ class TestSideBySide:
         side_by_side(work, range(20), threads=3)
         assert most[0] <= 3
 
-    def test_one_that_fails_ends_the_others_and_nothing_more_begins(self) -> None:
+    @pytest.mark.parametrize("bad", [0, 1])
+    def test_one_that_fails_ends_the_others_and_nothing_more_begins(self, bad: int) -> None:
         both, begun, ended = threading.Barrier(2), [], []
 
         def work(n: int) -> None:
             begun.append(n)
             if n < 2:
                 both.wait(10)
-            if n == 0:
+            if n == bad:
                 raise LockedError("it fails")
             try:
                 interruption.sleep(60)
@@ -125,7 +126,7 @@ class TestSideBySide:
 
         with pytest.raises(LockedError, match="it fails"):
             side_by_side(work, range(50), threads=2)
-        assert sorted([0, *ended]) == sorted(begun)
+        assert sorted([bad, *ended]) == sorted(begun)
         assert len(begun) < 50
 
     def test_whoever_waits_for_them_is_interrupted_with_them(self) -> None:

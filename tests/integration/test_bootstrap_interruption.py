@@ -1,0 +1,205 @@
+"""A bootstrap that is killed, interrupted, out of disk or not alone: the next goes on, and nothing is lost or left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pybuilder.state import State
+from tests.support.workspaces import Bench, Ran, bench, control_groups, leftovers, processes_of, wait_for
+
+COMMAND = ("bootstrap", "--accept-new", "top")
+NAMES = ("extra", "gamma", "left", "right", "tool", "top")
+MOMENTS = 50
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Bench]:
+    """A small tree: a build tool, a backend that wants more than it states, two that are installed with each other."""
+    with bench(tmp_path) as made:
+        made.sdist("tool")
+        made.sdist("extra")
+        made.sdist("left", requires=["right"])
+        made.sdist("right", requires=["left"], build_requires=["tool"])
+        made.sdist("gamma", build_requires=["tool"], dynamic=["extra>=1"])
+        made.sdist("top", requires=["left", "gamma"], build_requires=["tool"], module="import left, gamma\n")
+        yield made
+
+
+def fresh(here: Bench) -> None:
+    shutil.rmtree(here.state)
+    for spec in (here.workspace / "specs").iterdir():
+        spec.unlink()
+
+
+def successes(here: Bench) -> Counter[str]:
+    """How often each package was built, whatever became of that afterwards; several keys of one would show as well."""
+    with closing(State.open(here.layout)) as state:
+        return Counter(row.name for name in NAMES for row in state.attempts(name) if row.state == "succeeded")
+
+
+def check_end(here: Bench, ran: Ran, *, kills: int) -> None:
+    """The run ended well, and so did everything before it."""
+    assert ran.code == 0, ran.stderr
+    here.check_sound()
+    assert here.pybuild("index", "verify").code == 0
+    assert successes(here) == Counter(NAMES)
+    for name in NAMES:
+        [version] = here.published(name)
+        # Each kill may waste the number that was about to be published.
+        assert 1 <= int(version.rpartition(".")[2]) <= kills + 1
+        assert (here.workspace / "specs" / f"{name}.toml").read_text().count('"1.0" =') == 1
+    again = here.pybuild(*COMMAND, "--json")
+    assert (again.built(), [build.partition("==")[0] for build in again.cached()]) == ([], ["top"])
+    assert successes(here) == Counter(NAMES)
+
+
+def check_killed(here: Bench, number: int, works: set[str]) -> None:
+    """Whatever a killed run had started ends by itself, and what is published is whole."""
+    wait_for(lambda: not processes_of(here.state), what="the end of what the killed run had started")
+    if here.index.root.exists():
+        assert here.index.verify() == ()
+    # An interrupted run clears up itself; after a killed one the next does.
+    if number == signal.SIGINT:
+        assert control_groups(works) == []
+        assert not (left := [each for each in leftovers(here.state) if any(work in each for work in works)]), left
+
+
+def stop(here: Bench, number: int, after: float) -> Ran | None:
+    """Start the bootstrap, and send it a signal after so many seconds; what it came to, if it was quicker."""
+    before = {path.name for path in here.state.glob("work/*")}
+    with here.start(*COMMAND, "--json") as process:
+        try:
+            stdout, stderr = process.communicate(timeout=after)
+        except subprocess.TimeoutExpired:
+            works = {path.name for path in here.state.glob("work/*")} - before
+            os.kill(process.pid, number)
+            stdout, stderr = process.communicate(timeout=20)
+            # Where all was told already, Ctrl-C found nothing but Python's own end.
+            if process.returncode and not (stdout and number == signal.SIGINT):
+                # To a shell both are 130; Python dies of the signal where it met it while it imported.
+                assert process.returncode in ((-number, 130) if number == signal.SIGINT else (-number,)), stderr
+                assert "Traceback" not in stderr, stderr
+                check_killed(here, number, works)
+                return None
+    return Ran(code=max(process.returncode, 0), stdout=stdout, stderr=stderr)
+
+
+def test_killed_and_interrupted_at_random_moments(here: Bench) -> None:
+    chance = random.Random(20261125)
+    began = time.monotonic()
+    here.pybuild(*COMMAND)
+    whole = time.monotonic() - began
+    # Until this long after its start it imports, and Ctrl-C ends it as it ends any Python.
+    began = time.monotonic()
+    here.pybuild("--version")
+    start = time.monotonic() - began
+    fresh(here)
+    kills = ends = 0
+    for moment in range(MOMENTS):
+        number = signal.SIGINT if moment % 2 else signal.SIGKILL
+        before = successes(here) if here.state.exists() else Counter[str]()
+        # Each goes on where the one before ended, so that small steps come by every moment of a whole run.
+        ran = stop(here, number, after=start + whole / 3 * chance.random())
+        kills += 1
+        if here.state.exists():
+            assert before <= successes(here) <= Counter(NAMES), "what had been built is lost, or was built again"
+        if ran:
+            check_end(here, ran, kills=kills)
+            fresh(here)
+            kills, ends = 0, ends + 1
+    if here.state.exists():
+        check_end(here, here.pybuild(*COMMAND), kills=kills)
+    assert ends, "it never came to its end"
+
+
+def test_interrupted_again_and_again(here: Bench) -> None:
+    """An impatient person presses Ctrl-C many times while several builds run."""
+    for name in ("tool", "extra"):
+        here.sdist(name, act="print('begun', flush=True)\nimport time; time.sleep(60)")
+    with here.start("bootstrap", "--accept-new", "--jobs", "2", "tool", "extra") as process:
+        wait_for(lambda: len([log for log in here.state.glob("work/*/record/build.log") if log.stat().st_size]) == 2)
+        for _ in range(20):
+            if process.poll() is None:
+                os.kill(process.pid, signal.SIGINT)
+            time.sleep(0.005)
+        _, stderr = process.communicate(timeout=30)
+    assert "Traceback" not in stderr, stderr
+    assert process.returncode in (130, -signal.SIGINT)
+    wait_for(lambda: not processes_of(here.state), what="the end of the sandboxes")
+    for name in ("tool", "extra"):
+        here.sdist(name)
+    (here.workspace / "specs" / "x").parent.mkdir(exist_ok=True)
+
+
+def test_two_at_once(here: Bench) -> None:
+    """Nothing is built twice, and both end well."""
+    for name in ("tool", "gamma", "left"):
+        facts = {"gamma": {"build_requires": ["tool"], "dynamic": ["extra>=1"]}, "left": {"requires": ["right"]}}
+        here.sdist(name, act="import time; time.sleep(0.3)", **facts.get(name, {}))
+    runs = [here.start(*COMMAND, "--json") for _ in range(2)]
+    ended = []
+    for process in runs:
+        stdout, stderr = process.communicate(timeout=120)
+        assert process.returncode == 0, stderr
+        ended.append(Ran(code=0, stdout=stdout, stderr=stderr))
+    built = sorted(build for ran in ended for build in ran.built())
+    assert built == [f"{name}==1.0+pb.1" for name in NAMES]
+    check_end(here, ended[0], kills=0)
+
+
+def test_one_is_killed_beside_another(here: Bench) -> None:
+    """The one that lives builds what the other had begun."""
+    here.sdist("tool", act="print('begun', flush=True)\nimport time; time.sleep(1)")
+    with here.start(*COMMAND) as first:
+        wait_for(here.running_log)
+        second = here.start(*COMMAND, "--json")
+        time.sleep(0.5)
+        first.kill()
+    stdout, stderr = second.communicate(timeout=120)
+    check_end(here, Ran(code=second.returncode, stdout=stdout, stderr=stderr), kills=1)
+
+
+@contextlib.contextmanager
+def small_disk(at: Path, megabytes: int) -> Iterator[None]:
+    at.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "pybuild-test", at], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", at], check=True)
+
+
+def test_the_disk_fills_in_the_middle(here: Bench) -> None:
+    """Whatever it was at: it says so, and when there is room again it goes on."""
+    with small_disk(here.state, 400):
+        filler, met = here.state / "filler", []
+        filler.write_bytes(b"")
+        for left in (0, 20, 100, 300, 1_000, 3_000, 100_000):
+            free = shutil.disk_usage(here.state).free
+            with filler.open("wb") as stream:
+                os.posix_fallocate(stream.fileno(), 0, max(1, free - (left << 10)))
+            ran = here.pybuild(*COMMAND, "--json")
+            filler.unlink()
+            assert ran.code != 0
+            met.append(ran.stderr)
+            if here.index.root.exists():
+                assert here.index.verify() == ()
+        told = [text for text in met if re.search("disk is full|No space left|free on the disk", text)]
+        assert len(told) == len(met), [text for text in met if text not in told]
+        ran = here.pybuild(*COMMAND, "--json")
+        assert ran.code == 0, ran.stderr
+        assert successes(here) == Counter(NAMES)
+        assert here.index.verify() == ()
