@@ -63,6 +63,15 @@ class Packages:
                 self._sources[package] = (source, inspect_source(self.adapters, source))
         return self._sources[package]
 
+    def has_source(self, package: Package) -> bool:
+        """Whether the source of a package has been fetched, in this run or before it.
+
+        Raises:
+            PybuildError: Its spec is wrong, or pins another source than was seen first.
+        """
+        pinned = self.sources.pinned(*package)
+        return pinned is not None and self.adapters.store.source(pinned.sha256) is not None
+
     def read_again(self, package: Package) -> None:
         """Forget what is known of a source, since its spec has changed."""
         self._sources.pop(package, None)

@@ -120,12 +120,15 @@ class Statements:
 
     def _of_sdist(self, package: Package) -> tuple[Requirement, ...] | None:
         upstream, tags = self.packages.chooser.upstream, self.packages.adapters.target.tags
-        raw = upstream.metadata_beside(*package, tags)
+        # A source that is here can be asked without upstream.
+        here = self.packages.has_source(package)
+        raw = None if here else upstream.metadata_beside(*package, tags)
         if raw is None:
             stated = self.packages.stated(package)
             if stated is not None:
                 return tuple(stated)
-            raw = upstream.metadata_inside(*package, tags)
+            raw = upstream.metadata_beside(*package, tags) if here else None
+            raw = raw or upstream.metadata_inside(*package, tags)
         return None if raw is None else parse_metadata(raw).requires_dist
 
     def _look_at(self, package: Package) -> None:

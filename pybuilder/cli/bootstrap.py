@@ -202,8 +202,8 @@ class _Command:
             print(f"written: {', '.join(files)}")
         errors = dict.fromkeys([*planned.broken.values(), *planned.unmet.values()])
         for error in errors:
-            name, version = error.package or ("", "")
-            click.echo(f"pybuild: error: {f'{name} {version}: '.lstrip()}{error}", err=True)
+            package = " ".join(filter(None, error.package or ()))
+            click.echo(f"pybuild: error: {package}{': ' if package else ''}{error}", err=True)
         codes = [error.exit_code for error in errors]
         codes += [ReviewError.exit_code] if assessed.review else []
         return combined_exit_code(codes)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
+from pybuilder.errors import ConfigError
 from pybuilder.names import normalize
 from pybuilder.workspace import Workspace
 
@@ -43,7 +44,12 @@ class Drafts(Workspace):
             from pybuilder.spec import parse_spec
 
             text = self.texts.get(name, f'name = "{normalize(name)}"\n')
-            self._specs[name] = super().spec(name) or parse_spec(text, f"specs/{name}.toml")
+            try:
+                self._specs[name] = super().spec(name) or parse_spec(text, f"specs/{name}.toml")
+            except ConfigError as error:
+                # Else whoever needs it is blamed.
+                error.package = (normalize(name), "")
+                raise
         return self._specs[name]
 
     def has_spec(self, name: str) -> bool:

@@ -47,6 +47,7 @@ class Sayers:
     """Everybody who may say something of six 1.0; None, or an error, where they don't.
 
     Attributes:
+        fetched: Whether its source is here.
         asked: Who was asked, in order.
     """
 
@@ -55,6 +56,7 @@ class Sayers:
     beside: bytes | PybuildError | None = None
     source_says: Sequence[str] | PybuildError | None = None
     inside: bytes | None = None
+    fetched: bool = False
     built: Made | PybuildError = field(default_factory=lambda: made("built"))
     specs: set[str] = field(default_factory=lambda: {"six"})
     accepts_new: bool = True
@@ -113,6 +115,9 @@ class Sayers:
         self.asked.append("published")
         return self.published_build
 
+    def has_source(self, package: Package) -> bool:
+        return self.fetched
+
     def stated(self, package: Package) -> Any:
         said = self.say("source", self.source_says)
         return None if said is None else [Requirement(each) for each in said]
@@ -137,6 +142,10 @@ ORDER: list[tuple[dict[str, Any], list[str], list[str] | None]] = [
     ({"source_says": []}, ["published", "beside", "source"], []),
     ({"inside": metadata("remote")}, ["published", "beside", "source", "inside"], ["remote"]),
     ({}, ["published", "beside", "source", "inside"], None),
+    # A source that has been fetched can be asked although upstream is away.
+    ({"fetched": True, "beside": metadata("wheel"), "source_says": ["honest"]}, ["published", "source"], ["honest"]),
+    ({"fetched": True, "beside": metadata("wheel")}, ["published", "source", "beside"], ["wheel"]),
+    ({"fetched": True, "inside": metadata("far")}, ["published", "source", "beside", "inside"], ["far"]),
     # A source that is no sdist is no version of the index.
     ({"spec_text": '[source]\ntype = "path"\npath = "x"', "beside": metadata("no")}, ["published", "source"], None),
     (
