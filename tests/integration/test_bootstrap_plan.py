@@ -290,6 +290,20 @@ class TestWhoBuilds:
         here.spec("beta", way.replace("] ", "]\n") + "\n")
         assert here.bootstrap(NEW, "alpha").built() == ["alpha==1.0+pb.1", "beta==1.0+pb.1", "alpha==2.0+pb.1"]
 
+    def test_upstreams_wheel_is_a_way_out(self, here: Bench) -> None:
+        here.sdist("alpha", build_requires=["beta"], act="import beta")
+        here.sdist("beta", build_requires=["alpha"])
+        make_wheel(here.upstream.directory, "alpha", "1.0", content="VERSION = '1.0'\n")
+        here.spec("alpha", '[prebuilt]\nreason = "it builds what builds it"\n')
+        nodes = here.plan(NEW, "beta")
+        assert {package: node["prebuilt"] for package, node in nodes.items()} == {
+            "alpha==1.0": True,
+            "beta==1.0": False,
+        }
+        assert here.bootstrap(NEW, "beta").built() == ["alpha==1.0+pb.1", "beta==1.0+pb.1"]
+        assert here.bootstrap("beta").cached() == ["beta==1.0+pb.1"]
+        assert "it builds what builds it" in here.pybuild("audit", "beta").stdout
+
 
 class TestWhatTheBackendKnows:
     def test_metadata_that_nobody_states_is_built_and_resolved_with(self, here: Bench) -> None:

@@ -95,6 +95,19 @@ class TestSideBySide:
         assert sorted(ran.built()) == [f"{name}==1.0+pb.1" for name in ("alpha", "beta", "late", "later")]
         assert all(here.outcomes(name) == ["succeeded"] for name in ("alpha", "beta", "late", "later"))
 
+    def test_two_runs_over_one_tree(self, here: Bench) -> None:
+        """Neither waits for ever, and nothing is built twice."""
+        here.sdist("alpha", requires=["beta"], build_requires=["tool"], act=SLOW)
+        here.sdist("beta", requires=["alpha"], build_requires=["tool"])
+        here.sdist("tool", act=SLOW)
+        started = [here.start("bootstrap", "--json", "--accept-new", top) for top in ("alpha", "beta")]
+        ended = [(*process.communicate(timeout=90), process.returncode) for process in started]
+        assert [code for *_, code in ended] == [0, 0], ended
+        built = [build["name"] for stdout, *_ in ended for build in json.loads(stdout)["built"]]
+        assert sorted(built) == ["alpha", "beta", "tool"]
+        assert all(here.outcomes(name) == ["succeeded"] for name in ("alpha", "beta", "tool"))
+        here.check_sound()
+
 
 class TestFailures:
     def test_a_failure_stops_only_what_depends_on_it(self, here: Bench) -> None:
