@@ -66,35 +66,50 @@ def check_end(here: Bench, ran: Ran, *, kills: int) -> None:
     assert successes(here) == Counter(NAMES)
 
 
-def check_killed(here: Bench, number: int, works: set[str]) -> None:
+def problems(here: Bench) -> tuple[str, ...]:
+    return here.index.verify() if here.index.root.exists() else ()
+
+
+def check_killed(here: Bench, number: int, works: set[str], *, was_wrong: bool) -> None:
     """Whatever a killed run had started ends by itself, and what is published is whole."""
     wait_for(lambda: not processes_of(here.state), what="the end of what the killed run had started")
-    if here.index.root.exists():
-        assert here.index.verify() == ()
+    # What a killed run was about to publish, the next one publishes or takes back, as soon as it publishes anything.
+    assert not (wrong := problems(here)) or was_wrong or number == signal.SIGKILL, wrong
+    assert not wrong or "a publish was interrupted" in wrong[0], wrong
     # An interrupted run clears up itself; after a killed one the next does.
     if number == signal.SIGINT:
         assert control_groups(works) == []
         assert not (left := [each for each in leftovers(here.state) if any(work in each for work in works)]), left
 
 
+def attempts_under_way(here: Bench) -> set[str]:
+    return {path.name for path in here.state.glob("work/[0-9]*")}
+
+
 def stop(here: Bench, number: int, after: float) -> Ran | None:
-    """Start the bootstrap, and send it a signal after so many seconds; what it came to, if it was quicker."""
-    before = {path.name for path in here.state.glob("work/*")}
-    with here.start(*COMMAND, "--json") as process:
+    """Start the bootstrap, and send it a signal some seconds after its first words; what it came to, if it was quicker.
+
+    A kill may come before those; while Python imports, Ctrl-C ends it as it ends any Python.
+    """
+    before, was_wrong = attempts_under_way(here), bool(problems(here))
+    words = here.root / "stderr"
+    with words.open("w") as stream, here.start(*COMMAND, "--json", stderr=stream) as process:
+        wait_for(lambda: number == signal.SIGKILL or words.stat().st_size or process.poll() is not None)
         try:
-            stdout, stderr = process.communicate(timeout=after)
+            stdout, _ = process.communicate(timeout=after)
         except subprocess.TimeoutExpired:
-            works = {path.name for path in here.state.glob("work/*")} - before
+            works = attempts_under_way(here) - before
             os.kill(process.pid, number)
-            stdout, stderr = process.communicate(timeout=20)
+            stdout, _ = process.communicate(timeout=20)
             # Where all was told already, Ctrl-C found nothing but Python's own end.
             if process.returncode and not (stdout and number == signal.SIGINT):
                 # To a shell both are 130; Python dies of the signal where it met it while it imported.
-                assert process.returncode in ((-number, 130) if number == signal.SIGINT else (-number,)), stderr
-                assert "Traceback" not in stderr, stderr
-                check_killed(here, number, works)
+                codes = (-number, 130) if number == signal.SIGINT else (-number,)
+                assert process.returncode in codes, words.read_text()
+                assert "Traceback" not in words.read_text(), words.read_text()
+                check_killed(here, number, works, was_wrong=was_wrong)
                 return None
-    return Ran(code=max(process.returncode, 0), stdout=stdout, stderr=stderr)
+    return Ran(code=max(process.returncode, 0), stdout=stdout, stderr=words.read_text())
 
 
 def test_killed_and_interrupted_at_random_moments(here: Bench) -> None:
@@ -102,17 +117,13 @@ def test_killed_and_interrupted_at_random_moments(here: Bench) -> None:
     began = time.monotonic()
     here.pybuild(*COMMAND)
     whole = time.monotonic() - began
-    # Until this long after its start it imports, and Ctrl-C ends it as it ends any Python.
-    began = time.monotonic()
-    here.pybuild("--version")
-    start = time.monotonic() - began
     fresh(here)
     kills = ends = 0
     for moment in range(MOMENTS):
         number = signal.SIGINT if moment % 2 else signal.SIGKILL
         before = successes(here) if here.state.exists() else Counter[str]()
         # Each goes on where the one before ended, so that small steps come by every moment of a whole run.
-        ran = stop(here, number, after=start + whole / 3 * chance.random())
+        ran = stop(here, number, after=whole / 3 * chance.random())
         kills += 1
         if here.state.exists():
             assert before <= successes(here) <= Counter(NAMES), "what had been built is lost, or was built again"
