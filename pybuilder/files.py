@@ -190,9 +190,11 @@ def file_lock(path: Path, *, wait: bool = True, shared: bool = False, what: str 
 
     Raises:
         LockedError: ``wait`` is false and another process holds it.
+        StateError: The disk is full or can't be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
             _lock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, wait=wait)

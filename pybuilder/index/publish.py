@@ -194,10 +194,13 @@ def _copy_record(record: Path, target: Path) -> None:
     if target.exists():
         return
     with filesystem.atomic_dir(target) as fresh:
-        shutil.copytree(record, fresh, dirs_exist_ok=True)
-        for directory, _, names in os.walk(fresh):
+        # Not by shutil.copytree, whose errors don't say that the disk is full.
+        for directory, _, names in os.walk(record):
+            there = fresh / Path(directory).relative_to(record)
+            there.mkdir(exist_ok=True)
             for name in names:
-                with Path(directory, name).open("rb") as stream:
+                shutil.copy2(Path(directory, name), there / name)
+                with (there / name).open("rb") as stream:
                     os.fsync(stream.fileno())
-            filesystem.fsync_dir(Path(directory))
+            filesystem.fsync_dir(there)
         fresh.chmod(0o755)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -113,6 +113,7 @@ def walk(archive: Path, *, limits: Limits | None = None) -> Iterator[tuple[str, 
     """
     bounds = limits or Limits()
     top = ""
+    files: set[Parts] = set()
     for count, member in enumerate(members(archive, bounds)):
         if count > bounds.entries:
             raise refused(archive, f"it has more than {bounds.entries} entries (a bomb)")
@@ -122,9 +123,21 @@ def walk(archive: Path, *, limits: Limits | None = None) -> Iterator[tuple[str, 
         top = top or parts[0]
         if parts[0] != top:
             raise refused(archive, f"it needs exactly one directory at its top; found: {top}, {parts[0]}")
+        _check_link(archive, parts, member, files)
+        files.add(parts)
         yield "/".join(parts[1:]), member
     if not top:
         raise refused(archive, "it needs exactly one directory at its top; found: none")
+
+
+def _check_link(archive: Path, parts: Parts, member: Member, files: Collection[Parts]) -> None:
+    """Refuse a link that leads out of the top directory by its own words; ``extract`` also follows chains of them."""
+    if member.kind == "symlink":
+        end = os.path.normpath(os.path.join(*parts[1:-1], member.target))
+        if member.target.startswith("/") or end.split("/")[0] == "..":
+            raise refused(archive, f"the link {'/'.join(parts)!r} to {member.target!r} leads out of it")
+    if member.kind == "hardlink" and tuple(p for p in member.target.split("/") if p not in ("", ".")) not in files:
+        raise refused(archive, f"the hard link {member.name!r} to {member.target!r} leads to no file before it")
 
 
 def pack(stream: IO[bytes], content: Iterable[Member], *, top: str, mtime: int) -> None:

@@ -81,7 +81,7 @@ class _Attempt(UnderWay):
             self.began += self.phases["wait"]
             self._take_plan(plan)
             self._run(project, ("wheel",), satisfied, cpus=cpus)
-        with self.phase("canonicalise"), disk_errors(self.work):
+        with self.phase("check"), disk_errors(self.work):
             wheel = self._wheel()
         return self.keep(wheel)
 

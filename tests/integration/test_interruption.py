@@ -111,7 +111,7 @@ def test_killed_between_the_index_and_the_database(here: Bench) -> None:
 def test_an_attempt_that_was_killed_is_told_as_interrupted_with_its_log(here: Bench) -> None:
     here.accept("gamma", act="print('so far so good', flush=True)\nimport time; time.sleep(60)")
     with here.start("build", "gamma") as process:
-        wait_for(here.running_log)
+        wait_for(lambda: (log := here.running_log()) and "so far so good" in log.read_text())
         process.kill()
     wait_for(lambda: not processes_of(here.state), what="the end of the sandbox")
     here.pybuild("build", "alpha")
