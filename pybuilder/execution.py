@@ -8,6 +8,7 @@ the run goes on with that: what is done stays done.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ MAX_REPLANS = 8
 _THREADS = 256  # They wait for sandboxes or for each other; how many builds run is the schedule's business.
 _LEAST_CPUS = 4  # Few enough that many builds at once don't drown a large machine.
 _PUBLISH_SECONDS = 0.5  # For the order only.
+_BETWEEN_WORDS = 0.5  # Seconds between two estimates of the time that is left.
 # What a build without limits of its own is taken to need beside a processor, so that many don't fill the machine.
 _USUAL_MEMORY = 1 << 30
 
@@ -124,6 +126,7 @@ class Execution:
     _released: set[TaskId] = field(default_factory=set)
     _faults: Faults = field(default_factory=Faults)
     _replans: int = 0
+    _next_word: float = 0.0
 
     def run(self, planned: Planned) -> None:
         """Build and publish everything that can be; a failure stops only what depends on it."""
@@ -134,7 +137,13 @@ class Execution:
                 for start in self._schedule.start():
                     self._begin(start)
                 self._handle(self._crew.hear())
-                self.packages.adapters.listen(events.Remaining(seconds=self._schedule.remaining()))
+                self._tell_remaining()
+
+    def _tell_remaining(self) -> None:
+        """Now and then, since it goes through all that is left."""
+        if time.monotonic() >= self._next_word:
+            self._next_word = time.monotonic() + _BETWEEN_WORDS
+            self.packages.adapters.listen(events.Remaining(seconds=self._schedule.remaining()))
 
     @property
     def tree(self) -> Tree:
