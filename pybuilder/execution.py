@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -32,6 +32,8 @@ from pybuilder.statements import Statements
 from pybuilder.tree import Node, Package, Tree, needing, package_id
 
 MAX_REPLANS = 8
+
+_TO_START = (State.WAITING, State.SUSPENDED)
 
 _THREADS = 256  # They wait for sandboxes or for each other; how many builds run is the schedule's business.
 _LEAST_CPUS = 4  # Few enough that many builds at once don't drown a large machine.
@@ -168,12 +170,15 @@ class Execution:
             del self._tasks[task]
         unaccepted = [node.package for node in tree if not self.accepts(node.name)]
         hopeless = needing(tree, [*planned.broken, *unaccepted])
+        makers: dict[Package, TaskId] = {}
         publishers: dict[Package, TaskId] = {}
         tasks: list[Task[TaskId]] = []
         for group in tree.groups:
             if hopeless.isdisjoint(group) and not all(map(self._outcome, group)):
-                makers = list(filter(None, (self._maker(tree.nodes[package], publishers) for package in group)))
-                tasks += [*makers, self._publisher(group, makers, publishers)]
+                own = {package: self._maker(tree.nodes[package], makers) for package in group}
+                made = [task for task in own.values() if task]
+                makers |= {package: task.id for package, task in own.items() if task}
+                tasks += [*made, self._publisher(group, made, publishers)]
                 publishers |= dict.fromkeys(group, tasks[-1].id)
         old = self._tasks.keys()
         self._tasks = {task.id: task for task in tasks}
@@ -184,8 +189,12 @@ class Execution:
                 self._release([task, *self._schedule.fail(task)])
         self._schedule.drop(gone)
 
-    def _maker(self, node: Node, publishers: Mapping[Package, TaskId]) -> Task[TaskId] | None:
-        """What makes a payload: the task that is under way, else a new one; None where the payload is there."""
+    def _maker(self, node: Node, makers: Mapping[Package, TaskId]) -> Task[TaskId] | None:
+        """What makes a payload: the task that is under way, else a new one; None where the payload is there.
+
+        It needs the payloads of its environment, and does not wait until they are published: that is for its own
+        publishing, so that nothing is published that was built with what is refused.
+        """
         package, made = node.package, self.packages.made
         making = self._makings.get(package)
         changed = making is not None and making.environment != node.environment
@@ -200,7 +209,7 @@ class Execution:
             made.pop(package, None)
             task = TaskId("make", (package,), making.task.turn + 1 if making else 0)
         self._makings[package] = _Making(task, node.environment)
-        needs = frozenset(publishers[need] for need in node.environment if need in publishers)
+        needs = frozenset(makers[need] for need in node.environment if need in makers)
         return self._making_task(task, needs)
 
     def _making_task(self, task: TaskId, needs: frozenset[TaskId]) -> Task[TaskId]:
@@ -222,14 +231,15 @@ class Execution:
     def _publisher(
         self, group: tuple[Package, ...], makers: Iterable[Task[TaskId]], publishers: Mapping[Package, TaskId]
     ) -> Task[TaskId]:
-        """What publishes a group, after everything that is installed with it."""
+        """What publishes a group, after everything that is installed with it or was built into it."""
         turn = sum(self._makings[package].task.turn for package in group if package in self._makings)
         task = self._publishings.setdefault((group, turn), TaskId("publish", group, turn))
         needs: set[TaskId] = set()
         # What runs stays what it is.
         if task not in self._schedule.running:
-            closures = (publishers.get(need) for package in group for need in self.tree.nodes[package].closure)
-            needs = {*filter(None, closures), *(maker.id for maker in makers)}
+            nodes = [self.tree.nodes[package] for package in group]
+            others = {need for node in nodes for need in (*node.closure, *node.environment)}.difference(group)
+            needs = {*filter(None, map(publishers.get, others)), *(maker.id for maker in makers)}
         return Task(id=task, needs=frozenset(needs), seconds=_PUBLISH_SECONDS, cpus=0)
 
     def _outcome(self, package: Package) -> Outcome | None:
@@ -392,6 +402,12 @@ class Execution:
         error.package = error.package or (name, str(version))
         self._note(error, task.packages)
         self._release(self._schedule.fail(task))
+        # What is built with something that is refused could never be published.
+        dependents = needing(self.tree, task.packages).difference(task.packages)
+        makings = (self._makings[package].task for package in dependents if package in self._makings)
+        waiting = [each for each in makings if each in self._tasks and self._schedule.state(each) in _TO_START]
+        self._tasks |= {each: replace(self._tasks[each], needs=self._tasks[each].needs | {task}) for each in waiting}
+        self._release(self._schedule.add(self._tasks[each] for each in waiting))
 
     def _note(self, error: PybuildError, packages: Collection[Package]) -> None:
         if self._faults.add(error, packages):

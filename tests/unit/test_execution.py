@@ -142,7 +142,8 @@ class TestOrder:
         run = Run(tree(TOP)).run()
         steps = [f"{do} {name}==1" for do in ("ready", "build", "publish") for name in ("base", "tool", "top")]
         assert sorted(run.log) == sorted(steps)
-        assert run.log.index("publish base==1") < run.log.index("publish tool==1") < run.log.index("ready top==1")
+        assert run.log.index("build tool==1") < run.log.index("ready top==1")
+        assert run.did("publish") == ["base==1", "tool==1", "top==1"]
         assert run.published == {"base==1", "tool==1", "top==1"}
         assert [outcome.number for outcome in run.packages.told_of] == [1, 1, 1]
 
@@ -258,6 +259,23 @@ class TestFailures:
         run = Run(tree("bad 1\nother 1\ntop 1: bad; other"), **{where: {package("bad==1"): error}}).run()
         assert run.failures == {"bad==1": ("top==1",)}
         assert run.published == {"other==1"}
+
+    def test_what_is_built_with_something_that_is_refused_is_not_published(self) -> None:
+        """It may have been built already; what has not is not built any more."""
+        refused = {package("tool==1"): ValidationError("it has no module")}
+        rows = "tool 1\nuser 1: : tool\nlater 1: : user\nother 1\ntop 1: later; other"
+
+        def until_it_is_told(plan: Plan, replan: Replan) -> None:
+            deadline = time.monotonic() + 10
+            while not any(isinstance(event, Failed) for event in run.packages.events):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+        run = Run(tree(rows), refused=refused, builds={package("user==1"): until_it_is_told})
+        run.run()
+        assert run.failures == {"tool==1": ("later==1", "top==1", "user==1")}
+        assert run.published == {"other==1"}
+        assert "user==1" in run.did("build") and "later==1" not in run.did("build")
 
     def test_a_group_fails_together(self) -> None:
         error = ValidationError("it has no module")
