@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, Self, TypeVar
 
 from pybuilder.interruption import Interruption, end
@@ -22,6 +22,7 @@ class Crew(Generic[Message]):
     def __init__(self, size: int) -> None:
         self._pool = ThreadPoolExecutor(size)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._working: list[Future[None]] = []
         self._stopped = Interruption()
 
     def __enter__(self) -> Self:
@@ -32,7 +33,7 @@ class Crew(Generic[Message]):
         """Wait for all who work."""
         try:
             if kind is None:
-                self._pool.shutdown()
+                wait(self._working)
         finally:
             end(self._pool, self._stopped)
 
@@ -47,7 +48,7 @@ class Crew(Generic[Message]):
                 message = failed(error)
             self._inbox.put(message)
 
-        self._pool.submit(working)
+        self._working.append(self._pool.submit(working))
 
     def say(self, message: Message) -> None:
         """Be heard while working."""

@@ -6,6 +6,7 @@ tell it does nothing, so what runs in the main thread alone pays nothing.
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -139,13 +140,26 @@ def end(pool: ThreadPoolExecutor, told: Interruption) -> None:
 
     That takes moments, and Python would wait for them in any case before it ends.
     """
-    told.tell()
     while True:
         try:
-            pool.shutdown(cancel_futures=True)
+            told.tell()
+            with _deaf():
+                return pool.shutdown(cancel_futures=True)
         except KeyboardInterrupt:
             continue
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Ctrl-C does nothing: Python takes a thread for ended where it interrupts who joins it (CPython issue 90882)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
         return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _current() -> threading.Event | None:

@@ -95,6 +95,10 @@ def main(argv: list[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
+        import signal
+
+        # Pressed again while Python ends, it would print a traceback of that.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         print("pybuild: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
     except BrokenPipeError:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import signal
 import threading
+import time
 
 import pytest
 
@@ -50,3 +52,30 @@ def test_an_exception_interrupts_whoever_works_and_nobody_begins(fault: BaseExce
         begun.wait(10)
         raise fault
     assert heard == ["interrupted", "interrupted"]
+
+
+def test_ctrl_c_again_and_again_waits_for_all_who_work() -> None:
+    """Python takes a thread for ended where it interrupts who joins it; nobody is left behind all the same."""
+    ended: list[int] = []
+    main = threading.get_ident()
+
+    def work() -> str:
+        try:
+            interruption.sleep(60)
+        finally:
+            # As long as undoing something may take, in which Ctrl-C comes again and again.
+            time.sleep(0.1)
+            ended.append(1)
+        return "done"
+
+    def press() -> None:
+        while not ended:
+            signal.pthread_kill(main, signal.SIGINT)
+            time.sleep(0.005)
+
+    with pytest.raises(KeyboardInterrupt), Crew[str](2) as crew:
+        crew.start(work, repr)
+        crew.start(work, repr)
+        threading.Timer(0.01, press).start()
+        crew.hear()
+    assert ended == [1, 1]
