@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pybuilder.errors import ConfigError, StateError
-from pybuilder.files import disk_errors, write_atomic
+from pybuilder.files import disk_errors, file_lock, write_atomic
 from pybuilder.layout import Layout
 from pybuilder.state.schema import SCHEMA, SCHEMA_VERSION
 
@@ -56,7 +56,9 @@ class Database:
         with _sqlite_errors(layout.database):
             database = cls(layout.database)
             if database._connection.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
-                database._create()
+                # Who changes the journal's mode beside another gets no turn to wait for.
+                with disk_errors(layout.root), file_lock(layout.lock("database")):
+                    database._create()
         return database
 
     @property
