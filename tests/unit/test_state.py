@@ -112,6 +112,19 @@ class TestOpening:
         with pytest.raises(StateError, match="unable to open"):
             State.open(layout)
 
+    def test_several_who_make_it_at_once(self, tmp_path: Path) -> None:
+        """SQLite gives whoever changes the journal's mode beside another no turn to wait for."""
+        start = threading.Barrier(6)
+
+        def opened(layout: Layout) -> str:
+            start.wait(10)
+            with closing(State.open(layout)) as state:
+                return str(state._row("PRAGMA journal_mode"))
+
+        with ThreadPoolExecutor(6) as pool:
+            for n in range(100):
+                assert set(pool.map(opened, [Layout(root=tmp_path / str(n))] * 6)) == {"{'journal_mode': 'wal'}"}
+
 
 class TestOwner:
     @pytest.mark.parametrize("change", [{"uid": 12345}, {"uid_map": ["0", "100000", "65536"]}])
