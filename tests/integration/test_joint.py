@@ -343,6 +343,7 @@ def test_the_view_is_private_and_gone_afterwards(cache: Path, monkeypatch: pytes
     for variable in ("HTTP_PROXY", "ALL_PROXY", "http_proxy", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_FIND_LINKS"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9/")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    others = set(threading.enumerate())
     seen: list[tuple[str, int, int, bytes]] = []
     idle: list[socket.socket] = []
 
@@ -366,10 +367,11 @@ def test_the_view_is_private_and_gone_afterwards(cache: Path, monkeypatch: pytes
     assert (at_root, without_secret) == (404, 404)
     assert refuses(url)
     idle[0].close()
-    assert not [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    assert set(threading.enumerate()) <= others
 
 
 def test_an_interruption_leaves_nothing(cache: Path) -> None:
+    others = set(threading.enumerate())
     seen: list[tuple[Path, str]] = []
 
     def interrupt() -> None:
@@ -387,7 +389,7 @@ def test_an_interruption_leaves_nothing(cache: Path) -> None:
     ((process, url),) = seen
     assert not process.exists()
     assert refuses(url)
-    assert not [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    assert set(threading.enumerate()) <= others
 
 
 def test_a_cache_that_cannot_be_used_is_said(world: TableWorld, tmp_path: Path) -> None:
