@@ -207,7 +207,14 @@ class _Planning:
             elif early == before:
                 if error:
                     raise error
-                return found
+                return {name: (version, self._extras(name, version, of)) for name, (version, of) in found.items()}
+
+    def _extras(self, name: NormalizedName, version: Version, extras: frozenset[str]) -> frozenset[str]:
+        """These extras with those that they ask of the package itself, as ``all`` often does; uv doesn't tell them."""
+        own = [each for each in self.requirements(name, version) if canonicalize_name(each.name) == name]
+        asked = [each.extras for each in own if applies(each, self.markers, extras)]
+        more = extras.union(*({canonicalize_name(extra) for extra in each} for each in asked))
+        return extras if more == extras else self._extras(name, version, more)
 
     def _early(self) -> frozenset[NormalizedName]:
         """The packages, of those that have been asked for, whose specs let prereleases be taken."""
