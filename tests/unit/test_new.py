@@ -5,6 +5,9 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
+import pytest
+
+from pybuilder.errors import FetchError
 from pybuilder.new import Findings, inspect
 
 PKG_INFO = """\
@@ -70,3 +73,9 @@ def test_large_files_and_links_are_not_read(tmp_path: Path) -> None:
     found = packed(tmp_path)
     assert found.guess.build == ("gcc",)
     assert found.guess.why == {"gcc": "there is large.c"}
+
+
+def test_a_link_out_of_the_source_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link.c").symlink_to("/dev/zero")
+    with pytest.raises(FetchError, match="leads out of it"):
+        packed(tmp_path)
