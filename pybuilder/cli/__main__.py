@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -85,29 +87,51 @@ def main(argv: list[str] | None = None) -> int:
     Besides the contract's codes: 130 after an interrupt, 141 where whoever read our output went away, as a shell says
     of programs that end by these signals.
     """
+    pressed = _note_interrupts()
     try:
         result = cli.main(args=argv, prog_name="pybuild", standalone_mode=False)
         sys.stdout.flush()
-    except PybuildError as error:
+    except (KeyboardInterrupt, click.Abort):
+        return _report_interrupt()
+    except Exception as error:  # noqa: BLE001 - the outermost frame: what nobody foresaw is a fault of ours
+        # Where Ctrl-C meets compiled code, that may say that it failed, for reasons of its own.
+        return _report_interrupt() if pressed else _report(error)
+    return result if isinstance(result, int) else 0
+
+
+def _note_interrupts() -> list[int]:
+    """Let Ctrl-C do what it does, and be remembered: the list is empty until it was pressed."""
+    pressed: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        signal.default_int_handler(number, frame)
+
+    # Whoever started us may have it ignored, as shells do for what runs in the background.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, note)
+    return pressed
+
+
+def _report_interrupt() -> int:
+    # Pressed again while Python ends, it would print a traceback of that.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    print("pybuild: interrupted; run the same command again to go on", file=sys.stderr)
+    return 130
+
+
+def _report(error: Exception) -> int:
+    if isinstance(error, PybuildError):
         print(f"pybuild: error: {error}", file=sys.stderr)
         return error.exit_code
-    except click.ClickException as error:
+    if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        import signal
-
-        # Pressed again while Python ends, it would print a traceback of that.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print("pybuild: interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         # The interpreter flushes what is left when it ends, and would complain of it then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except Exception as error:  # noqa: BLE001 - the outermost frame: what nobody foresaw is a fault of ours
-        return _report_fault(error)
-    return result if isinstance(result, int) else 0
+    return _report_fault(error)
 
 
 def _report_fault(error: Exception) -> int:

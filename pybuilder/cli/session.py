@@ -151,6 +151,8 @@ def open_session(options: Options, listen: events.Listener, *, workspace: Worksp
         recover(adapters)
         reap(adapters)
         yield _session(workspace, adapters, client)
+        # Another run may have been killed beside this one, which built what that had begun.
+        reap(adapters)
 
 
 def _session(workspace: Workspace, adapters: Adapters, client: Client) -> Session:

@@ -172,14 +172,16 @@ def test_two_at_once(here: Bench) -> None:
 
 def test_one_is_killed_beside_another(here: Bench) -> None:
     """The one that lives builds what the other had begun."""
-    here.sdist("tool", act="print('begun', flush=True)\nimport time; time.sleep(1)")
-    with here.start(*COMMAND) as first:
+    here.sdist("tool", act="print('begun', flush=True)\nimport time; time.sleep(3)")
+    words = here.root / "stderr"
+    with here.start(*COMMAND) as first, words.open("w") as stream:
         wait_for(here.running_log)
-        second = here.start(*COMMAND, "--json")
-        time.sleep(0.5)
+        # When it says what it will do, it has looked for what killed runs left, and found nothing yet.
+        second = here.start(*COMMAND, "--json", stderr=stream)
+        wait_for(lambda: "packages" in words.read_text())
         first.kill()
-    stdout, stderr = second.communicate(timeout=120)
-    check_end(here, Ran(code=second.returncode, stdout=stdout, stderr=stderr), kills=1)
+    stdout, _ = second.communicate(timeout=120)
+    check_end(here, Ran(code=second.returncode, stdout=stdout, stderr=words.read_text()), kills=1)
 
 
 @contextlib.contextmanager

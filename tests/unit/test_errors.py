@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from pybuilder import errors
+from pybuilder.cli.__main__ import cli, main
 from pybuilder.errors import ConfigError, PybuildError, ReviewError, combined_exit_code
 
 
@@ -55,3 +58,23 @@ def test_review_carries_who_wants_what() -> None:
 )
 def test_first_of_the_contracts_order(codes: list[int], combined: int) -> None:
     assert combined_exit_code(codes) == combined
+
+
+def test_an_error_that_ctrl_c_became_is_told_as_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Compiled code that Ctrl-C meets may fail with an error of its own."""
+
+    def swallow(**_: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as met:
+            raise ValueError("could not build the schema") from met
+
+    monkeypatch.setattr(cli, "main", swallow)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert main([]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "pybuild: interrupted; run the same command again to go on\n"
