@@ -74,6 +74,8 @@ def account(**changes: Any) -> dict[str, Any]:
         "source": {"file": "six-1.17.0.tar.gz", "sha256": SOURCE, "origin": "https://files.example/six-1.17.0.tar.gz"},
         "patches": [{"file": "patches/six/0001-fix.patch", "sha256": PATCH}],
         "channel": "fedora-45-debug",
+        "buildroot": "fedora-45",
+        "workspace": {"commit": COMMIT, "state": "clean"},
         "started": "2026-01-01T00:00:00.000001Z",
         "seconds": 1.5,
         "phases": {},
@@ -83,8 +85,7 @@ def account(**changes: Any) -> dict[str, Any]:
         "log_sha256": "0" * 64,
         "result": {"payload_sha256": PAYLOAD, "filename": "six-1.17.0-py3-none-any.whl"},
     }
-    known = {"buildroot": "fedora-45", "workspace": changes.pop("workspace", {"commit": COMMIT, "state": "clean"})}
-    return json.loads(record_json(**facts | changes)) | known
+    return json.loads(record_json(**facts | changes))
 
 
 def written(**changes: Any) -> bytes:
