@@ -30,11 +30,21 @@ _SIGN = """
 import sys, time
 from pathlib import Path
 import pybuilder.stages.publish
+from pybuilder.record import read_plan, read_record
 from pybuilder.signing import load_private
 from pybuilder.stages.envelope import envelope
 began = time.perf_counter()
 key = load_private(Path(sys.argv[1]))
-data = envelope(Path(sys.argv[2]), wheel="six-1.17.0+pb.1-py3-none-any.whl", sha256="0" * 64, key=key)
+record = Path(sys.argv[2])
+data = envelope(
+    record,
+    wheel="six-1.17.0+pb.1-py3-none-any.whl",
+    sha256="0" * 64,
+    account=read_record(record),
+    plan=read_plan(record),
+    bill=b"{}",
+    key=key,
+)
 seconds = time.perf_counter() - began
 assert b'"keyid"' in data
 print(seconds, len(data))
