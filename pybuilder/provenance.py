@@ -32,6 +32,7 @@ BILL = ".cdx.json"
 """What follows a wheel's name in that of its bill of materials."""
 CLEAN, DIRTY, UNVERSIONED = "clean", "dirty", "unversioned"
 
+_ASKED = frozenset({"workspace", "package", "version", "buildroot"})
 _BUILDER = re.compile(rf"urn:pybuild:builder:([a-z]+)(?::({DIRTY}|{UNVERSIONED}))?\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+\Z")
@@ -265,6 +266,9 @@ def _read(subject: Mapping[str, Any], predicate: Mapping[str, Any]) -> Provenanc
     external, internal = definition["externalParameters"], definition["internalParameters"]
     if definition["buildType"] not in (BUILD_TYPE, PREBUILT_TYPE):
         raise ValueError(f"its build type is {definition['buildType']!r}")
+    if strange := sorted(external.keys() - _ASKED):
+        # Whoever verifies ought not to pass over what was asked for and they don't know (SLSA, externalParameters).
+        raise ValueError(f"it has a parameter that is none of ours, {strange[0]!r}")
     builder = _BUILDER.match(run["builder"]["id"])
     if not builder:
         raise ValueError(f"its builder is {run['builder']['id']!r}")

@@ -27,6 +27,7 @@ from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
 from pybuilder import clock
+from pybuilder.errors import SigningError
 from pybuilder.events import ignore
 from pybuilder.signing import kept_keys
 from pybuilder.stages import Adapters, Made
@@ -221,11 +222,24 @@ class TestKeys:
         ran = here.build("alpha", code=3)
         [failed] = ran.json["failed"]
         assert (failed["phase"], "can be read or changed by others" in failed["error"]) == ("sign", True)
-        assert here.published("alpha") == []
+        assert here.outcomes("alpha") == []  # told before anything is built
         here.layout.key.chmod(0o600)
         assert here.build("alpha").built() == ["alpha==1.0+pb.1"]
-        assert here.outcomes("alpha") == ["succeeded"]  # what was built is kept
         verified(here, "alpha==1.0+pb.1", key_of(here))
+
+    def test_a_key_that_was_opened_to_others_since_signs_nothing(self, here: Bench) -> None:
+        here.accept("alpha")
+        new_key(here)
+        here.build("alpha")
+        here.layout.key.chmod(0o640)
+        assert here.build("alpha").cached() == ["alpha==1.0+pb.1"]  # nothing is to be signed
+        with closing(State.open(here.layout)) as state:
+            made, adapters = TestSeveralTargets.made(here, state), TestSeveralTargets.adapters(here, state)
+            with pytest.raises(SigningError, match="can be read or changed by others"):
+                publish(adapters, [Item(made=made, force=True)])
+        here.layout.key.chmod(0o600)
+        assert here.rebuild("alpha==1.0").built() == ["alpha==1.0+pb.2"]  # no number was spent
+        here.check_sound()
 
     def test_a_damaged_key_signs_nothing(self, here: Bench) -> None:
         here.accept("alpha")

@@ -193,6 +193,10 @@ def test_fields_that_others_add_are_passed_over() -> None:
         (lambda d: d.pop("predicate"), "predicate"),
         (lambda d: d.update(predicate=[]), "no provenance of ours"),
         (lambda d: d["predicate"]["buildDefinition"].update(buildType="https://elsewhere/v1"), "its build type is"),
+        (
+            lambda d: d["predicate"]["buildDefinition"]["externalParameters"].update(flags="-O0"),
+            "none of ours, 'flags'",
+        ),
         (lambda d: d["predicate"]["runDetails"]["builder"].update(id="https://elsewhere"), "its builder is"),
         (lambda d: d["predicate"]["runDetails"]["builder"].update(id="urn:pybuild:builder:podman:dirty"), "workspace"),
         (lambda d: d["predicate"]["runDetails"]["byproducts"].clear(), "payload"),
