@@ -31,6 +31,7 @@ from pybuilder.stages.prepared import payload_refs
 from pybuilder.stages.publish import Item, Outcome, newest_build, publish
 from pybuilder.stages.source import SourceGetter
 from pybuilder.stages.validate import validate, validation_key
+from pybuilder.timing import timed
 from pybuilder.tree import Node, Package
 
 
@@ -151,10 +152,12 @@ class Packages:
 
     def make_ready(self, plan: Plan) -> None:
         """Make the root and the build environment of a plan, so that its build need not wait for them."""
-        refs = payload_refs(self.adapters, plan)
-        self.adapters.environments.prepare(refs, python=self.adapters.python)
-        with self.adapters.roots.tree(plan.root):
-            pass
+        name, version = plan.recipe.name, plan.recipe.version
+        with timed(self.adapters.listen, name=name, version=version, phase="prepare"):
+            refs = payload_refs(self.adapters, plan)
+            self.adapters.environments.prepare(refs, python=self.adapters.python)
+            with self.adapters.roots.tree(plan.root):
+                pass
 
     def build(
         self,
