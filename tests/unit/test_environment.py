@@ -256,4 +256,6 @@ def test_an_install_test_takes_the_tree_that_somebody_is_just_making(layout, add
     go_on.set()
     for thread in (maker, waiting):
         thread.join()
-    assert [path.name for path in layout.payload(one.sha256).glob("tree-*")] == [f"tree-{environment._FORMAT}-py{PYTHON.minor}"]
+    assert [path.name for path in layout.payload(one.sha256).glob("tree-*")] == [
+        f"tree-{environment._FORMAT}-py{PYTHON.minor}"
+    ]
