@@ -18,9 +18,7 @@ from pybuilder.index import Index, Release
 from pybuilder.index import Source as IndexSource
 from pybuilder.names import normalize, numbered_version, split_number
 from pybuilder.record import read_plan, read_record
-from pybuilder.sbom import build_sbom, wheel_sbom
 from pybuilder.stages import Adapters, Made
-from pybuilder.stages.bills import contents
 from pybuilder.state import PublishedWheel
 from pybuilder.timing import timed
 from pybuilder.wheel.numbering import number
@@ -156,15 +154,13 @@ def _wheel(adapters: Adapters, one: _Numberable, chosen: int, work: Path) -> tup
     What its bills of materials say of the source is read from the record, so that a payload that is published again
     says the same as the first time.
     """
+    # A build that finds everything published comes this far, and no further.
+    from pybuilder.sbom import build_sbom, wheel_sbom
+    from pybuilder.stages.bills import contents
+
     directory = adapters.layout.record(one.key, one.attempt)
     account = read_record(directory)
-    payload = adapters.store.payload(one.payload)
-    if payload is None:
-        raise StateError(
-            f"the payload of {one.name} {one.version} is gone from the store",
-            where=str(adapters.layout.payload(one.payload)),
-            cure=f"pybuild rebuild {one.name}=={one.version}",
-        )
+    payload = _payload(adapters, one)
     source = adapters.store.source(account["source"]["sha256"])
     label = adapters.channel.label
     with disk_errors(work):
@@ -208,6 +204,17 @@ def _wheel(adapters: Adapters, one: _Numberable, chosen: int, work: Path) -> tup
         },
     )
     return row, release
+
+
+def _payload(adapters: Adapters, one: _Numberable) -> Path:
+    payload = adapters.store.payload(one.payload)
+    if payload is None:
+        raise StateError(
+            f"the payload of {one.name} {one.version} is gone from the store",
+            where=str(adapters.layout.payload(one.payload)),
+            cure=f"pybuild rebuild {one.name}=={one.version}",
+        )
+    return payload
 
 
 def _make_visible(adapters: Adapters, wheels: Sequence[tuple[PublishedWheel, Release]]) -> None:
