@@ -154,7 +154,7 @@ def _wheel(adapters: Adapters, one: _Numberable, chosen: int, work: Path) -> tup
     What its bills of materials say of the source is read from the record, so that a payload that is published again
     says the same as the first time.
     """
-    # A build that finds everything published comes this far, and no further.
+    # Imported here, since a build that finds everything published never comes this far.
     from pybuilder.sbom import build_sbom, wheel_sbom
     from pybuilder.stages.bills import contents
 
