@@ -7,7 +7,9 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -29,13 +31,14 @@ FOLLOW_INTERVAL = 0.1
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_obj
 def show(options: Options, name: str, as_json: bool) -> int:
-    """Show what there is of a package: its builds, newest first, and its pins."""
+    """Show what there is of a package: its builds, newest first, why each was made, and its pins."""
     workspace = open_workspace(options)
     layout = open_layout(options, workspace)
     package = normalize(name)
     with contextlib.closing(State.open(layout)) as state:
         found = reports.builds(package, state, layout)
-        lines = reports.build_lines(found, state)
+        causes = _add_causes(found, state.attempts(package), layout)
+        lines = [line for pair in zip(reports.build_lines(found, state), causes, strict=True) for line in pair]
     if as_json:
         json.dump({"name": package, "builds": found}, sys.stdout, indent=2)
         print()
@@ -53,6 +56,19 @@ def show(options: Options, name: str, as_json: bool) -> int:
     for line in lines:
         print(line)
     return 0
+
+
+def _add_causes(found: Sequence[dict[str, Any]], attempts: Sequence[Attempt], layout: Layout) -> list[str]:
+    """Add to each wheel why its attempt was no cache hit; the same of the first wheel of each build as a line."""
+    from pybuilder.build_diff import cause
+
+    causes = {attempt.id: cause(attempt, attempts, layout) for attempt in attempts}
+    for build in found:
+        for wheel in build["wheels"]:
+            known = causes.get(wheel["attempt"])
+            wheel["why"] = known.as_json if known else None
+    whys = [build["wheels"][0]["why"] for build in found]
+    return [f"    why: {why['sentence'] if why else 'not known'}" for why in whys]
 
 
 @click.command()
