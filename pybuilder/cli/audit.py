@@ -17,8 +17,7 @@ from pybuilder.audit.stored import Kept
 from pybuilder.cli import audited
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
-from pybuilder.cli.session import channel_name, open_layout, open_workspace
-from pybuilder.cli.show import find_attempt
+from pybuilder.cli.places import channel_name, find_attempt, open_layout, open_workspace
 from pybuilder.errors import UsageError, ValidationError
 from pybuilder.http import Client
 from pybuilder.index import File

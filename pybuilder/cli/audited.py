@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pybuilder.audit import Audit, Check, Everything, Node
 from pybuilder.audit.graph import tree_lines
 from pybuilder.errors import ValidationError
-from pybuilder.stages.taint import Taint, recorded_taints
+from pybuilder.record import Taint, recorded_taints
 
 if TYPE_CHECKING:
     from pybuilder.audit.original import Original

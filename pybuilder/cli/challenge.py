@@ -13,7 +13,7 @@ from pybuilder.audit import Place, Shelf, Trust
 from pybuilder.audit.challenge import Challenge, Compared
 from pybuilder.audit.challenge import challenge as compare
 from pybuilder.cli.options import Options
-from pybuilder.cli.session import channel_name, open_layout, open_workspace
+from pybuilder.cli.places import channel_name, open_layout, open_workspace
 from pybuilder.errors import UsageError, ValidationError
 from pybuilder.http import Client
 from pybuilder.names import normalize

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from pybuilder.buildroot import Buildroot
 from pybuilder.environment import PythonTarget
@@ -57,11 +56,6 @@ def open_ground(
         buildroot, workspace=workspace, layout=layout, facts=facts, client=client, listen=listen
     ) as ground:
         yield ground
-
-
-def lock_path(workspace: Workspace, name: str) -> Path:
-    """Where the lock of a buildroot is."""
-    return workspace.root / "buildroots" / f"{name}.lock"
 
 
 def _host(buildroot: Buildroot, facts: Facts) -> Ground:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pybuilder.buildroot import Buildroot
-from pybuilder.cli.ground import Ground, lock_path
+from pybuilder.cli.ground import Ground
+from pybuilder.cli.places import lock_path
 from pybuilder.environment import PythonTarget
 from pybuilder.errors import ConfigError, EngineError
 from pybuilder.events import Listener, ignore

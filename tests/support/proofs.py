@@ -72,6 +72,11 @@ class Made:
         """The file beside it."""
         return self.wheel.with_name(self.wheel.name + SUFFIX)
 
+    def moved(self, old: Path, new: Path) -> Made:
+        """The same in a copy of the state."""
+        paths = {name: new / getattr(self, name).relative_to(old) for name in ("wheel", "record", "source")}
+        return replace(self, **paths)
+
     def edit(self, name: str, change: Any) -> None:
         """Change a document of its record; ``change`` gets it and changes it in place."""
         file = self.record / name
