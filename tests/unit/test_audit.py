@@ -17,7 +17,7 @@ from pybuilder.audit.graph import tree_lines
 from pybuilder.errors import UsageError, ValidationError
 from pybuilder.names import normalize
 from pybuilder.signing import PrivateKey
-from tests.support.proofs import RPMS, Made, Press, host_root, rpm_root, sign_again
+from tests.support.presses import RPMS, Made, Press, host_root, rpm_root, sign_again
 
 KEY = PrivateKey(seed=b"k" * 32)
 OTHER = PrivateKey(seed=b"o" * 32)
