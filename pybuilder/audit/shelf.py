@@ -30,7 +30,6 @@ from pybuilder.wheel.check import problems
 from pybuilder.wheel.numbering import strip
 from pybuilder.wheel.read import WheelName
 
-_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*\Z")
 _KEYID = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -340,4 +339,5 @@ class _Reading:
 
 def _below(record: str, path: str) -> bool:
     parts = path.removeprefix(f"{record}/").split("/")
-    return path.startswith(f"{record}/") and all(map(_PART.match, parts))
+    sound = all(part not in ("", ".", "..") and part.isprintable() for part in parts)
+    return sound and path.startswith(f"{record}/")

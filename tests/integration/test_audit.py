@@ -29,6 +29,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         here.spec("taken", SPEC)
         here.accept("beta", build_requires=["tool", "taken"])
         here.accept("alpha", build_requires=["beta", "tool"])
+        assert here.pybuild("key", "new").code == 0
         here.build("alpha")
         yield here
 
@@ -153,6 +154,43 @@ class TestOne:
         record.write_text(json.dumps(account))
         ran = here.pybuild("audit", "alpha")
         assert "owned" in ran.stdout and "\x1b" not in ran.stdout and "\x07" not in ran.stdout
+
+
+class TestKeys:
+    def test_that_of_the_workspace(self, here: Bench) -> None:
+        [key] = (here.workspace / "keys").glob("*.pem")
+        ran = here.pybuild("audit", "alpha", "--json")
+        assert ran.json["wheels"][0]["signed"] == {"by": "a trusted key", "keyid": key.stem}
+
+    def test_one_that_was_rotated_and_one_that_was_lost(self, here: Bench) -> None:
+        [key] = (here.workspace / "keys").glob("*.pem")
+        assert here.pybuild("key", "rotate").code == 0
+        assert here.pybuild("audit", "alpha").code == 0
+        assert here.pybuild("audit", "--all").code == 0
+        key.unlink()
+        ran = here.pybuild("audit", "alpha")
+        assert ran.code == 50 and f"this is signed by {key.stem}, which is no trusted key" in ran.stdout
+
+    def test_on_another_machine(self, here: Bench, tmp_path: Path) -> None:
+        """Without a key of one's own, that of the index serves, which is told; a key that is named must have signed."""
+        [key] = (here.workspace / "keys").glob("*.pem")
+        wheel, there = str(wheel_of(here, "alpha")), tmp_path / "elsewhere"
+        assert "tainted: key from the index itself: alpha" in elsewhere(there, "audit", wheel).stdout
+        ran = elsewhere(there, "audit", "--key", str(key), wheel)
+        assert ran.code == 0 and f"signed   by a trusted key {key.stem}" in ran.stdout
+        assert here.pybuild("key", "rotate").code == 0
+        [other] = set((here.workspace / "keys").glob("*.pem")) - {key}
+        assert elsewhere(there, "audit", "--key", str(other), wheel).code == 50
+        assert elsewhere(there, "audit", "--key", str(other), "--key", str(key), wheel).code == 0
+
+    def test_what_is_not_signed(self, here: Bench) -> None:
+        [key] = (here.workspace / "keys").glob("*.pem")
+        (here.state / "key" / "private.pem").unlink()
+        here.accept("gamma")
+        here.build("gamma")
+        ran = here.pybuild("audit", "gamma")
+        assert ran.code == 0 and "tainted: unsigned: gamma 1.0+pb.1" in ran.stdout
+        assert here.pybuild("audit", "--key", str(key), "gamma").code == 50
 
 
 class TestAll:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -16,9 +17,9 @@ from packaging.version import Version
 from pybuilder.files import sha256_file
 from pybuilder.index import Index, Release, Source
 from pybuilder.plan import Ingredient, Plan, Recipe, Root, Target, digest, rpm_root_digest
-from pybuilder.provenance import statement
 from pybuilder.record import record_json
 from pybuilder.signing import SUFFIX, PrivateKey, seal
+from pybuilder.stages.envelope import envelope
 from pybuilder.wheel.canonical import canonicalise
 from pybuilder.wheel.numbering import number
 from tests.support.indexes import open_index
@@ -138,14 +139,11 @@ class Press:
         source.write_bytes(f"source of {name} {version}".encode())
         plan = self.plan(name, version, sha256_file(source), environment, patched=patched)
         record = work / attempt
-        account = self.write_record(
+        self.write_record(
             record, plan, source, prebuilt=prebuilt, patched=patched, payload=(payload.sha256, payload.filename)
         )
         numbered = number(kept, work, label="pb", number=number_, sbom=b"{}\n")
-        paths = {f"records/{payload.sha256}/{attempt}/{file.name}": sha256_file(file) for file in record.glob("*.*")}
-        said = statement(
-            wheel=numbered.path.name, wheel_sha256=numbered.sha256, account=account, plan=plan, record=paths
-        )
+        said = envelope(record, wheel=numbered.path.name, sha256=numbered.sha256, key=self.key)
         release = Release(
             wheel=numbered.path,
             sha256=numbered.sha256,
@@ -153,7 +151,7 @@ class Press:
             payload_sha256=payload.sha256,
             source=None if prebuilt else Source(path=source, sha256=sha256_file(source)),
             record=record,
-            beside={SUFFIX: seal(said, self.key).as_bytes},
+            beside={SUFFIX: said},
         )
         root = self.index.root
         made = Made(
@@ -195,14 +193,15 @@ class Press:
 
     def write_record(
         self, record: Path, plan: Plan, source: Path, *, prebuilt: str, patched: bool, payload: tuple[str, str]
-    ) -> Any:
-        """Write the record of an attempt, and return what it says."""
+    ) -> None:
+        """Write the record of an attempt."""
         record.mkdir()
         (record / "build.log").write_bytes(b"it was built\n")
+        (record / "environment.txt").write_bytes(b"")
         if patched:
             (record / "patches").mkdir()
             (record / "patches" / "0001-x.patch").write_bytes(PATCH)
-        account = json.loads(
+        (record / "record.json").write_bytes(
             record_json(
                 attempt=record.name,
                 plan=plan,
@@ -211,6 +210,8 @@ class Press:
                     {"file": f"patches/{plan.recipe.name}/0001-x.patch", "sha256": each} for each in plan.recipe.patches
                 ],
                 channel="host",
+                buildroot="host",
+                workspace=dict(self.workspace),
                 started=STARTED.isoformat().replace("+00:00", "Z"),
                 seconds=1.0,
                 phases={},
@@ -222,20 +223,12 @@ class Press:
                 prebuilt=prebuilt,
             )
         )
-        account["workspace"] = dict(self.workspace)
-        (record / "record.json").write_bytes(json.dumps(account).encode())
         (record / "plan.json").write_bytes(json.dumps(plan.as_json()).encode())
-        return account
 
 
 def sign_again(made: Made, key: PrivateKey, change: Any = None) -> None:
     """Replace the envelope beside a wheel by one of another key, or of another Statement."""
-    import base64
-
     said = json.loads(base64.b64decode(json.loads(made.envelope.read_bytes())["payload"]))
     if change:
         change(said)
     made.envelope.write_bytes(seal(json.dumps(said).encode(), key).as_bytes)
-
-
-__all__ = ["NOON", "PATCH", "RPMS", "Made", "Press", "host_root", "replace", "rpm_root", "sign_again"]
