@@ -220,7 +220,7 @@ class TestTaint:
         assert taints(record_of(chain, builds["delta"])) == []
         said = f"tainted: upstream's wheel of alpha 1.0 was used: {REASON}"
         assert said in chain.pybuild("audit", "gamma").stdout
-        assert "tainted" not in chain.pybuild("audit", "delta").stdout
+        assert "upstream's wheel" not in chain.pybuild("audit", "delta").stdout
         assert "tainted by alpha 1.0" in chain.pybuild("show", "gamma").stdout
         assert "tainted" not in chain.pybuild("show", "delta").stdout
         assert taints(chain.pybuild("audit", "gamma", "--json").json["wheels"][0]) == expected

@@ -42,7 +42,8 @@ TARGET = Target(
     name="cp311-linux_x86_64",
     python="3.11",
     full_version="3.11.7",
-    tags=("cp311-cp311-linux_x86_64", "py3-none-any"),
+    # As many as an interpreter accepts.
+    tags=tuple(f"cp311-cp311-manylinux_2_{number}_x86_64" for number in range(900)),
     markers={},
 )
 PATCH = b"--- a/x\n+++ b/x\n"
