@@ -108,7 +108,8 @@ class Account:
                 for each in found["environment"]
             ),
             payload=sha256(found["result"]["payload_sha256"]),
-            prebuilt=_text(found["prebuilt"] or ""),
+            # Records from before there were such wheels say nothing of them.
+            prebuilt=_text(found.get("prebuilt") or ""),
         )
 
 

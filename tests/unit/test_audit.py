@@ -77,6 +77,9 @@ class TestSound:
         assert found.ok and found.graph.flagged() == {}
         assert found.evidence.vouched.by == "a trusted key" and found.evidence.vouched.keyid == KEY.public.keyid
         assert len(found.graph.top.checks) > 25
+        assert f"its provenance is signed by a trusted key, {KEY.public.keyid}" in {
+            check.what for check in found.graph.top.checks
+        }
         assert list(found.graph.nodes) == [desk.six.ingredient.payload, desk.tool.ingredient.payload]
 
     def test_of_all(self, desk: Desk) -> None:
@@ -297,6 +300,18 @@ class TestRecord:
         assert "its provenance names the record's key" in wrong
         assert "the root's digest is that of what it consists of" not in wrong
 
+    def test_that_of_another_package(self, desk: Desk) -> None:
+        """Record and plan agree with each other, and with nothing else."""
+        for name in ("record.json", "plan.json"):
+            (desk.six.record / name).write_bytes((desk.tool.record / name).read_bytes())
+        wrong = desk.wrong()
+        assert wrong["the record is of this package and version"] == "it is tool 1.0, not six 1.0"
+        assert "its provenance names the record's payload" in wrong and "the plan has the recorded key" not in wrong
+
+    def test_a_build_that_was_not_sealed(self, desk: Desk) -> None:
+        desk.six.edit("record.json", lambda document: document.update(seal={}))
+        assert [flag.kind for flag in desk.audit().graph.top.flags] == ["not sealed"]
+
     def test_an_edited_log(self, desk: Desk) -> None:
         (desk.six.record / "build.log").write_text("all is well\n")
         wrong = desk.wrong()
@@ -345,6 +360,16 @@ class TestRecord:
             for value in (None, 7, "x", [], {}, [1], {"a": 1}, [{"name": 3}]):
                 (desk.six.record / name).write_text(json.dumps({**whole, field: value}))
                 desk.audit()
+
+    def test_one_from_before_there_were_prebuilt_wheels_and_provenance(self, desk: Desk) -> None:
+        desk.six.edit("record.json", lambda document: [document.pop(name) for name in ("prebuilt", "workspace")])
+        desk.six.envelope.unlink()
+        page = desk.press.index.root / "simple" / "six" / "index.json"
+        listed = json.loads(page.read_bytes())
+        del listed["files"][0]["_beside"]
+        page.write_text(json.dumps(listed))
+        found = desk.audit()
+        assert found.ok and [flag.kind for flag in found.graph.top.flags] == ["unsigned"]
 
     def test_a_path_that_leads_elsewhere_is_not_followed(self, desk: Desk) -> None:
         def change(said: Any) -> None:
