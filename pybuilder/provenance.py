@@ -28,8 +28,11 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:pybuild:build:v1"
 PREBUILT_TYPE = "urn:pybuild:prebuilt:v1"
+BILL = ".cdx.json"
+"""What follows a wheel's name in that of its bill of materials."""
 CLEAN, DIRTY, UNVERSIONED = "clean", "dirty", "unversioned"
 
+_ASKED = frozenset({"workspace", "package", "version", "buildroot"})
 _BUILDER = re.compile(rf"urn:pybuild:builder:([a-z]+)(?::({DIRTY}|{UNVERSIONED}))?\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+\Z")
@@ -78,6 +81,7 @@ class Provenance:
         source_date_epoch: The time of the newest file of the source.
         inputs: What went into it, sorted.
         record: Digests of the files of its record, by their paths below the index.
+        bill: Digest of the bill of materials beside the wheel; empty where none is named.
         started: When the build began, in UTC.
         finished: When it had ended.
     """
@@ -97,6 +101,7 @@ class Provenance:
     source_date_epoch: int
     inputs: tuple[Input, ...]
     record: Mapping[str, str]
+    bill: str
     started: datetime
     finished: datetime
 
@@ -111,7 +116,8 @@ def statement(
         wheel_sha256: Its digest.
         account: The record of the attempt that made its payload, as ``record.read_record`` gives it.
         plan: What that attempt tried.
-        record: Digests of that record's files, by their paths below the index.
+        record: Digests of that record's files, by their paths below the index; and of the bill of materials beside
+            the wheel, so that whoever signs this vouches for it, too.
     """
     return canonical_json(
         {
@@ -206,11 +212,11 @@ def _descriptor(each: Input) -> dict[str, Any]:
     return {"name": each.name, **uri, "digest": {"sha256": each.sha256}, "annotations": annotations}
 
 
-def _run(account: Mapping[str, Any], record: Mapping[str, str]) -> dict[str, Any]:
+def _run(account: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
     """SLSA's RunDetails: who built it, when, and what is left of that."""
     state = _workspace(account)["state"]
     started = datetime.fromisoformat(account["started"])
-    files = {"payload": account["result"]["payload_sha256"], **record}
+    files = {**files, "payload": account["result"]["payload_sha256"]}
     return {
         "builder": {
             "id": f"urn:pybuild:builder:{account['engine']}" + ("" if state == CLEAN else f":{state}"),
@@ -260,17 +266,20 @@ def _read(subject: Mapping[str, Any], predicate: Mapping[str, Any]) -> Provenanc
     external, internal = definition["externalParameters"], definition["internalParameters"]
     if definition["buildType"] not in (BUILD_TYPE, PREBUILT_TYPE):
         raise ValueError(f"its build type is {definition['buildType']!r}")
+    if strange := sorted(external.keys() - _ASKED):
+        # Whoever verifies ought not to pass over what was asked for and they don't know (SLSA, externalParameters).
+        raise ValueError(f"it has a parameter that is none of ours, {strange[0]!r}")
     builder = _BUILDER.match(run["builder"]["id"])
     if not builder:
         raise ValueError(f"its builder is {run['builder']['id']!r}")
-    record = {each["name"]: _digest(each) for each in run["byproducts"]}
+    left = {_text(each["name"]): _digest(each) for each in run["byproducts"]}
     workspace = external["workspace"]
     if workspace["state"] != (builder[2] or CLEAN):
         raise ValueError(f"its builder is {builder[0]}, but its workspace {workspace['state']}")
     return Provenance(
         wheel=_text(subject["name"]),
         wheel_sha256=_digest(subject),
-        payload_sha256=record.pop("payload"),
+        payload_sha256=left["payload"],
         prebuilt=definition["buildType"] == PREBUILT_TYPE,
         name=_text(external["package"]),
         version=_text(external["version"]),
@@ -282,9 +291,18 @@ def _read(subject: Mapping[str, Any], predicate: Mapping[str, Any]) -> Provenanc
         attempt=_text(run["metadata"]["invocationId"]),
         source_date_epoch=int(internal["sourceDateEpoch"]),
         inputs=tuple(sorted(_input(each) for each in definition["resolvedDependencies"] if "sha256" in each["digest"])),
-        record=record,
+        record={path: digest for path, digest in left.items() if _is_in_record(path)},
+        bill=left.get(f"files/{subject['name']}{BILL}", ""),
         started=_moment(run["metadata"]["startedOn"]),
         finished=_moment(run["metadata"]["finishedOn"]),
+    )
+
+
+def _is_in_record(path: str) -> bool:
+    """Whether a byproduct is a file of a record; whoever reads it from an index is led nowhere else."""
+    first, *rest = path.split("/")
+    return (
+        first == "records" and bool(rest) and all(part not in ("", ".", "..") and part.isprintable() for part in rest)
     )
 
 

@@ -33,6 +33,7 @@ _COMMANDS = {
     "audit": ("audit", "Verify wheels and print where they came from."),
     "challenge": ("challenge", "Compare our payloads with another pybuild's of the same keys."),
     "diff": ("diff", "What changed between two builds."),
+    "sbom": ("sbom", "The bill of materials of a build, as CycloneDX or SPDX."),
     "key": ("key", "The key that signs what is published."),
     "index": ("index", "Check or renew the published index."),
     "serve": ("index", "Serve the index over HTTP on this machine."),

@@ -9,7 +9,7 @@ from pybuilder.errors import SigningError, ValidationError
 from pybuilder.files import sha256_file
 from pybuilder.index.pages import File
 from pybuilder.index.tree import KEYS, Tree, beside_path
-from pybuilder.provenance import Provenance, read_statement
+from pybuilder.provenance import BILL, Provenance, read_statement
 from pybuilder.signing import SUFFIX, PublicKey, kept_keys, parse_envelope, signer
 
 
@@ -46,7 +46,9 @@ def _of_wheel(tree: Tree, file: File, keys: Mapping[str, PublicKey]) -> Iterator
         yield path, error.what
         return
     if (said.wheel, said.wheel_sha256) != (file.filename, file.sha256):
-        yield path, f"is about {said.wheel} with sha256 {said.wheel_sha256}"
+        yield path, f"is about {said.wheel!r} with sha256 {said.wheel_sha256}"
+    if said.bill != dict(file.beside).get(BILL, ""):
+        yield path, "names another bill of materials than the one that is published"
     yield from _of_record(tree.root, said)
 
 

@@ -19,13 +19,15 @@ from pybuilder.errors import BuildError, ValidationError
 from pybuilder.files import CHUNK, atomic_writer, sha256_file, write_atomic
 from pybuilder.index import pages
 from pybuilder.index.pages import File, PageError
+from pybuilder.provenance import BILL
+from pybuilder.signing import SUFFIX
 from pybuilder.wheel.read import open_wheel
 
 JSON_PAGE = "index.json"
 HTML_PAGE = "index.html"
 SOURCES = "sources"
 KEYS = "keys"
-BESIDE = (".cdx.json", ".intoto.json")
+BESIDE = (BILL, SUFFIX)
 """What the names of files add to a wheel's that say more of it: the bill of materials, the provenance."""
 # The name that servers choose by the Accept header: Apache's MultiViews and bandersnatch's nginx map go by suffix.
 TYPED_JSON_PAGE = "index.v1_json"

@@ -115,7 +115,12 @@ class LockedRoots:
         packages = tuple(packages)
         base = self.lock.closure(packages)
         rpms = self.lock.closure({*packages, *system})
-        contents = {"base": [rpm.name for rpm in base], "rpms": [_entry(rpm) for rpm in rpms]}
+        contents = {
+            "distribution": self.buildroot.distribution,
+            "release": self.buildroot.release,
+            "base": [rpm.name for rpm in base],
+            "rpms": [_entry(rpm) for rpm in rpms],
+        }
         return Root(kind="rpm", digest=root_digest(rpms, self.buildroot.macros), contents=contents)
 
 

@@ -17,6 +17,7 @@ from pybuilder.errors import BuildError, PybuildError
 from pybuilder.files import disk_errors, fsync_dir, remove_tree, sha256_file, write_atomic
 from pybuilder.plan import Plan
 from pybuilder.processes import process_identity
+from pybuilder.signing import load_private
 from pybuilder.stages import Adapters, Source
 from pybuilder.stages.prepared import payload_refs
 from pybuilder.stages.taint import environment_taints, remember
@@ -55,7 +56,12 @@ class UnderWay:
 
     @classmethod
     def begin(cls, adapters: Adapters, source: Source, plan: Plan, *, phase: Literal["build", "prebuilt"]) -> Self:
-        """Write the attempt down as running, and make room for its work."""
+        """Write the attempt down as running, and make room for its work.
+
+        Raises:
+            SigningError: The key can't be used; better told now than when a long build has ended.
+        """
+        load_private(adapters.layout.key)
         # Now, not at the end: somebody may edit the workspace while it is built.
         revision = adapters.workspace.revision(
             source.name,

@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pybuilder import record
 from pybuilder.errors import StateError
 from pybuilder.files import sha256_file
-from pybuilder.provenance import statement
+from pybuilder.plan import Plan
+from pybuilder.provenance import BILL, statement
 from pybuilder.signing import PrivateKey, seal
 
 
-def envelope(directory: Path, *, wheel: str, sha256: str, key: PrivateKey | None) -> bytes:
+def envelope(
+    directory: Path,
+    *,
+    wheel: str,
+    sha256: str,
+    account: Mapping[str, Any],
+    plan: Plan,
+    bill: bytes,
+    key: PrivateKey | None,
+) -> bytes:
     """The file beside a wheel in the index that says where it came from.
 
     Args:
         directory: The record of the attempt that made its payload.
         wheel: The wheel's file name.
         sha256: The wheel's digest.
+        account: What that record says.
+        plan: What that attempt tried.
+        bill: The bill of materials that lies beside the wheel.
         key: Signs it; None leaves it unsigned.
 
     Raises:
-        StateError: The record is damaged or not whole.
+        StateError: The record is not whole.
     """
-    account = record.read_record(directory)
     published = f"records/{account['result']['payload_sha256']}/{directory.name}"
     said = statement(
         wheel=wheel,
         wheel_sha256=sha256,
         account=account,
-        plan=record.read_plan(directory),
-        record={f"{published}/{file}": digest for file, digest in _files(directory)},
+        plan=plan,
+        record={
+            f"files/{wheel}{BILL}": hashlib.sha256(bill).hexdigest(),
+            **{f"{published}/{file}": digest for file, digest in _files(directory)},
+        },
     )
     return seal(said, key).as_bytes
 

@@ -17,15 +17,16 @@ from pybuilder.files import disk_errors, file_lock
 from pybuilder.index import Index, Release
 from pybuilder.index import Source as IndexSource
 from pybuilder.names import normalize, numbered_version, split_number
-from pybuilder.record import read_record
-from pybuilder.sbom import Origin, PatchNote, wheel_sbom
+from pybuilder.provenance import BILL
+from pybuilder.record import read_plan, read_record
+from pybuilder.sbom import build_sbom, wheel_sbom
 from pybuilder.signing import SUFFIX, PrivateKey, load_private
 from pybuilder.stages import Adapters, Made
+from pybuilder.stages.bills import contents
 from pybuilder.stages.envelope import envelope
 from pybuilder.state import PublishedWheel
 from pybuilder.timing import timed
 from pybuilder.wheel.numbering import number
-from pybuilder.wheel.read import open_wheel
 from pybuilder.work import work_directory
 
 
@@ -160,11 +161,11 @@ def _wheel(
 ) -> tuple[PublishedWheel, Release]:
     """The numbered wheel of a payload, with its row in the database and its place in the index.
 
-    What its bill of materials and its provenance say of the build is read from the record, so that a payload that is
+    What its bills of materials and its provenance say of the build is read from the record, so that a payload that is
     published again says the same as the first time.
     """
     directory = adapters.layout.record(one.key, one.attempt)
-    account = read_record(directory)
+    account, plan = read_record(directory), read_plan(directory)
     payload = adapters.store.payload(one.payload)
     if payload is None:
         raise StateError(
@@ -172,18 +173,23 @@ def _wheel(
             where=str(adapters.layout.payload(one.payload)),
             cure=f"pybuild rebuild {one.name}=={one.version}",
         )
-    source = account["source"]
+    source = adapters.store.source(account["source"]["sha256"])
     label = adapters.channel.label
-    sbom = wheel_sbom(
-        metadata=open_wheel(payload).metadata,
-        version=str(numbered_version(Version(one.version), label, chosen)),
-        payload_sha256=one.payload,
-        origin=Origin(filename=source["file"], sha256=source["sha256"], url=source["origin"]),
-        patches=[PatchNote(filename=patch["file"], sha256=patch["sha256"]) for patch in account["patches"]],
-        epoch=account["source_date_epoch"],
-    )
     with disk_errors(work):
-        numbered = number(payload, work, label=label, number=chosen, sbom=sbom)
+        bundled = contents(
+            payload,
+            version=str(numbered_version(Version(one.version), label, chosen)),
+            sha256=one.payload,
+            account=account,
+            record=directory,
+            source=source,
+            work=work,
+        )
+        numbered = number(payload, work, label=label, number=chosen, sbom=wheel_sbom(bundled))
+    bill = build_sbom(bundled, sha256=numbered.sha256, account=account, plan=plan)
+    signed = envelope(
+        directory, wheel=numbered.path.name, sha256=numbered.sha256, account=account, plan=plan, bill=bill, key=key
+    )
     now = adapters.now()
     row = PublishedWheel(
         label=label,
@@ -201,15 +207,15 @@ def _wheel(
         published=timestamp(now),
     )
     # Upstream's wheel is nobody's source, and is not published as one.
-    archive = None if account.get("prebuilt") else adapters.store.source(source["sha256"])
+    archive = None if account.get("prebuilt") else source
     release = Release(
         wheel=numbered.path,
         sha256=numbered.sha256,
         upload_time=now,
         payload_sha256=one.payload,
-        source=IndexSource(path=archive, sha256=source["sha256"]) if archive else None,
+        source=IndexSource(path=archive, sha256=account["source"]["sha256"]) if archive else None,
         record=directory,
-        beside={SUFFIX: envelope(directory, wheel=numbered.path.name, sha256=numbered.sha256, key=key)},
+        beside={BILL: bill, SUFFIX: signed},
     )
     return row, release
 

@@ -63,7 +63,9 @@ class Checkout:
         commit = self.commit_id()
         if commit is None:
             return Revision(commit="", state=UNVERSIONED)
-        changed = self.dirty(paths) or self._changed(trees, "all") or self._changed(tracked, "no")
+        changed = (
+            self._changed(paths, "all", "--ignored") or self._changed(trees, "all") or self._changed(tracked, "no")
+        )
         return Revision(commit=commit, state=DIRTY if changed else CLEAN)
 
     def dirty(self, paths: Iterable[Path]) -> bool:
@@ -75,7 +77,8 @@ class Checkout:
         Returns:
             True as well where git can't tell.
         """
-        return self._changed(paths, "all", "--ignored")
+        named = list(paths)
+        return bool(named) and (self.commit_id() is None or self._changed(named, "all", "--ignored"))
 
     def _changed(self, paths: Iterable[Path], unknown: str, *options: str) -> bool:
         """Whether ``git status`` tells of anything but pins.
@@ -91,7 +94,7 @@ class Checkout:
         out = self._git(
             "status", "--porcelain", "-z", f"--untracked-files={unknown}", "--no-renames", *options, "--", *names
         )
-        if out is None or self.commit_id() is None:
+        if out is None:
             return True
         return any(not self._pins_only(entry) for entry in out.decode(errors="surrogateescape").split("\0") if entry)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -184,7 +185,8 @@ def test_what_lies_beside_a_wheel_on_no_page_is_reported_and_then_listed(index: 
     create(path.with_name(f"{path.name}.cdx.json"))
     assert index.verify() == (f"files/{path.name}.cdx.json: is on no page",)
     index.refresh()
-    assert index.verify() == ()
+    named = "names another bill of materials than the one that is published"
+    assert index.verify() == (f"files/{path.name}.intoto.json: {named}",)
     assert [suffix for suffix, _ in index.files(SIX)[1].beside] == [".cdx.json", ".intoto.json"]
 
 
@@ -250,7 +252,19 @@ class TestProvenance:
         key, digest = PrivateKey.generate(), "0" * 64
         name, _ = self.digest(tmp_path)
         path = self.publish(index, tmp_path, proofs.envelope(name, digest, key=key), key)
-        assert index.verify() == (f"{path}: is about {name} with sha256 {digest}",)
+        assert index.verify() == (f"{path}: is about {name!r} with sha256 {digest}",)
+
+    def test_a_bill_of_materials_that_it_does_not_name_is_reported(self, index: Index, tmp_path: Path) -> None:
+        wheel = make_wheel(tmp_path, "attrs", "25.1+pb.1")
+        for bill, other in ((b"bill", b"another"), (b"bill", None)):
+            root = tmp_path / str(other)
+            release = make_release(wheel, beside={".cdx.json": bill} if other else {})
+            changed = dict(release.beside) | {".cdx.json": other or bill}
+            index = open_index(root)
+            index.publish([replace(release, beside=changed)])
+            assert index.verify() == (
+                f"files/{wheel.name}{SUFFIX}: names another bill of materials than the one that is published",
+            )
 
     def test_an_envelope_of_another_statement_is_reported(self, index: Index, tmp_path: Path) -> None:
         path = self.publish(index, tmp_path, seal(b"{}", None).as_bytes)

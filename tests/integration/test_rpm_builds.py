@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,20 @@ class TestBuild:
         assert account["root"] == {"kind": "rpm", "digest": root["digest"]}
         assert account["tools"]["podman"]
         assert account["seal"]["interfaces"] == ["lo"]
+
+    def test_its_provenance_names_each_rpm_by_digest(self, here: Bench) -> None:
+        build = here.build("alpha").json["cached"][0]
+        wheel = Path(build["wheels"][0]["wheel"])
+        envelope = json.loads(wheel.with_name(f"{wheel.name}.intoto.json").read_text())
+        predicate = json.loads(b64decode(envelope["payload"]))["predicate"]
+        assert predicate["runDetails"]["builder"]["id"] == "urn:pybuild:builder:podman:unversioned"
+        named = {
+            each["name"]: each["digest"]["sha256"]
+            for each in predicate["buildDefinition"]["resolvedDependencies"]
+            if each["annotations"]["kind"] == "rpm"
+        }
+        rpms = plan_of(here.state, build)["root"]["contents"]["rpms"]
+        assert named == {f"{rpm['name']}-{rpm['evra']}": rpm["sha256"] for rpm in rpms}
 
     def test_a_second_build_makes_nothing(self, here: Bench) -> None:
         here.build("alpha")

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pybuilder.index import Index, Release, Source
+from pybuilder.provenance import BILL
 from pybuilder.signing import SUFFIX
 from pybuilder.web.serve import listening
 from tests.support import proofs
@@ -69,6 +70,7 @@ def make_release(
 ) -> Release:
     """A release with provenance beside it, whatever else is."""
     digest = sha256(wheel)
+    named = {f"files/{wheel.name}{BILL}": hashlib.sha256(beside[BILL]).hexdigest()} if BILL in beside else {}
     return Release(
         wheel=wheel,
         sha256=digest,
@@ -76,7 +78,7 @@ def make_release(
         payload_sha256=hashlib.sha256(wheel.name.encode()).hexdigest(),
         source=Source(path=source, sha256=sha256(source)) if source else None,
         record=record,
-        beside={SUFFIX: proofs.envelope(wheel.name, digest), **beside},
+        beside={SUFFIX: proofs.envelope(wheel.name, digest, record=named), **beside},
     )
 
 

@@ -193,6 +193,10 @@ def test_fields_that_others_add_are_passed_over() -> None:
         (lambda d: d.pop("predicate"), "predicate"),
         (lambda d: d.update(predicate=[]), "no provenance of ours"),
         (lambda d: d["predicate"]["buildDefinition"].update(buildType="https://elsewhere/v1"), "its build type is"),
+        (
+            lambda d: d["predicate"]["buildDefinition"]["externalParameters"].update(flags="-O0"),
+            "none of ours, 'flags'",
+        ),
         (lambda d: d["predicate"]["runDetails"]["builder"].update(id="https://elsewhere"), "its builder is"),
         (lambda d: d["predicate"]["runDetails"]["builder"].update(id="urn:pybuild:builder:podman:dirty"), "workspace"),
         (lambda d: d["predicate"]["runDetails"]["byproducts"].clear(), "payload"),
@@ -207,6 +211,35 @@ def test_another_statement_is_refused(change: Callable[[dict[str, Any]], Any], s
         read_statement(spoilt(change), where="six.whl.intoto.json")
     assert caught.value.where == "six.whl.intoto.json"
     assert caught.value.cure
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "records/../../etc/passwd",
+        "/etc/passwd",
+        "records",
+        "records//x",
+        "records/./x",
+        "records/a/\x1b[2J",
+        "files/another.whl",
+    ],
+)
+def test_a_path_that_leads_out_of_the_records_is_none_of_theirs(path: str) -> None:
+    """Who reads an index follows these paths; their names are a stranger's."""
+
+    def add(d: dict[str, Any]) -> None:
+        d["predicate"]["runDetails"]["byproducts"].append({"name": path, "digest": {"sha256": "0" * 64}})
+
+    assert read_statement(spoilt(add), where="").record == RECORD
+
+
+def test_the_bill_of_materials_is_vouched_for() -> None:
+    bill = {f"files/{NAME}.cdx.json": "7" * 64}
+    said = statement(wheel=NAME, wheel_sha256=WHEEL, account=account(), plan=PLAN, record=RECORD | bill)
+    read = read_statement(said, where="")
+    assert (read.bill, read.record) == ("7" * 64, RECORD)
+    assert read_statement(written(), where="").bill == ""
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b"5", b"{}", b"[" * 100_000])
