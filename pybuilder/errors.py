@@ -141,6 +141,13 @@ class ValidationError(PybuildError):
     phase = "validate"
 
 
+class SigningError(PybuildError):
+    """A key can't be used: others can read it, it is damaged, or it is none."""
+
+    exit_code = 3
+    phase = "sign"
+
+
 class LockedError(PybuildError):
     """Another run holds the lock."""
 

@@ -29,6 +29,8 @@ def record_json(
     source: Mapping[str, Any],
     patches: Sequence[Mapping[str, str]],
     channel: str,
+    buildroot: str,
+    workspace: Mapping[str, str],
     started: str,
     seconds: float,
     phases: Mapping[str, float],
@@ -48,6 +50,9 @@ def record_json(
         source: ``file``, ``sha256``, ``origin`` and, for git, ``commit``.
         patches: ``file`` and ``sha256`` of each, in order.
         channel: Where it would be published.
+        buildroot: Where it was built.
+        workspace: The ``commit`` of the workspace, and as ``state`` whether that had all that was read: ``clean``,
+            ``dirty``, or ``unversioned`` where there is no commit.
         started: UTC, ISO 8601.
         seconds: How long it took.
         phases: Seconds by phase.
@@ -69,6 +74,8 @@ def record_json(
             "name": plan.recipe.name,
             "version": plan.recipe.version,
             "channel": channel,
+            "buildroot": buildroot,
+            "workspace": dict(workspace),
             "target": plan.target.name,
             "started": started,
             "seconds": round(seconds, 3),

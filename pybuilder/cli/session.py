@@ -143,6 +143,7 @@ def open_session(options: Options, listen: events.Listener, *, workspace: Worksp
                 macros=buildroot.macros,
             ),
             roots=ground.roots,
+            workspace=workspace,
             target=ground.target,
             python=ground.python,
             listen=listen,

@@ -30,6 +30,7 @@ _CANONICAL = re.compile(
     r"(?:[1-9][0-9]*!)?(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*(?:(?:a|b|rc)(?:0|[1-9][0-9]*))?"
     r"(?:\.post(?:0|[1-9][0-9]*))?(?:\.dev(?:0|[1-9][0-9]*))?(?:\+[a-z0-9]+(?:\.[a-z0-9]+)*)?\Z"
 )
+_SUFFIX = re.compile(r"(?:\.[a-z0-9]+)+\Z")
 _ARCHIVE = re.compile(r"(.+)(\.tar(?:\.[a-z0-9]+)?|\.tgz|\.tbz2?|\.zip)\Z", re.IGNORECASE)
 
 
@@ -51,6 +52,8 @@ class File:
         metadata_sha256: The digest of ``<filename>.metadata`` (PEP 658), or empty for a source, which has none.
         yanked: Why it was yanked (PEP 592), which may be empty, or None when it was not.
         provenance: URL of its provenance (PEP 740), relative to the project's page, or empty.
+        beside: The files that say more of it, sorted: what their names add to its own, such as ``.cdx.json``, and the
+            digest of each.
     """
 
     filename: str
@@ -62,6 +65,7 @@ class File:
     metadata_sha256: str = ""
     yanked: str | None = None
     provenance: str = ""
+    beside: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,6 +159,8 @@ def entry(file: File) -> dict[str, Any]:
         # Not `provenance`: PEP 740 wants an absolute URL there, strict readers refuse the whole page for a relative
         # one, and a tree that can be moved has no other. A leading underscore is an index's own (PEP 691).
         found["_provenance"] = file.provenance
+    if file.beside:
+        found["_beside"] = {suffix: {"sha256": sha256} for suffix, sha256 in file.beside}
     return found
 
 
@@ -238,8 +244,10 @@ def parse_entry(raw: Mapping[str, Any]) -> File:
             metadata_sha256=raw["core-metadata"]["sha256"] if "core-metadata" in raw else "",
             yanked=yanked if isinstance(yanked, str) else ("" if yanked else None),
             provenance=raw.get("_provenance", ""),
+            beside=tuple(sorted((suffix, each["sha256"]) for suffix, each in raw.get("_beside", {}).items())),
         )
-        sound = _SHA256.match(file.sha256) and _SHA256.match(file.metadata_sha256 or file.sha256)
+        digests = (file.sha256, file.metadata_sha256 or file.sha256, *(sha256 for _, sha256 in file.beside))
+        sound = all(map(_SHA256.match, digests)) and all(_SUFFIX.match(suffix) for suffix, _ in file.beside)
         if found and sound and raw["url"] == _url(file):
             return file
     except (KeyError, TypeError, ValueError, AttributeError) as error:

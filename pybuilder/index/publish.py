@@ -150,7 +150,7 @@ class Index:
             kept = {file.filename for file in listed[change.tree, change.project]}
             for file in change.files:
                 if file.filename not in kept:
-                    Tree(self.root / change.tree).remove(file.filename)
+                    Tree(self.root / change.tree).remove(file)
 
     def _place(self, placements: Iterable[Placement], releases: Iterable[Release]) -> None:
         # Records before files: once all the files are there, an interrupted publish is finished, not taken back.
@@ -160,7 +160,7 @@ class Index:
         for each in placements:
             tree = Tree(self.root / each.tree)
             if not tree.holds(each.file):
-                tree.place(each.file, each.content)
+                tree.place(each.file, each.content, each.beside)
 
     def _list(self, gained: Iterable[Change], listed: _Listed) -> None:
         """Switch the pages: each project's, then the lists of projects where a project is new."""

@@ -33,7 +33,7 @@ _Problems = Iterator[tuple[Path, str]]
 
 
 def _tree_problems(where: Tree) -> _Problems:
-    listed: set[str] = set()
+    listed: set[str] = set()  # with what belongs beside them
     projects = _project_directories(where)
     for project in projects:
         path = where.simple / project / JSON_PAGE
@@ -44,7 +44,9 @@ def _tree_problems(where: Tree) -> _Problems:
         except PageError as error:
             yield path, str(error)
         else:
-            listed.update(file.filename for file in files)
+            for file in files:
+                beside = (f"{file.filename}{suffix}" for suffix, _ in file.beside)
+                listed |= {file.filename, f"{file.filename}.metadata", *beside}
             yield from _page_problems(where, project, files)
             for file in files:
                 yield from _file_problems(where, project, file)
@@ -103,6 +105,12 @@ def _file_problems(where: Tree, project: NormalizedName, file: File) -> _Problem
         yield where.simple / project / JSON_PAGE, f"states a wrong size of {file.filename}"
     elif file.metadata_sha256:
         yield from _metadata_problems(path, file)
+    for suffix, sha256 in file.beside:
+        beside = tree.beside_path(path, suffix)
+        if not beside.is_file():
+            yield beside, f"is missing, but {project}'s page lists it"
+        elif (digest := sha256_file(beside)) != sha256:
+            yield beside, f"has sha256 {digest}, but was published as {sha256}"
     if file.provenance and not (where.simple / project / unquote(file.provenance)).is_file():
         yield where.simple / project / JSON_PAGE, f"links provenance of {file.filename} that is missing"
 
@@ -124,5 +132,5 @@ def _metadata_problems(path: Path, file: File) -> _Problems:
 
 def _unlisted(where: Tree, listed: set[str]) -> _Problems:
     for name in sorted(os.listdir(where.files)) if where.files.is_dir() else ():
-        if name not in listed and name.removesuffix(".metadata") not in listed and not name.endswith(".tmp"):
+        if name not in listed and not name.endswith(".tmp"):
             yield where.files / name, "is on no page"

@@ -25,6 +25,7 @@ from pybuilder.spec import EffectiveSpec
 from pybuilder.state import State
 from pybuilder.store import Store
 from pybuilder.system_requires import SystemAccount, WheelNeeds
+from pybuilder.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +105,7 @@ class Adapters:
         index: The published tree of the channel.
         channel: What is published where.
         roots: What lies under builds.
+        workspace: Says of which commit its files are.
         target: The Python built for.
         python: The interpreter inside.
         listen: Told what happens.
@@ -118,6 +120,7 @@ class Adapters:
     index: Index
     channel: Channel
     roots: Roots
+    workspace: Workspace
     target: Target
     python: PythonTarget
     listen: Listener

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -24,6 +24,7 @@ from pybuilder.state import Attempt
 from pybuilder.timing import timed
 from pybuilder.wheel.canonical import canonicalise
 from pybuilder.work import make_work
+from pybuilder.workspace import Revision
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +47,7 @@ class UnderWay:
     plan: Plan
     row: Attempt
     work: Path
+    revision: Revision
     began: float
     phases: dict[str, float] = field(default_factory=dict)
     kept: ExitStack = field(default_factory=ExitStack)
@@ -54,6 +56,15 @@ class UnderWay:
     @classmethod
     def begin(cls, adapters: Adapters, source: Source, plan: Plan, *, phase: Literal["build", "prebuilt"]) -> Self:
         """Write the attempt down as running, and make room for its work."""
+        # Now, not at the end: somebody may edit the workspace while it is built.
+        revision = adapters.workspace.revision(
+            source.name,
+            source.version,
+            source.spec,
+            patches=[patch.path for patch in source.patches],
+            beside=[each.name for each in plan.environment],
+            buildroot=adapters.channel.buildroot,
+        )
         started = adapters.now()
         row = Attempt(
             id=new_attempt_id(started),
@@ -76,7 +87,8 @@ class UnderWay:
         adapters.listen(
             events.Started(name=source.name, version=row.version, phase=phase, detail=str(work / "record" / record.LOG))
         )
-        return cls(adapters=adapters, source=source, plan=plan, row=row, work=work, began=time.monotonic())
+        began = time.monotonic()
+        return cls(adapters=adapters, source=source, plan=plan, row=row, work=work, revision=revision, began=began)
 
     @property
     def log(self) -> Path:
@@ -175,6 +187,8 @@ class UnderWay:
                 source={"file": source.file.name, "sha256": source.sha256, "origin": source.origin},
                 patches=[{"file": patch.file, "sha256": patch.sha256} for patch in source.patches],
                 channel=self.adapters.channel.name,
+                buildroot=self.adapters.channel.buildroot,
+                workspace=asdict(self.revision),
                 started=self.row.started,
                 seconds=seconds,
                 phases=self.phases,

@@ -46,7 +46,7 @@ def test_a_release_is_all_there(index: Index, tmp_path: Path) -> None:
     (record / "provenance.json").write_text("{}")
     (record / "deep" / "build.log").write_text("log")
     wheel, source = make_wheel(tmp_path / "out"), make_source(tmp_path / "out")
-    release = make_release(wheel, source=source, record=record)
+    release = make_release(wheel, source=source, record=record, beside={".cdx.json": b"bill"})
 
     (published,) = index.publish([release])
 
@@ -54,6 +54,7 @@ def test_a_release_is_all_there(index: Index, tmp_path: Path) -> None:
     assert published.read_bytes() == wheel.read_bytes()
     metadata = published.with_name(f"{wheel.name}.metadata").read_bytes()
     assert metadata.startswith(b"Metadata-Version: 2.1\nName: six\nVersion: 1.17.0+pb.1\n")
+    assert published.with_name(f"{wheel.name}.cdx.json").read_bytes() == b"bill"
     assert (index.root / "sources" / "files" / source.name).read_bytes() == b"source"
     assert (index.root / "records" / release.payload_sha256 / "attempt 1/deep/build.log").read_text() == "log"
     (file,) = index.files(SIX)
@@ -108,6 +109,16 @@ def test_the_same_file_twice_is_no_change(index: Index, tmp_path: Path) -> None:
     before = _inodes(index.root)
     index.publish([replace(release, upload_time=NOON.replace(year=2027))])
     assert _inodes(index.root) == before
+
+
+def test_what_lies_beside_a_published_wheel_stays(index: Index, tmp_path: Path) -> None:
+    """As the wheel does; nor is anything put beside one of which nobody would know."""
+    wheel = make_wheel(tmp_path)
+    index.publish([make_release(wheel, beside={".cdx.json": b"bill"})])
+    before = tree_bytes(index.root)
+    (index.root / "files" / wheel.name).unlink()
+    index.publish([make_release(wheel, beside={".cdx.json": b"another", ".intoto.json": b"{}"})])
+    assert tree_bytes(index.root) == before
 
 
 def test_another_content_under_a_published_name_is_refused(index: Index, tmp_path: Path) -> None:
@@ -231,7 +242,7 @@ def test_publishers_at_once_lose_nothing(index: Index, tmp_path: Path) -> None:
     assert index.verify() == ()
 
 
-@pytest.mark.parametrize("failing", range(1, 13))
+@pytest.mark.parametrize("failing", range(1, 14))
 def test_a_full_disk_leaves_the_old_index(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
 ) -> None:
@@ -240,7 +251,8 @@ def test_a_full_disk_leaves_the_old_index(
     record.mkdir()
     (record / "log").write_text("log")
     wheel = make_wheel(tmp_path, "idna", "3.10+pb.1")
-    release = make_release(wheel, source=make_source(tmp_path, "idna-3.10.tar"), record=record)
+    source = make_source(tmp_path, "idna-3.10.tar")
+    release = make_release(wheel, source=source, record=record, beside={".cdx.json": b"bill"})
     calls = 0
 
     def full(descriptor: int) -> None:
@@ -282,8 +294,14 @@ DYING = """
     record = out / "attempt"
     record.mkdir(parents=True, exist_ok=True)
     (record / "log").write_text("log")
+    beside = {".cdx.json": b"bill", ".intoto.json": b"{}"}
     group = [
-        make_release(make_wheel(out, name, "2.0+pb.1"), source=make_source(out, f"{name}-2.0.tar"), record=record)
+        make_release(
+            make_wheel(out, name, "2.0+pb.1"),
+            source=make_source(out, f"{name}-2.0.tar"),
+            record=record,
+            beside=beside,
+        )
         for name in ("six", "idna")
     ]
     calls = 0

@@ -24,7 +24,8 @@ def index(tmp_path: Path) -> Index:
     record.mkdir()
     (record / "provenance.json").write_text("{}")
     source = make_source(tmp_path, SOURCE)
-    index.publish([make_release(make_wheel(tmp_path), source=source, record=record)])
+    beside = {".cdx.json": b"bill", ".intoto.json": b"{}"}
+    index.publish([make_release(make_wheel(tmp_path), source=source, record=record, beside=beside)])
     index.publish([make_release(make_wheel(tmp_path, version="1.17.0+pb.2"))])
     index.publish([make_release(make_wheel(tmp_path, "idna", "3.10+pb.1", requires_dist=("six",)))])
     index.yank(SIX, "1.17.0+pb.1", "a <reason>")
@@ -127,6 +128,8 @@ def test_with_all_pages_lost_they_are_made_from_the_files(index: Index) -> None:
         (spoil, f"files/{NAME}", "has sha256 "),
         (cut, f"files/{NAME}", "has sha256 "),
         (spoil, f"sources/files/{SOURCE}", "has sha256 "),
+        (spoil, f"files/{NAME}.cdx.json", "has sha256 "),
+        (remove, f"files/{NAME}.intoto.json", "is missing, but six's page lists it"),
     ],
 )
 def test_a_damaged_file_is_never_made_good(
@@ -140,7 +143,8 @@ def test_a_damaged_file_is_never_made_good(
     assert [each.startswith(f"{path}: {problem}") for each in index.verify()] == [True]
 
     source = make_source(tmp_path, SOURCE)
-    index.publish([make_release(make_wheel(tmp_path), source=source)])
+    beside = {".cdx.json": b"bill", ".intoto.json": b"{}"}
+    index.publish([make_release(make_wheel(tmp_path), source=source, beside=beside)])
     assert index.verify() == ()
     assert tree_bytes(index.root) == whole
 
@@ -166,6 +170,21 @@ def test_a_lost_file_is_reported_and_then_dropped(index: Index) -> None:
     assert index.refresh().dropped == (f"files/{NAME}",)
     assert [file.version for file in index.files(SIX)] == ["1.17.0+pb.2"]
     assert index.verify() == ()
+
+
+def test_what_lies_beside_a_lost_wheel_goes_with_it(index: Index) -> None:
+    remove(index.root / "files" / NAME)
+    index.refresh()
+    assert not list((index.root / "files").glob(f"{NAME}*"))
+
+
+def test_what_lies_beside_a_wheel_on_no_page_is_reported_and_then_listed(index: Index) -> None:
+    path = index.root / "files" / NAME.replace("pb.1", "pb.2")
+    create(path.with_name(f"{path.name}.cdx.json"))
+    assert index.verify() == (f"files/{path.name}.cdx.json: is on no page",)
+    index.refresh()
+    assert index.verify() == ()
+    assert [suffix for suffix, _ in index.files(SIX)[1].beside] == [".cdx.json"]
 
 
 def test_a_project_without_files_disappears(index: Index) -> None:

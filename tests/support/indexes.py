@@ -7,10 +7,11 @@ import hashlib
 import os
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from pybuilder.index import Index, Release, Source
 from pybuilder.web.serve import listening
@@ -57,7 +58,13 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def make_release(wheel: Path, *, source: Path | None = None, record: Path | None = None) -> Release:
+def make_release(
+    wheel: Path,
+    *,
+    source: Path | None = None,
+    record: Path | None = None,
+    beside: Mapping[str, bytes] = MappingProxyType({}),
+) -> Release:
     return Release(
         wheel=wheel,
         sha256=sha256(wheel),
@@ -65,6 +72,7 @@ def make_release(wheel: Path, *, source: Path | None = None, record: Path | None
         payload_sha256=hashlib.sha256(wheel.name.encode()).hexdigest(),
         source=Source(path=source, sha256=sha256(source)) if source else None,
         record=record,
+        beside=beside,
     )
 
 

@@ -26,6 +26,7 @@ WHEEL = File(
     requires_python=">=2.7, !=3.0.*, <4",
     metadata_sha256="b" * 64,
     provenance="../../records/cc/attempt%201/provenance.json",
+    beside=((".cdx.json", "d" * 64), (".intoto.json", "e" * 64)),
 )
 OTHER = replace(WHEEL, filename="six-1.17.0+pb.10-py3-none-any.whl", version="1.17.0+pb.10", requires_python="")
 EVERYTHING = "1!4.0rc1.post2.dev3+cu126.pb.2"
