@@ -19,12 +19,13 @@ from pybuilder.files import disk_errors
 from pybuilder.http import Client
 from pybuilder.layout import Layout
 from pybuilder.lockfile import Lock, Rpm, parse_lock
-from pybuilder.plan import Target, digest
+from pybuilder.plan import Plan, Target, digest
 from pybuilder.podman import Services
 from pybuilder.rpm.bootstrap import ContainerInstaller
 from pybuilder.rpm.install import HostInstaller
 from pybuilder.rpm.locked import LockedRoots
 from pybuilder.rpm.packages import Fetcher
+from pybuilder.rpm.recorded import Archive, recorded_lock
 from pybuilder.rpm.repositories import find
 from pybuilder.rpm.roots import Roots as RpmRoots
 from pybuilder.sandbox import Engine, Facts
@@ -113,8 +114,44 @@ def podman_works(layout: Layout, facts: Facts) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def recorded_ground(
+    plan: Plan, buildroot: str, *, workspace: Workspace, layout: Layout, facts: Facts, client: Client, listen: Listener
+) -> Iterator[Ground]:
+    """What a recorded plan stood on: a root of its own RPMs, whatever is locked today, or this machine as it is.
+
+    Args:
+        plan: The plan.
+        buildroot: Its buildroot's name; of the definition nothing is used but its repositories.
+        workspace: Has the definition.
+        layout: Where roots are.
+        facts: What is remembered.
+        client: Fetches RPMs.
+        listen: Told what happens.
+
+    Raises:
+        PybuildError: It can't be had here; says what to do.
+    """
+    if plan.root.kind == "host":
+        yield _this_machine(facts)
+        return
+    definition = workspace.buildroot(buildroot)
+    _check_machine(definition)
+    for tree in layout.seen_inside:
+        with disk_errors(tree):
+            let_containers_use(tree)
+    path = lock_path(workspace, buildroot)
+    known = parse_lock(path.read_text("utf-8", "replace"), f"buildroots/{path.name}") if path.exists() else None
+    archive = Archive(layout=layout, store=Store(layout), client=client, repositories=definition.repositories)
+    lock = recorded_lock(plan, known=known, archive=archive)
+    definition = definition.model_copy(update={"macros": dict(plan.recipe.root_macros)})
+    with open_podman(facts, f"/usr/bin/python{plan.target.python}") as engine:
+        roots = locked_roots(definition, lock, layout=layout, client=client, services=engine.services, listen=listen)
+        python = PythonTarget(executable=engine.interpreter, version=plan.target.full_version)
+        yield Ground(engine=engine, roots=roots, target=plan.target, python=python)
+
+
 def _host(buildroot: Buildroot, facts: Facts) -> Ground:
-    engine = HostEngine.of_this_interpreter()
     target = this_target()
     if others := sorted(set(buildroot.pythons) - {target.python}):
         raise ConfigError(
@@ -122,6 +159,11 @@ def _host(buildroot: Buildroot, facts: Facts) -> Ground:
             where=f"buildroots/{buildroot.name}.toml [pythons]",
             cure="leave the key out, or run pybuild with that Python",
         )
+    return _this_machine(facts)
+
+
+def _this_machine(facts: Facts) -> Ground:
+    engine, target = HostEngine.of_this_interpreter(), this_target()
     python = PythonTarget(executable=str(engine.interpreter), version=target.full_version)
     return Ground(engine=engine, roots=HostRoots(host_root(facts)), target=target, python=python)
 
@@ -134,16 +176,20 @@ def read_lock(workspace: Workspace, buildroot: Buildroot) -> Lock:
         ConfigError: The lock is wrong.
     """
     path = lock_path(workspace, buildroot.name)
+    _check_machine(buildroot)
+    if not path.exists():
+        cure = f"pybuild buildroot lock {buildroot.name}"
+        raise EngineError(f"the buildroot {buildroot.name} is not locked", where=str(path), cure=cure)
+    return parse_lock(path.read_text("utf-8", "replace"), f"buildroots/{path.name}")
+
+
+def _check_machine(buildroot: Buildroot) -> None:
     if buildroot.arch != platform.machine():
         raise EngineError(
             f"the buildroot {buildroot.name} is for {buildroot.arch}, this machine is {platform.machine()}",
             where=f"buildroots/{buildroot.name}.toml [arch]",
             cure="build on a machine of that architecture",
         )
-    if not path.exists():
-        cure = f"pybuild buildroot lock {buildroot.name}"
-        raise EngineError(f"the buildroot {buildroot.name} is not locked", where=str(path), cure=cure)
-    return parse_lock(path.read_text("utf-8", "replace"), f"buildroots/{path.name}")
 
 
 def lock_path(workspace: Workspace, name: str) -> Path:
