@@ -23,6 +23,11 @@ class Layout:
         return self.root / "owner.json"
 
     @property
+    def key(self) -> Path:
+        """The private key that signs what is published; its owner's alone."""
+        return self.root / "key" / "private.pem"
+
+    @property
     def downloads(self) -> Path:
         """Unfinished downloads, kept so that they can be resumed."""
         return self.root / "downloads"

@@ -6,13 +6,13 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pybuilder import clock, reports
-from pybuilder.cli.ground import Ground, recorded_ground
+from pybuilder.cli.ground import Ground, this_machine
 from pybuilder.cli.options import Options
 from pybuilder.cli.progress import listener
 from pybuilder.cli.session import open_index, open_layout, open_workspace
@@ -95,9 +95,7 @@ def _rebuild(options: Options, text: str, listen: Listener) -> dict[str, Any]:
         recorded = find_record(read_numbered(file, scratch / "payload"), readers, state=state, layout=layout)
         buildroot = options.buildroot or recorded.account.record.get("buildroot") or recorded.account.record["channel"]
         supplies = Supplies(layout=layout, store=Store(layout), readers=readers)
-        with recorded_ground(
-            recorded.plan, buildroot, workspace=workspace, layout=layout, facts=state, client=client, listen=listen
-        ) as ground:
+        with _ground(bench, recorded, buildroot) as ground:
             adapters = _adapters(bench, ground, recorded, buildroot)
             reap(adapters)
             limits = _limits(workspace, recorded, buildroot)
@@ -133,6 +131,26 @@ def _find(text: str, bench: _Bench) -> tuple[Path, list[Reader]]:
     if found is None:
         raise FetchError(f"the index has no wheel {place.wheel}", where=reader.where)
     return found, [reader, *(each for each in own if each.where != reader.where)]
+
+
+@contextlib.contextmanager
+def _ground(bench: _Bench, recorded: Recorded, buildroot: str) -> Iterator[Ground]:
+    """What the plan stood on, or this machine as it is."""
+    if recorded.plan.root.kind == "host":
+        yield this_machine(bench.state)
+        return
+    from pybuilder.cli.rpm_ground import recorded_rpm_ground
+
+    with recorded_rpm_ground(
+        recorded.plan,
+        bench.workspace.buildroot(buildroot),
+        workspace=bench.workspace,
+        layout=bench.layout,
+        facts=bench.state,
+        client=bench.client,
+        listen=bench.listen,
+    ) as ground:
+        yield ground
 
 
 def _adapters(bench: _Bench, ground: Ground, recorded: Recorded, buildroot: str) -> Adapters:

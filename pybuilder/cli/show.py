@@ -16,10 +16,10 @@ import click
 from pybuilder import reports
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
-from pybuilder.cli.session import open_layout, open_workspace
+from pybuilder.cli.places import find_attempt, open_layout, open_workspace
 from pybuilder.errors import UsageError
 from pybuilder.layout import Layout
-from pybuilder.names import BuildName, normalize, split_number
+from pybuilder.names import normalize
 from pybuilder.stages.reap import is_alive
 from pybuilder.state import Attempt, State
 
@@ -87,32 +87,6 @@ def log(options: Options, build: str, follow: bool) -> int:
             path = reports.log_path(attempt, layout)
         _copy(path, attempt, layout, state, follow=follow)
     return 0
-
-
-def find_attempt(text: str, state: State, label: str) -> Attempt:
-    """The attempt that a person means.
-
-    Raises:
-        UsageError: There is none.
-    """
-    by_id = state.attempt(text)
-    if by_id:
-        return by_id
-    name = BuildName.parse(text)
-    numbered = split_number(name.version, label) if name.version else None
-    if numbered:
-        for wheel in state.published_anywhere(name.name):
-            same = (wheel.version, wheel.number) == (str(numbered[0]), numbered[1])
-            if same and name.channel in ("", wheel.channel):
-                attempt = state.attempt(wheel.attempt)
-                if attempt:
-                    return attempt
-    else:
-        attempts = state.attempts(name.name, str(name.version) if name.version else None)
-        matching = [attempt for attempt in attempts if name.channel in ("", attempt.channel)]
-        if matching:
-            return matching[0]
-    raise UsageError(f"there is no build {text!r}", cure=f"pybuild show {name.name}")
 
 
 def _copy(path: Path, attempt: Attempt, layout: Layout, state: State, *, follow: bool) -> None:

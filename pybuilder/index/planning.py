@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote
 
 from packaging.utils import NormalizedName
 
@@ -17,8 +16,6 @@ from pybuilder.index import pages
 from pybuilder.index.changes import Change
 from pybuilder.index.pages import File
 from pybuilder.index.tree import SOURCES, Tree, describe
-
-PROVENANCE = "provenance.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,8 +120,6 @@ class _Planner:
     def add(self, release: Release) -> None:
         file = describe(release.wheel, sha256=release.sha256, upload_time=release.upload_time)
         project = _numbered_project(file, release.wheel)
-        if release.record is not None and (release.record / PROVENANCE).exists():
-            file = replace(file, provenance=f"../../records/{quote(release.record_path)}/{PROVENANCE}")
         if release.source is not None:
             self._add_source(release.source, project, file)
         digests = {suffix: hashlib.sha256(data).hexdigest() for suffix, data in release.beside.items()}

@@ -24,6 +24,7 @@ from pybuilder.wheel.read import open_wheel
 JSON_PAGE = "index.json"
 HTML_PAGE = "index.html"
 SOURCES = "sources"
+KEYS = "keys"
 BESIDE = (".cdx.json", ".intoto.json")
 """What the names of files add to a wheel's that say more of it: the bill of materials, the provenance."""
 # The name that servers choose by the Accept header: Apache's MultiViews and bandersnatch's nginx map go by suffix.
@@ -88,7 +89,7 @@ class Tree:
                 file = describe(self.files / filename, sha256=link.sha256 if link else None)
             except ValidationError:
                 continue
-            found.append(replace(file, yanked=link.yanked, provenance=link.provenance) if link else file)
+            found.append(replace(file, yanked=link.yanked) if link else file)
         return pages.sorted_files(found)
 
     def scan(self) -> dict[NormalizedName, list[str]]:

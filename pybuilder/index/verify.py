@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote
 
 from packaging.utils import NormalizedName
 
 from pybuilder.errors import ValidationError
 from pybuilder.files import sha256_file
-from pybuilder.index import pages, tree
+from pybuilder.index import envelopes, pages, tree
 from pybuilder.index.pages import File, PageError
 from pybuilder.index.refresh import temporaries
 from pybuilder.index.tree import HTML_PAGE, JSON_PAGE, SOURCES, Tree
@@ -26,6 +25,7 @@ def verify(root: Path) -> tuple[str, ...]:
     for each in (Tree(root), Tree(root / SOURCES)):
         if each.root.is_dir():
             found += _tree_problems(each)
+    found += envelopes.problems(root)
     return tuple(f"{path.relative_to(root)}: {what}" for path, what in found)
 
 
@@ -111,8 +111,6 @@ def _file_problems(where: Tree, project: NormalizedName, file: File) -> _Problem
             yield beside, f"is missing, but {project}'s page lists it"
         elif (digest := sha256_file(beside)) != sha256:
             yield beside, f"has sha256 {digest}, but was published as {sha256}"
-    if file.provenance and not (where.simple / project / unquote(file.provenance)).is_file():
-        yield where.simple / project / JSON_PAGE, f"links provenance of {file.filename} that is missing"
 
 
 def _metadata_problems(path: Path, file: File) -> _Problems:

@@ -14,7 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pybuilder.index import Index, Release, Source
+from pybuilder.signing import SUFFIX
 from pybuilder.web.serve import listening
+from tests.support import proofs
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 987654, tzinfo=UTC)
 
@@ -65,14 +67,16 @@ def make_release(
     record: Path | None = None,
     beside: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Release:
+    """A release with provenance beside it, whatever else is."""
+    digest = sha256(wheel)
     return Release(
         wheel=wheel,
-        sha256=sha256(wheel),
+        sha256=digest,
         upload_time=NOON,
         payload_sha256=hashlib.sha256(wheel.name.encode()).hexdigest(),
         source=Source(path=source, sha256=sha256(source)) if source else None,
         record=record,
-        beside=beside,
+        beside={SUFFIX: proofs.envelope(wheel.name, digest), **beside},
     )
 
 

@@ -15,77 +15,12 @@ from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
 from in_toto_attestation.v1.statement import Statement
 
 from pybuilder.errors import ValidationError
-from pybuilder.plan import Ingredient, Plan, Recipe, Root, Target
 from pybuilder.provenance import Input, clock_problem, inputs, read_statement, statement
-from pybuilder.record import record_json
+from tests.support.proofs import ATTEMPT, BACKEND, COMMIT, PATCH, PAYLOAD, PLAN, RPM, SOURCE, account
 
-SOURCE, PATCH, RPM, BACKEND, PAYLOAD, WHEEL = (letter * 64 for letter in "abcdef")
-COMMIT = "12" * 20
+WHEEL = "f" * 64
 NAME = "six-1.17.0+pb.2-py3-none-any.whl"
-RECORD = {f"records/{PAYLOAD}/20260101T000000.000000Z-abcdef/{name}": "0" * 64 for name in ("build.log", "plan.json")}
-
-PLAN = Plan(
-    recipe=Recipe(
-        name="six",
-        version="1.17.0",
-        source=SOURCE,
-        subdirectory="",
-        patches=(PATCH,),
-        add_requires=(),
-        remove_requires=(),
-        env={},
-        config_settings={},
-        vendor="",
-        root_env={},
-        root_macros={},
-    ),
-    root=Root(
-        kind="rpm",
-        digest="9" * 64,
-        contents={
-            "base": ["gcc"],
-            "rpms": [
-                {
-                    "name": "gcc",
-                    "evra": "15.2.1-1.fc45.x86_64",
-                    "sha256": RPM,
-                    "repository": "fedora",
-                    "source": "gcc-15.2.1-1.fc45.src.rpm",
-                    "key": "31645531",
-                }
-            ],
-        },
-    ),
-    target=Target(name="cp314-linux_x86_64", python="3.14", full_version="3.14.0", tags=(), markers={}),
-    requires=("setuptools",),
-    environment=(Ingredient(name="setuptools", version="80.9.0", payload=BACKEND),),
-    source_date_epoch=1_700_000_000,
-    build_path="/build/six-1.17.0",
-    environment_path="/env",
-    sandbox_version=1,
-    canonicaliser_version=1,
-)
-
-
-def account(**changes: Any) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "attempt": "20260101T000000.000000Z-abcdef",
-        "plan": PLAN,
-        "source": {"file": "six-1.17.0.tar.gz", "sha256": SOURCE, "origin": "https://files.example/six-1.17.0.tar.gz"},
-        "patches": [{"file": "patches/six/0001-fix.patch", "sha256": PATCH}],
-        "channel": "fedora-45-debug",
-        "buildroot": "fedora-45",
-        "workspace": {"commit": COMMIT, "state": "clean"},
-        "started": "2026-01-01T00:00:00.000001Z",
-        "seconds": 1.5,
-        "phases": {},
-        "engine": "podman",
-        "seal": {"interfaces": ["lo"]},
-        "tools": {"podman": "5.8.0"},
-        "log_sha256": "0" * 64,
-        "result": {"payload_sha256": PAYLOAD, "filename": "six-1.17.0-py3-none-any.whl"},
-    }
-    return json.loads(record_json(**facts | changes))
+RECORD = {f"records/{PAYLOAD}/{ATTEMPT}/{name}": "0" * 64 for name in ("build.log", "plan.json")}
 
 
 def written(**changes: Any) -> bytes:
