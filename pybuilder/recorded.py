@@ -20,7 +20,7 @@ from pybuilder.files import sha256_file
 from pybuilder.index.pages import File, PageError, parse_project_json
 from pybuilder.index.reader import DirectoryReader, Reader
 from pybuilder.layout import Layout
-from pybuilder.names import NormalizedName
+from pybuilder.names import NormalizedName, any_number
 from pybuilder.plan import Plan
 from pybuilder.plan_diff import Account
 from pybuilder.provenance import read_statement
@@ -32,7 +32,6 @@ from pybuilder.wheel.numbering import strip
 from pybuilder.wheel.read import WheelName
 
 _ATTEMPT = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,63}")
-_NUMBER = re.compile(r"(?:(?P<upstream>.*)\.)?(?P<label>[a-z][a-z0-9]*)\.(?P<number>[0-9]+)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,14 +79,6 @@ class Recorded:
         return self.account.plan
 
 
-def split_label(version: Version) -> tuple[Version, str] | None:
-    """Upstream's version and the label of a numbered version, whatever the label; None where it has no number."""
-    found = _NUMBER.fullmatch(version.local or "")
-    if not found:
-        return None
-    return Version(version.public + (f"+{found['upstream']}" if found["upstream"] else "")), found["label"]
-
-
 def read_numbered(file: Path, work: Path) -> Numbered:
     """A numbered wheel, and its payload, which is written into a directory.
 
@@ -96,14 +87,14 @@ def read_numbered(file: Path, work: Path) -> Numbered:
         BuildError, ValidationError: It is damaged.
     """
     name = WheelName.parse(file.name)
-    split = split_label(name.version)
+    split = any_number(name.version)
     if split is None:
         raise UsageError(
             f"{file.name} is no wheel of ours: its version has no number",
             where=str(file),
             cure="name a wheel whose version ends as in 1.2.3+pb.2",
         )
-    upstream, label = split
+    upstream, label, _ = split
     payload = work / f"{name.name.replace('-', '_')}-{upstream}-{name.tag}.whl"
     return Numbered(
         filename=file.name,

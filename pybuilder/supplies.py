@@ -17,8 +17,9 @@ from pybuilder.files import disk_errors, sha256_file
 from pybuilder.index.pages import File
 from pybuilder.index.reader import Reader
 from pybuilder.layout import Layout
+from pybuilder.names import any_number
 from pybuilder.plan import Ingredient
-from pybuilder.recorded import Numbered, Recorded, listed, read_numbered, split_label
+from pybuilder.recorded import Numbered, Recorded, listed, read_numbered
 from pybuilder.store import Store
 from pybuilder.work import work_directory
 
@@ -97,7 +98,7 @@ class Supplies:
         """The wheels of a version that indexes list, the newest number first."""
         for reader in self.readers:
             for file in reversed(listed(reader, canonicalize_name(ingredient.name))):
-                split = split_label(Version(file.version))
+                split = any_number(Version(file.version))
                 if file.filename.endswith(".whl") and split and split[0] == Version(ingredient.version):
                     yield reader, file
 

@@ -11,11 +11,7 @@ from typing import Any
 
 import pytest
 
-from pybuilder.files import sha256_file
 from pybuilder.plan import Plan
-from pybuilder.provenance import statement
-from pybuilder.record import read_plan, read_record
-from pybuilder.signing import SUFFIX, seal
 from tests.support.indexes import served
 from tests.support.wheels import Draft
 from tests.support.workspaces import Bench, bench, tiny_files
@@ -151,7 +147,6 @@ class TestFromAnIndexAlone:
     def test_over_http(self, here: Bench, elsewhere: Bench) -> None:
         index = mirror(here)
         wheel = published(here, "alpha").name
-        with_statement(index, wheel)
         with served(index.parent) as url:
             proven = same(elsewhere, f"{url}mirror/files/{wheel.replace('+', '%2B')}")
         assert proven["record"].startswith(f"{url}mirror/records/")
@@ -189,24 +184,6 @@ def damage(file: Path) -> None:
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
-
-
-def with_statement(index: Path, wheel: str) -> None:
-    """Put a statement beside a wheel, unless it has one; it names the attempt whose record there is."""
-    target = index / "files" / f"{wheel}{SUFFIX}"
-    if target.exists():
-        return
-    for directory in (index / "records").glob("*/*"):
-        account = read_record(directory)
-        if account["name"] == wheel.partition("-")[0]:
-            data = statement(
-                wheel=wheel,
-                wheel_sha256=sha256_file(index / "files" / wheel),
-                account=account,
-                plan=read_plan(directory),
-                record={},
-            )
-            target.write_bytes(seal(data, None).as_bytes)
 
 
 class TestNotTheSame:

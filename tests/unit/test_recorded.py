@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from packaging.version import Version
 
 from pybuilder import record
 from pybuilder.errors import FetchError, UsageError, ValidationError
@@ -21,7 +20,7 @@ from pybuilder.plan import Ingredient, Plan
 from pybuilder.plan_diff import Account
 from pybuilder.provenance import statement
 from pybuilder.record import pretty_json, record_json
-from pybuilder.recorded import Numbered, contradictions, find_record, read_numbered, split_label
+from pybuilder.recorded import Numbered, contradictions, find_record, read_numbered
 from pybuilder.signing import SUFFIX, seal
 from pybuilder.state import State
 from pybuilder.wheel.canonical import canonicalise
@@ -111,24 +110,6 @@ def write_record(root: Path, payload: str, attempt: str, told: Account | None = 
     (directory / record.PLAN).write_bytes(pretty_json(told.plan.as_json()))
     (directory / record.RECORD).write_bytes(pretty_json(dict(told.record)))
     return directory
-
-
-class TestSplitLabel:
-    @pytest.mark.parametrize(
-        ("version", "expected"),
-        [
-            ("1.0+pb.1", ("1.0", "pb")),
-            ("1.0+cu126.pb.12", ("1.0+cu126", "pb")),
-            ("1.0+a.1.b.2", ("1.0+a.1", "b")),
-            ("1.0rc1+fc45.3", ("1.0rc1", "fc45")),
-        ],
-    )
-    def test_numbered(self, version: str, expected: tuple[str, str]) -> None:
-        assert split_label(Version(version)) == (Version(expected[0]), expected[1])
-
-    @pytest.mark.parametrize("version", ["1.0", "1.0+cu126", "1.0+1.2", "1.0+pb.1.x"])
-    def test_not_numbered(self, version: str) -> None:
-        assert split_label(Version(version)) is None
 
 
 class TestReadNumbered:
