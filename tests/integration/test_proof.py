@@ -14,7 +14,7 @@ import pytest
 from pybuilder.plan import Plan
 from tests.support.indexes import served
 from tests.support.wheels import Draft
-from tests.support.workspaces import Bench, bench, tiny_files
+from tests.support.workspaces import Bench, bench
 
 MODULE = "ONE = 1\nTWO = 2\n"
 
@@ -106,12 +106,11 @@ class TestTheSame:
 
     def test_a_source_that_is_no_sdist(self, here: Bench) -> None:
         """Its backend is told the version, which no plan says."""
-        source = here.workspace / "own"
-        act = "import os; FACTS['module'] = repr(os.environ.get('SETUPTOOLS_SCM_PRETEND_VERSION')) + '\\n'"
-        for name, data in tiny_files("own", "1.0", act=act).items():
-            (source / name).parent.mkdir(exist_ok=True)
-            (source / name).write_bytes(data)
-        here.spec("own", '[source]\ntype = "path"\npath = "own"\n[update]\nallow = "==1.0"\n')
+        here.sdist(
+            "own", act="import os; FACTS['module'] = repr(os.environ.get('SETUPTOOLS_SCM_PRETEND_VERSION')) + '\\n'"
+        )
+        url = here.upstream.file_url("own-1.0.tar.gz")
+        here.spec("own", f'[source]\ntype = "url"\nurl = "{url}"\n')
         here.build("own==1.0")
         with zipfile.ZipFile(published(here, "own")) as archive:
             assert archive.read("own.py") == b"'1.0'\n"
