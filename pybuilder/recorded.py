@@ -20,8 +20,8 @@ from pybuilder.files import sha256_file
 from pybuilder.index.pages import File, PageError, parse_project_json
 from pybuilder.index.reader import DirectoryReader, Reader
 from pybuilder.layout import Layout
-from pybuilder.names import NormalizedName, any_number
-from pybuilder.plan import Plan
+from pybuilder.names import NormalizedName, any_number, normalize
+from pybuilder.plan import Plan, Target
 from pybuilder.plan_diff import Account
 from pybuilder.provenance import read_statement
 from pybuilder.record import PLAN, RECORD, read_plan, read_record
@@ -31,6 +31,8 @@ from pybuilder.state import State
 from pybuilder.wheel.numbering import strip
 from pybuilder.wheel.read import WheelName
 
+# The times that a zip can have (APPNOTE 4.4.6), from the second day on as payloads do.
+_FIRST, _LAST = 315_619_200, 4_354_819_199
 _ATTEMPT = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,63}")
 
 
@@ -237,7 +239,13 @@ def contradictions(wheel: Numbered, account: Account) -> Iterator[str]:
         "it names what is no sha256": all(isinstance(text, str) and is_hex(text, 64) for text in _digests(plan)),
         "it names what is no file": all(map(_is_file_name, _file_names(account))),
         "it names what is no package": all(map(_is_package, environment)),
-        "its channel is no name": re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", record["channel"]) is not None,
+        "its channel or buildroot is no name": all(
+            re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)
+            for name in (record["channel"], record.get("buildroot", record["channel"]))
+        ),
+        "its target is no Python": _is_python(plan.target),
+        "its SOURCE_DATE_EPOCH is no time of a wheel": type(plan.source_date_epoch) is int
+        and _FIRST <= plan.source_date_epoch <= _LAST,
     }
     yield from (what for what, agrees in agreements.items() if not agrees)
 
@@ -257,10 +265,15 @@ def _is_file_name(text: str) -> bool:
     return re.fullmatch(r"[^/\0-\x1f\x7f]{1,255}", text) is not None and text not in (".", "..")
 
 
+def _is_python(target: Target) -> bool:
+    version = re.fullmatch(r"(3\.[0-9]{1,3})\.[0-9]{1,3}", target.full_version)
+    return version is not None and version[1] == target.python
+
+
 def _is_package(named: tuple[str, str, str]) -> bool:
     try:
-        return canonicalize_name(named[0]) == named[0] and str(Version(named[1])) == named[1]
-    except InvalidVersion:
+        return normalize(named[0]) == named[0] and str(Version(named[1])) == named[1]
+    except (InvalidVersion, UsageError):
         return False
 
 

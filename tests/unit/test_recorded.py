@@ -186,8 +186,9 @@ class TestContradictions:
             ({"source": {"file": "..", "sha256": "a" * 64}}, "it names what is no file"),
             ({"patches": [{"file": "x", "sha256": "p"}]}, "its patches are not those of its plan"),
             ({"environment": []}, "its environment is not that of its plan"),
-            ({"channel": "../x"}, "its channel is no name"),
-            ({"channel": ""}, "its channel is no name"),
+            ({"channel": "../x"}, "its channel or buildroot is no name"),
+            ({"buildroot": "../x"}, "its channel or buildroot is no name"),
+            ({"channel": ""}, "its channel or buildroot is no name"),
         ],
     )
     def test_in_the_record(self, wheel: Numbered, change: dict[str, Any], said: str) -> None:
@@ -207,10 +208,24 @@ class TestContradictions:
         assert list(contradictions(wheel, account(wheel.payload_sha256, plan))) == [said]
 
     @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"source_date_epoch": 0}, "its SOURCE_DATE_EPOCH is no time of a wheel"),
+            ({"source_date_epoch": 1 << 40}, "its SOURCE_DATE_EPOCH is no time of a wheel"),
+            ({"target": replace(PLAN.target, full_version="../x.1")}, "its target is no Python"),
+            ({"target": replace(PLAN.target, python="3.12")}, "its target is no Python"),
+        ],
+    )
+    def test_in_the_plan(self, wheel: Numbered, change: dict[str, Any], said: str) -> None:
+        told = account(wheel.payload_sha256, replace(PLAN_OF_DEMO, **change))
+        assert list(contradictions(wheel, told)) == [said]
+
+    @pytest.mark.parametrize(
         ("ingredient", "said"),
         [
             (Ingredient(name="tool", version="1.0", payload="../x"), "it names what is no sha256"),
             (Ingredient(name="../tool", version="1.0", payload="c" * 64), "it names what is no package"),
+            (Ingredient(name="a/b", version="1.0", payload="c" * 64), "it names what is no package"),
             (Ingredient(name="tool", version="/x", payload="c" * 64), "it names what is no package"),
         ],
     )
