@@ -48,7 +48,8 @@ def record_json(
     Args:
         attempt: Its id.
         plan: What was tried; the whole of it lies beside this file.
-        source: ``file``, ``sha256``, ``origin`` and, for git, ``commit``.
+        source: ``file``, ``sha256``, ``origin``, and as ``scm`` whether the backend was told its version in place of a
+            version control system.
         patches: ``file`` and ``sha256`` of each, in order.
         channel: Where it would be published.
         buildroot: Where it was built.

@@ -14,10 +14,10 @@ from pybuilder import interruption
 from pybuilder.audit.evidence import Check, Evidence
 from pybuilder.audit.graph import Graph, Node, ingredients, node_of, walk
 from pybuilder.audit.judge import KINDS, Flag, Kind
-from pybuilder.audit.reader import DirectoryReader, HttpReader, Place, Reader
 from pybuilder.audit.shelf import Shelf, Trust
 from pybuilder.errors import UsageError, ValidationError
 from pybuilder.index.pages import File, split_filename
+from pybuilder.index.reader import DirectoryReader, HttpReader, Place, Reader
 from pybuilder.names import any_number
 
 __all__ = [

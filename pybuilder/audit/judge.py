@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 from pybuilder.audit.evidence import Account, Check, Evidence, Named
 from pybuilder.names import any_number
 from pybuilder.plan import Plan
-from pybuilder.provenance import DIRTY, UNVERSIONED, Provenance, clock_problem
+from pybuilder.provenance import BILL, DIRTY, UNVERSIONED, Provenance, clock_problem
 from pybuilder.record import LOG
 
 Kind = Literal[
@@ -102,6 +102,9 @@ def _claim_checks(found: Evidence) -> Iterator[Check]:
     for path, digest in sorted(claim.record.items()):
         name = path.rpartition("/")[2]
         yield equal(f"{name} is the one that its provenance names", found.files.get(path, "missing"), digest)
+    if claim.bill:
+        there = found.files.get(f"files/{found.filename}{BILL}", "missing")
+        yield equal("its bill of materials is the one that its provenance names", there, claim.bill)
     if found.plan and found.account:
         yield _inputs_check(claim, found.plan, found.account)
 

@@ -17,13 +17,13 @@ from packaging.version import InvalidVersion, Version
 from pybuilder import clock
 from pybuilder.audit.evidence import Account, Check, Content, Damaged, Evidence, Vouched, attempt_id, parse_plan
 from pybuilder.audit.judge import patch_path
-from pybuilder.audit.reader import Reader
 from pybuilder.errors import BuildError, PybuildError, UsageError, ValidationError
 from pybuilder.files import disk_errors, sha256_file
 from pybuilder.index.pages import File, PageError, parse_project_json, parse_root_json
+from pybuilder.index.reader import Reader
 from pybuilder.names import any_number, normalize
 from pybuilder.plan import Ingredient, Plan
-from pybuilder.provenance import Provenance, read_statement
+from pybuilder.provenance import BILL, Provenance, read_statement
 from pybuilder.record import LOG, PLAN, RECORD
 from pybuilder.signing import SUFFIX, Envelope, PublicKey, parse_envelope, signer
 from pybuilder.wheel.check import problems
@@ -238,6 +238,8 @@ class _Reading:
         if account:
             wanted = [f"{record}/{LOG}", *(f"{record}/{patch_path(patch)}" for patch in account.patches)]
             files |= self._digests(record, [*wanted, *(claim.record if claim else ())], files)
+        if claim and claim.bill:
+            files |= [self._digest(f"files/{file.filename}{BILL}")]
         project = canonicalize_name(file.filename.partition("-")[0])
         return Evidence(
             filename=file.filename,

@@ -63,7 +63,8 @@ class TestOne:
         account = record_of(here, build)
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         assert (account["prebuilt"], account["tainted"], account["seal"]) == (REASON, [], {})
-        assert account["source"] == {"file": file.name, "sha256": digest, "origin": here.upstream.file_url(file.name)}
+        origin = here.upstream.file_url(file.name)
+        assert account["source"] == {"file": file.name, "sha256": digest, "origin": origin, "scm": False}
         plan = plan_of(here.state, build)
         assert (plan["recipe"]["source"], plan["environment"], plan["requires"]) == (digest, [], [])
         assert plan["source_date_epoch"] == 1704164646  # 2024-01-02 03:04:06, the time of the wheel's files

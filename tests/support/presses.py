@@ -17,6 +17,7 @@ from packaging.version import Version
 from pybuilder.files import sha256_file
 from pybuilder.index import Index, Release, Source
 from pybuilder.plan import Ingredient, Plan, Recipe, Root, Target, digest, rpm_root_digest
+from pybuilder.provenance import BILL
 from pybuilder.record import record_json
 from pybuilder.signing import SUFFIX, PrivateKey, seal
 from pybuilder.stages.envelope import envelope
@@ -144,7 +145,16 @@ class Press:
             record, plan, source, prebuilt=prebuilt, patched=patched, payload=(payload.sha256, payload.filename)
         )
         numbered = number(kept, work, label="pb", number=number_, sbom=b"{}\n")
-        said = envelope(record, wheel=numbered.path.name, sha256=numbered.sha256, key=self.key)
+        bill = b"{}\n"
+        said = envelope(
+            record,
+            wheel=numbered.path.name,
+            sha256=numbered.sha256,
+            account=json.loads((record / "record.json").read_bytes()),
+            plan=plan,
+            bill=bill,
+            key=self.key,
+        )
         release = Release(
             wheel=numbered.path,
             sha256=numbered.sha256,
@@ -152,7 +162,7 @@ class Press:
             payload_sha256=payload.sha256,
             source=None if prebuilt else Source(path=source, sha256=sha256_file(source)),
             record=record,
-            beside={SUFFIX: said},
+            beside={BILL: bill, SUFFIX: said},
         )
         root = self.index.root
         made = Made(

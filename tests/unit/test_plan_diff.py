@@ -7,27 +7,23 @@ from typing import Any
 
 import pytest
 
-from pybuilder.plan import Ingredient, Plan, Recipe, Root, Target
+from pybuilder.plan import Ingredient, Plan, Root
 from pybuilder.plan_diff import Account, Change, circumstance_changes, input_changes
+from tests.support.plans import PLAN as demo
 
-RECIPE = Recipe(
+RECIPE = replace(
+    demo.recipe,
     name="six",
     version="1.17.0",
-    source="a" * 64,
-    subdirectory="",
     patches=("p1", "p2"),
     add_requires=("wheel",),
-    remove_requires=(),
     env={"A": "1", "B": "2"},
     config_settings={"--x": ("1", "2")},
-    vendor="",
-    root_env={},
-    root_macros={},
 )
-PLAN = Plan(
+PLAN = replace(
+    demo,
     recipe=RECIPE,
     root=Root(kind="host", digest="r0", contents={"os_release": "o", "packages": "p", "interpreter": "i"}),
-    target=Target(name="cp311-linux_x86_64", python="3.11", full_version="3.11.7", tags=("a", "b"), markers={}),
     requires=("setuptools",),
     environment=(
         Ingredient(name="setuptools", version="80.0", payload="s1"),
@@ -35,9 +31,6 @@ PLAN = Plan(
     ),
     source_date_epoch=1,
     build_path="/build/six-1.17.0",
-    environment_path="/env",
-    sandbox_version=1,
-    canonicaliser_version=1,
 )
 RECORD = {
     "channel": "host",

@@ -152,13 +152,14 @@ class Place:
         url = text.partition("#")[0]
         if parts.path.endswith(".whl"):
             index, slash, name = url.rpartition(_FILES)
+            name = unquote(name)
             if not slash or "/" in name:
                 raise UsageError(
                     "this wheel lies in no index of pybuild's",
                     where=redact(text),
                     cure="name it as its index does: URL/files/NAME.whl",
                 )
-            return cls(index=index + "/", wheel=unquote(name), is_url=True)
+            return cls(index=index + "/", wheel=name, is_url=True)
         return cls(index=url.rstrip("/").removesuffix(_SIMPLE) + "/", is_url=True)
 
     def open(self, client: Client, scratch: Path) -> Reader:
