@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,7 +64,9 @@ class Shelf:
     now: Callable[[], datetime] = clock.now
     _pages: dict[str, tuple[File, ...]] = field(default_factory=dict, init=False, repr=False)
     _evidence: dict[str, Evidence] = field(default_factory=dict, init=False, repr=False)
+    _statements: dict[str, bytes | None] = field(default_factory=dict, init=False, repr=False)
     _sources: dict[str, str | None] = field(default_factory=dict, init=False, repr=False)
+    _reading: dict[str, threading.Lock] = field(default_factory=dict, init=False, repr=False)
 
     def projects(self) -> tuple[NormalizedName, ...]:
         """The projects that the index lists.
@@ -124,9 +127,10 @@ class Shelf:
         """
         for file in reversed(self._of_version(wanted)):
             claim = self.claim(file)
+            # One that claims it is the one that is meant, also where it was changed since: its own checks tell.
             if claim is None or claim.payload_sha256 == wanted.payload:
                 found = self.evidence(file)
-                if found.payload == wanted.payload or (claim is not None and found.content is None):
+                if claim is not None or found.payload == wanted.payload:
                     return found
         return None
 
@@ -153,7 +157,9 @@ class Shelf:
             ValidationError: It is no envelope of a Statement.
         """
         path = f"files/{file.filename}{SUFFIX}"
-        data = self.reader.read(path)
+        if path not in self._statements:
+            self._statements[path] = self.reader.read(path)
+        data = self._statements[path]
         if data is None:
             return None, None
         envelope = parse_envelope(data, where=path)
@@ -179,9 +185,20 @@ class Shelf:
         if sha256 not in self._sources:
             listed = self._page(f"sources/simple/{project}/index.json", project)
             names = [file.filename for file in listed if file.sha256 == sha256]
-            file = self.reader.file(f"sources/files/{names[0]}") if names else None
-            self._sources[sha256] = sha256_file(file) if file else None
+            self._sources[sha256] = self.digest(f"sources/files/{names[0]}") if names else None
         return self._sources[sha256]
+
+    def digest(self, path: str) -> str | None:
+        """The digest of a file of the index; None where it is not there."""
+        # Wheels of one payload have one record: nobody may remove what another reads.
+        with self._reading.setdefault(path, threading.Lock()):
+            file = self.reader.file(path)
+            if file is None:
+                return None
+            try:
+                return sha256_file(file)
+            finally:
+                self.reader.forget(path)
 
     def key(self, file: File) -> str:
         """The digest of the plan in a wheel's record; empty where that can't be read."""
@@ -232,6 +249,7 @@ class _Reading:
         if path is None:
             self._fault("the wheel is there", "it is missing, though its page lists it")
         held = shelf.content(path) if path else None
+        shelf.reader.forget(f"files/{file.filename}")
         vouched, claim = self._provenance()
         record = self.record(claim, held)
         account, plan, key, files = self.documents(record) if record else (None, None, "", {})
@@ -335,8 +353,7 @@ class _Reading:
         return dict(self._digest(path) for path in dict.fromkeys(paths) if path not in known and _below(record, path))
 
     def _digest(self, path: str) -> tuple[str, str]:
-        file = self.shelf.reader.file(path)
-        return path, sha256_file(file) if file else "missing"
+        return path, self.shelf.digest(path) or "missing"
 
 
 def _below(record: str, path: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -28,6 +29,9 @@ class Reader(Protocol):
 
     def file(self, path: str) -> Path | None:
         """A file of any size, as one on this disk that has its name; None where there is none."""
+
+    def forget(self, path: str) -> None:
+        """A file is not needed any more: what was fetched for it may go, since an index is larger than a disk."""
 
     def names(self, path: str) -> tuple[str, ...] | None:
         """What a directory has, sorted; None where nobody can say, which is so over HTTP."""
@@ -62,6 +66,9 @@ class DirectoryReader:
         target = self.root / path
         return target if target.is_file() else None
 
+    def forget(self, path: str) -> None:
+        """Nothing was fetched."""
+
     def names(self, path: str) -> tuple[str, ...] | None:
         """What a directory has, sorted; nothing where there is none."""
         try:
@@ -72,7 +79,7 @@ class DirectoryReader:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpReader:
-    """An index behind a URL.
+    """An index behind a URL; it may be used from several threads.
 
     Attributes:
         client: Who fetches.
@@ -83,6 +90,7 @@ class HttpReader:
     client: Client
     url: str
     scratch: Path
+    _fetching: dict[str, threading.Lock] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def where(self) -> str:
@@ -99,12 +107,18 @@ class HttpReader:
     def file(self, path: str) -> Path | None:
         """The file, fetched unless it was before."""
         target = self.scratch / path
-        if not target.exists():
-            try:
-                self.client.download(self.url + quote(path), target)
-            except NotFoundError:
-                return None
+        # Two wheels may have one source, and a file is fetched to by one at a time.
+        with self._fetching.setdefault(path, threading.Lock()):
+            if not target.exists():
+                try:
+                    self.client.download(self.url + quote(path), target)
+                except NotFoundError:
+                    return None
         return target
+
+    def forget(self, path: str) -> None:
+        """Remove what was fetched."""
+        (self.scratch / path).unlink(missing_ok=True)
 
     def names(self, path: str) -> tuple[str, ...] | None:
         """Nobody can say: servers list directories each in their own way, or not at all."""

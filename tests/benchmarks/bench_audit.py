@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -52,19 +53,22 @@ def _module(dice: random.Random) -> bytes:
     return " = ".join(words).encode()
 
 
-def seconds(*arguments: str) -> float:
-    """How long ``pybuild audit`` takes, as a process; it must find nothing wrong."""
+def seconds(*arguments: str) -> tuple[float, float]:
+    """How long ``pybuild audit`` takes, as a process that must find nothing wrong: on the clock, and of a processor."""
     argv = [sys.executable, "-m", "pybuilder.cli", "audit", *arguments]
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-    began = time.perf_counter()
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(argv, env=environ, cwd="/", check=True, stdout=subprocess.PIPE)
-    return time.perf_counter() - began
+    taken, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return taken, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def median(*arguments: str) -> float:
-    """The median of some runs, the first of which warms the caches."""
-    seconds(*arguments)
-    return statistics.median(seconds(*arguments) for _ in range(RUNS))
+def report(what: str, *arguments: str, runs: int = RUNS) -> None:
+    """Print the medians of some runs, before which another warms the caches."""
+    if runs > 1:
+        seconds(*arguments)
+    taken, used = zip(*(seconds(*arguments) for _ in range(runs)), strict=True)
+    print(f"{what:34} {statistics.median(taken):8.2f} s {statistics.median(used):8.2f} s of a processor", flush=True)
 
 
 def main() -> None:
@@ -76,14 +80,14 @@ def main() -> None:
         public = Path(directory, "key.pem")
         public.write_bytes(key.public.pem)
         trust = ("--key", str(public))
-        print(f"one wheel without a wheel below  {median(*trust, str(made[0].wheel)):6.2f} s")
-        print(f"one wheel with three below       {median(*trust, str(made[WHEELS // LEVELS].wheel)):6.2f} s")
-        print(f"one wheel of the {LEVELS}th level       {median(*trust, str(made[-1].wheel)):6.2f} s")
-        print(f"all {WHEELS:,} wheels                 {seconds(*trust, '--all', str(root)):6.2f} s")
+        report("one wheel without a wheel below", *trust, str(made[0].wheel))
+        report("one wheel with three below", *trust, str(made[WHEELS // LEVELS].wheel))
+        report(f"one wheel of the {LEVELS}th level", *trust, str(made[-1].wheel), runs=1)
+        report(f"all {WHEELS:,} wheels", *trust, "--all", str(root), runs=1)
         with served(root.parent) as url:
             index = f"{url}{root.name}/"
-            print(f"one wheel over HTTP              {median(*trust, '--index', index, 'project0'):6.2f} s")
-            print(f"all {WHEELS:,} wheels over HTTP       {seconds(*trust, '--all', index):6.2f} s")
+            report("one wheel over HTTP", *trust, "--index", index, "project0")
+            report(f"all {WHEELS:,} wheels over HTTP", *trust, "--all", index, runs=1)
 
 
 if __name__ == "__main__":

@@ -433,6 +433,12 @@ class TestWalk:
             ("tool", "the source tool-1.0.tar.gz is there")
         ]
 
+    def test_a_changed_wheel_that_built_it_is_told_as_what_it_is(self, desk: Desk) -> None:
+        desk.tool.wheel.write_bytes(desk.tool.wheel.read_bytes()[:-9])
+        assert {node.name for node, _ in desk.audit().problems()} == {"tool"}
+        assert desk.audit().graph.nodes[desk.tool.ingredient.payload].evidence is not None
+        assert desk.wrong_anywhere() == {desk.tool.wheel.name}
+
     def test_a_wheel_that_built_it_is_in_no_index(self, desk: Desk) -> None:
         """Half mirrored: the page of what built it, and all that lies behind it, was not copied."""
         shutil.rmtree(desk.press.index.root / "simple" / "tool")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,27 @@ class TestPlace:
             reader = Place(index="http://h/a/", is_url=True).open(client, tmp_path)
             assert reader == HttpReader(client=client, url="http://h/a/", scratch=tmp_path)
             assert reader.names("records") is None
+
+
+class TestHttpReader:
+    def test_a_file_is_fetched_once_by_whoever_comes_first_until_it_is_forgotten(self, tmp_path: Path) -> None:
+        """Threads of an audit ask for one source at the same time."""
+        fetched: list[str] = []
+
+        class Slow(Client):
+            def download(self, url: str, destination: Path, **_: object) -> str:
+                fetched.append(url)
+                time.sleep(0.02)
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                destination.write_bytes(b"source")
+                return ""
+
+        reader = HttpReader(client=Slow(), url="http://h/a/", scratch=tmp_path)
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(reader.file, ["sources/files/a+b.tar"] * 4))
+        assert found == [tmp_path / "sources/files/a+b.tar"] * 4
+        assert fetched == ["http://h/a/sources/files/a%2Bb.tar"]
+        reader.forget("sources/files/a+b.tar")
+        assert not found[0].exists()
+        reader.file("sources/files/a+b.tar")
+        assert len(fetched) == 2
