@@ -11,8 +11,7 @@ import click
 
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
-from pybuilder.cli.session import open_layout, open_workspace
-from pybuilder.cli.show import find_attempt
+from pybuilder.cli.places import find_attempt, open_layout, open_workspace
 from pybuilder.errors import StateError, UsageError
 from pybuilder.names import BuildName, split_number
 from pybuilder.state import PublishedWheel, State

@@ -190,7 +190,12 @@ class UnderWay:
             record.record_json(
                 attempt=self.row.id,
                 plan=plan,
-                source={"file": source.file.name, "sha256": source.sha256, "origin": source.origin},
+                source={
+                    "file": source.file.name,
+                    "sha256": source.sha256,
+                    "origin": source.origin,
+                    "scm": source.scm,
+                },
                 patches=[{"file": patch.file, "sha256": patch.sha256} for patch in source.patches],
                 channel=self.adapters.channel.name,
                 buildroot=self.adapters.channel.buildroot,

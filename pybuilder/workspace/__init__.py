@@ -153,8 +153,10 @@ class Workspace:
         """The definition of a buildroot, those that it extends, and its lock."""
         yield self.root / "buildroots" / f"{name}.lock"
         while name:
-            yield self.root / "buildroots" / f"{name}.toml"
-            name = self._definition(name).extends
+            definition = self.root / "buildroots" / f"{name}.toml"
+            yield definition
+            # A wheel's plan is built again where its buildroot may have no definition.
+            name = self._definition(name).extends if definition.exists() else ""
 
     def _definition(self, name: str, *, wanted_by: str = "") -> Definition:
         from pybuilder.buildroot import parse_buildroot
