@@ -141,6 +141,13 @@ class ValidationError(PybuildError):
     phase = "validate"
 
 
+class ScreeningError(PybuildError):
+    """Something was found in a source, or is known of its version, for which the workspace refuses it."""
+
+    exit_code = 50
+    phase = "screen"
+
+
 class LockedError(PybuildError):
     """Another run holds the lock."""
 

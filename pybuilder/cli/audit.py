@@ -17,6 +17,7 @@ from pybuilder.cli.session import open_layout, open_workspace
 from pybuilder.cli.show import find_attempt
 from pybuilder.errors import UsageError, ValidationError
 from pybuilder.names import BuildName, split_number
+from pybuilder.screening.account import found_lines
 from pybuilder.state import PublishedWheel, State
 from pybuilder.store import Store
 
@@ -85,6 +86,7 @@ def _facts(found: audits.Audit) -> dict[str, Any]:
         "patches": record["patches"],
         "environment": record["environment"],
         "prebuilt": record.get("prebuilt"),
+        "screening": record.get("screening"),
         "tainted": [taint.as_json for taint in found.taints],
         "root": {"kind": plan.root.kind, "digest": plan.root.digest, "rpms": plan.root.contents.get("rpms", [])},
         "checks": [{"what": each.what, "ok": not each.problem, "problem": each.problem} for each in found.checks],
@@ -111,6 +113,8 @@ def _lines(found: audits.Audit) -> Iterator[str]:
     yield f"           sha256 {source['sha256']}"
     for patch in facts["patches"]:
         yield f"  patch    {patch['file']}  sha256 {patch['sha256']}"
+    for line in found_lines(facts["screening"]):
+        yield f"  found    {line}"
     for each in facts["environment"]:
         yield f"  with     {each['name']} {each['version']}  payload {each['payload_sha256']}"
     yield f"  root     {root['kind']} {root['digest']}"

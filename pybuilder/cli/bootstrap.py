@@ -29,7 +29,6 @@ from pybuilder.files import disk_errors, write_atomic
 from pybuilder.joint import resolve_jointly
 from pybuilder.locked import read_plan
 from pybuilder.new import SpecWriter
-from pybuilder.packages import Packages
 from pybuilder.pipeline import Pipeline
 from pybuilder.planner import Request
 from pybuilder.pylock import format_pylock, pylock
@@ -146,7 +145,7 @@ class _Command:
     def _bootstrap(self, session: Session) -> Bootstrap:
         workspace = session.workspace
         assert isinstance(workspace, Drafts)
-        packages = Packages(adapters=session.adapters, sources=session.sources, chooser=session.chooser)
+        packages = session.packages()
         pipeline = Pipeline(packages=packages, force=False)
         writer = SpecWriter(
             workspace=workspace,

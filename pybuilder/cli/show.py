@@ -18,6 +18,7 @@ from pybuilder.cli.session import open_layout, open_workspace
 from pybuilder.errors import UsageError
 from pybuilder.layout import Layout
 from pybuilder.names import BuildName, normalize, split_number
+from pybuilder.screening.account import found_lines
 from pybuilder.stages.reap import is_alive
 from pybuilder.state import Attempt, State
 
@@ -36,11 +37,12 @@ def show(options: Options, name: str, as_json: bool) -> int:
     with contextlib.closing(State.open(layout)) as state:
         found = reports.builds(package, state, layout)
         lines = reports.build_lines(found, state)
+        spec = workspace.spec(package)
+        screened = reports.screenings(package, spec, state)
     if as_json:
-        json.dump({"name": package, "builds": found}, sys.stdout, indent=2)
+        json.dump({"name": package, "builds": found, "screening": screened}, sys.stdout, indent=2)
         print()
         return 0
-    spec = workspace.spec(package)
     if spec is None and not found:
         near = workspace.similar(package)
         raise UsageError(
@@ -52,6 +54,9 @@ def show(options: Options, name: str, as_json: bool) -> int:
         print(f"{package}: specs/{package}.toml, pins: {pins}")
     for line in lines:
         print(line)
+    for version, account in screened.items():
+        for line in found_lines(account):
+            print(f"found in {version}: {line}")
     return 0
 
 

@@ -91,7 +91,7 @@ def members(archive: Path, limits: Limits) -> Iterator[Member]:
     if magic.startswith((b"PK\x03\x04", _END_OF_DIRECTORY)):
         yield from _zip_members(archive, limits)
         return
-    with archive.open("rb") as raw, _decompressed(raw, magic) as stream:
+    with archive.open("rb") as raw, decompressed(raw, magic) as stream:
         yield from _tar_members(archive, stream, limits)
 
 
@@ -108,7 +108,16 @@ def refused(archive: Path, why: str) -> FetchError:
     return FetchError(f"{archive.name} is refused: {why}", where=str(archive), cure=cure)
 
 
-def _decompressed(raw: IO[bytes], magic: bytes) -> contextlib.AbstractContextManager[IO[bytes]]:
+def decompressed(raw: IO[bytes], magic: bytes) -> contextlib.AbstractContextManager[IO[bytes]]:
+    """A file as it was before it was compressed, by gz, bz2, xz or zst; a tar that is not compressed as it is.
+
+    Args:
+        raw: The file, at its beginning.
+        magic: Its first 262 bytes or more.
+
+    Raises:
+        tarfile.ReadError: It is none of these; ``damage`` turns it into an error of ours.
+    """
     if magic.startswith(b"\x1f\x8b"):
         return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
     if magic.startswith(b"BZh"):

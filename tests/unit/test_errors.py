@@ -25,6 +25,7 @@ def test_the_contracts_exit_codes() -> None:
         "FetchError": 30,
         "ReviewError": 40,
         "ValidationError": 50,
+        "ScreeningError": 50,
         "LockedError": 60,
     }
 

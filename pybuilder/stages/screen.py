@@ -1,0 +1,153 @@
+"""Every source is screened before it is used; once, by digest, whatever the policy says later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.utils import NormalizedName
+
+from pybuilder import events
+from pybuilder.clock import new_attempt_id
+from pybuilder.files import disk_errors, file_lock
+from pybuilder.plan import digest
+from pybuilder.screening.account import remember
+from pybuilder.screening.dump import Dump
+from pybuilder.screening.found import Findings
+from pybuilder.screening.osv import Advisory
+from pybuilder.screening.policy import Part, judge
+from pybuilder.stages import Adapters, Source
+from pybuilder.timing import timed
+from pybuilder.work import work_directory
+
+if TYPE_CHECKING:
+    from pybuilder.settings import Screen
+
+# Part of the digests under which findings are remembered: raise it when other things are found.
+VERSION = 1
+
+_FINDINGS, _OSV, _ADVISORIES = "findings", "osv", "advisories"
+
+
+@dataclass(kw_only=True, slots=True)
+class Screener:
+    """Screens sources by the policy of a workspace.
+
+    Attributes:
+        adapters: The world.
+        policy: The workspace's ``[screen]``.
+        root: The workspace's directory, which the path of the dump starts from.
+    """
+
+    adapters: Adapters
+    policy: Screen
+    root: Path
+    _dump_sha256: str = ""
+    _known_index: dict[NormalizedName, list[str]] = field(default_factory=dict)
+
+    def screen(self, source: Source) -> None:
+        """Look for what no person reads in a source and its patches, and for advisories; keep an account of it.
+
+        Raises:
+            FetchError: It is damaged.
+            ScreeningError: The policy refuses it.
+            ReviewError: The policy wants somebody to look at it first.
+            ConfigError: The advisories can't be read.
+        """
+        prebuilt = source.spec.prebuilt
+        parts = [
+            # That upstream's wheel has compiled code is what it is used for.
+            Part(
+                sha256=source.sha256,
+                findings=self._source(source),
+                accepted=f"upstream's wheel: {prebuilt.reason}" if prebuilt else "",
+            ),
+            *self._patches(source),
+        ]
+        judged = judge(
+            source.name,
+            str(source.version),
+            parts=parts,
+            advisories=self._advisories(source) if self.policy.advisories else (),
+            dump=self._dump_sha256,
+            policy=self.policy,
+        )
+        remember(self.adapters.state, source.name, str(source.version), source.sha256, judged.account)
+        if judged.stopped:
+            raise judged.stopped
+
+    def _source(self, source: Source) -> Findings:
+        def scan(spool: Path) -> Findings:
+            from pybuilder.screening.scan import scan_source
+
+            return scan_source(source.file, spool, wheel=source.spec.prebuilt is not None)
+
+        return self._found(source, ["wheel" if source.spec.prebuilt else "source", source.sha256], scan)
+
+    def _patches(self, source: Source) -> Iterable[Part]:
+        for patch in source.patches:
+
+            def scan(spool: Path, path: Path = patch.path) -> Findings:
+                from pybuilder.screening.scan import scan_patch
+
+                return scan_patch(path, spool)
+
+            found = self._found(source, ["patch", patch.sha256], scan)
+            # The same patch may have another name elsewhere.
+            files = tuple(replace(each, path=f"{patch.file}: {each.path}") for each in found.files)
+            yield Part(sha256=patch.sha256, findings=replace(found, files=files))
+
+    def _found(self, source: Source, what: list[str], scan: Callable[[Path], Findings]) -> Findings:
+        """What is known of something by its digest, else what a scan finds."""
+        key = digest([VERSION, *what])
+        known = self.adapters.state.fact(_FINDINGS, key)
+        if known is not None:
+            return Findings.from_json(known)
+        adapters, name, version = self.adapters, source.name, str(source.version)
+        adapters.listen(events.Started(name=name, version=version, phase="screen"))
+        with (
+            timed(adapters.listen, name=name, version=version, phase="screen"),
+            work_directory(adapters.layout, new_attempt_id(adapters.now())) as work,
+            disk_errors(work),
+        ):
+            found = scan(work)
+        adapters.state.add_fact(_FINDINGS, key, found.as_json)
+        return found
+
+    def _advisories(self, source: Source) -> tuple[Advisory, ...]:
+        """The advisories that a version is affected by, looked up once for each dump."""
+        state, key = self.adapters.state, f"{source.name}=={source.version}"
+        dump = Dump(path=self.root / self.policy.advisories, where="pybuild.toml [screen].advisories")
+        self._dump_sha256 = self._dump_sha256 or self._digest(dump)
+        stamp = digest([VERSION, self._dump_sha256])
+        known = state.fact(_ADVISORIES, key)
+        if known is None or known["stamp"] != stamp:
+            found = dump.advisories(self._index(dump), source.name, source.version)
+            known = {"stamp": stamp, "found": [each.as_json for each in found]}
+            state.add_fact(_ADVISORIES, key, known)
+        return tuple(Advisory.from_json(each) for each in known["found"])
+
+    def _digest(self, dump: Dump) -> str:
+        """The digest of the dump, which is read only where it looks as if it had changed."""
+        identity = dump.identity()
+        known = self.adapters.state.fact(_OSV, "dump")
+        if known is None or known["identity"] != identity:
+            known = {"identity": identity, "sha256": dump.digest()}
+            self.adapters.state.add_fact(_OSV, "dump", known)
+        return str(known["sha256"])
+
+    def _index(self, dump: Dump) -> dict[NormalizedName, list[str]]:
+        """Which records of the dump are about which package; several who want it at once make it once."""
+        if self._known_index:
+            return self._known_index
+        stamp = digest([VERSION, self._dump_sha256])
+        with file_lock(self.adapters.layout.lock("advisories")):
+            known = self.adapters.state.fact(_OSV, "index")
+            if known is None or known["stamp"] != stamp:
+                self.adapters.listen(events.Preparing(what=f"reading the advisories in {dump.path.name}"))
+                known = {"stamp": stamp, "index": dump.index()}
+                self.adapters.state.add_fact(_OSV, "index", known)
+        self._known_index = known["index"]
+        return self._known_index
