@@ -43,9 +43,10 @@ class Dump:
             ConfigError: It isn't there.
         """
         with self._errors():
-            stats = [(name, os.stat(self.path / name)) for name in (self._names() if self.path.is_dir() else [""])]
-        seen = [[name, stat.st_size, stat.st_mtime_ns, stat.st_ino] for name, stat in stats]
-        return hashlib.sha256(json.dumps([str(self.path), seen]).encode()).hexdigest()
+            entries = [(name, entry.stat()) for name, entry in self._entries()] if self.path.is_dir() else []
+            entries = sorted(entries) or [("", self.path.stat())]
+        seen = [f"{name} {stat.st_size} {stat.st_mtime_ns} {stat.st_ino}" for name, stat in entries]
+        return hashlib.sha256("\0".join([str(self.path), *seen]).encode("utf-8", "surrogateescape")).hexdigest()
 
     def digest(self) -> str:
         """The sha256 of a zip file; of a directory that of its records' names and digests.
@@ -99,10 +100,17 @@ class Dump:
         return self._understood(", ".join(about), lambda: affecting(records, name, version))
 
     def _names(self) -> list[str]:
+        return sorted(name for name, _ in self._entries())
+
+    def _entries(self, below: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
         """The records of a directory, by their paths in it."""
-        below = os.walk(self.path)
-        files = (os.path.join(at, name) for at, _, names in below for name in names if name.endswith(".json"))
-        return sorted(os.path.relpath(file, self.path) for file in files)
+        with os.scandir(self.path / below) as entries:
+            for entry in entries:
+                name = below + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self._entries(f"{name}/")
+                elif name.endswith(".json"):
+                    yield name, entry
 
     @contextlib.contextmanager
     def _records(self) -> Iterator[tuple[list[str], _Read]]:

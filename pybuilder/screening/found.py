@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pybuilder.screening.formats import Format, Kind
+if TYPE_CHECKING:
+    from pybuilder.screening.formats import Format, Kind
 
 LISTED = 1000
 """How many files are told one by one; what is more is counted."""

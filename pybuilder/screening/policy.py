@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pybuilder.errors import PybuildError, ReviewError, ScreeningError
-from pybuilder.screening.formats import Kind
 from pybuilder.screening.found import Findings, Found
 from pybuilder.screening.osv import Advisory
 
 if TYPE_CHECKING:
+    from pybuilder.screening.formats import Kind
     from pybuilder.settings import Exempt, Policy, Screen
 
 _SCREENING = "the screening of its source"

@@ -14,7 +14,6 @@ from pybuilder.clock import new_attempt_id
 from pybuilder.files import disk_errors, file_lock
 from pybuilder.plan import digest
 from pybuilder.screening.account import remember
-from pybuilder.screening.dump import Dump
 from pybuilder.screening.found import Findings
 from pybuilder.screening.osv import Advisory
 from pybuilder.screening.policy import Part, judge
@@ -23,6 +22,7 @@ from pybuilder.timing import timed
 from pybuilder.work import work_directory
 
 if TYPE_CHECKING:
+    from pybuilder.screening.dump import Dump
     from pybuilder.settings import Screen
 
 # Part of the digests under which findings are remembered: raise it when other things are found.
@@ -118,6 +118,8 @@ class Screener:
 
     def _advisories(self, source: Source) -> tuple[Advisory, ...]:
         """The advisories that a version is affected by, looked up once for each dump."""
+        from pybuilder.screening.dump import Dump
+
         state, key = self.adapters.state, f"{source.name}=={source.version}"
         dump = Dump(path=self.root / self.policy.advisories, where="pybuild.toml [screen].advisories")
         self._dump_sha256 = self._dump_sha256 or self._digest(dump)
