@@ -192,7 +192,7 @@ class Bootstrap:
         packages, node = self.packages, tree.nodes[package]
         depends = package in hopeless or not packages.made.keys() >= set(node.environment)
         with blame(package):
-            known = None if depends else packages.known(packages.plan_of(node))
+            known = None if depends else packages.known(packages.planning(node)())
         if known is None:
             # What an earlier plan made of it was made in another environment.
             packages.made.pop(package, None)

@@ -109,10 +109,14 @@ class Environments:
         from pybuilder.wheel.unpack import unpack
 
         compiled = self.layout.payload(payload.sha256) / f"tree-{_FORMAT}-py{python.minor}"
-        tree = compiled if bytecode or compiled.is_dir() else compiled.with_name(f"{compiled.name}-source")
-        if tree.is_dir():
-            return tree
+        tree = compiled if bytecode else compiled.with_name(f"{compiled.name}-source")
+        for there in (compiled, tree):
+            if there.is_dir():
+                return there
         with file_lock(self.layout.lock(f"tree-{payload.sha256}-py{python.minor}")):
+            # Whoever held the lock may have made either.
+            if compiled.is_dir():
+                return compiled
             if not tree.is_dir():
                 with atomic_dir(tree) as fresh:
                     unpack(payload.path, fresh, python=python.minor, interpreter=f"{ENVIRONMENT_PATH}/bin/python")

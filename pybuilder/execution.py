@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Literal, NamedTuple
 
 from packaging.requirements import Requirement
@@ -270,12 +269,12 @@ class Execution:
         task = start.task.id
         nodes = [self.tree.nodes[package] for package in task.packages]
         if task in self._answers:
-            self._answers.pop(task).set_result(self._plan_of(nodes[0]))
+            self._answers.pop(task).set_result(self.packages.planning(nodes[0]))
         elif task in self._plans:
             cpus = max(start.cpus, self._least_cpus(nodes[0]))
             self._start(task, lambda: self._build(task, cpus))
         elif task.do == "make":
-            make_plan = self._plan_of(nodes[0])
+            make_plan = self.packages.planning(nodes[0])
             self._start(task, lambda: self._prepare(make_plan()))
         else:
             made = self.packages.made
@@ -286,10 +285,6 @@ class Execution:
         """Processors that a build may use at least: a long one must not sit on one while the others fall idle."""
         explicit = self.packages.source(node.package)[0].spec.build.limits.cpus
         return explicit or min(self.machine.cpus, _LEAST_CPUS)
-
-    def _plan_of(self, node: Node) -> _MakePlan:
-        requires = [Requirement(need.requirement) for need in node.builds]
-        return partial(self.packages.plan, node.package, requires, [self.packages.made[p] for p in node.environment])
 
     def _start(self, task: TaskId, do: Callable[[], Made | Plan | tuple[Outcome, ...]]) -> None:
         self._crew.start(lambda: _Ended(task, do(), None), lambda error: _Ended(task, (), error))

@@ -18,7 +18,8 @@ from urllib.parse import unquote, urlsplit
 
 from pybuilder import interruption
 from pybuilder.errors import FetchError
-from pybuilder.files import CHUNK, disk_errors, sha256_file, write_atomic
+from pybuilder.files import CHUNK, disk_errors, sha256_file
+from pybuilder.part_file import PartFile
 
 if TYPE_CHECKING:
     import httpx2
@@ -159,7 +160,7 @@ class Client:
             NotFoundError: It is not there.
             FetchError: It can't be fetched, or has another digest or size; nothing is kept of a wrong file.
         """
-        part, report = _Part(destination), progress or _silent
+        part, report = PartFile(destination), progress or _silent
         job = _Download(url=url, part=part, sha256=sha256, size=size, attempts=attempts, report=report)
         with disk_errors(destination):
             destination.parent.mkdir(parents=True, exist_ok=True)
@@ -295,50 +296,10 @@ class Client:
             raise FetchError(said, where=redact(url))
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The beginning of a file, and what the server said to know the same file by (RFC 9110, section 13.1.5)."""
-
-    destination: Path
-
-    @property
-    def path(self) -> Path:
-        return self.destination.with_name(self.destination.name + ".part")
-
-    @property
-    def note(self) -> Path:
-        return self.destination.with_name(self.destination.name + ".part.validator")
-
-    @property
-    def size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    def validator(self) -> str:
-        try:
-            return self.note.read_text("latin-1")
-        except FileNotFoundError:
-            return ""
-
-    def range_headers(self) -> dict[str, str]:
-        if not self.size:
-            return {}
-        condition = {"If-Range": self.validator()} if self.validator() else {}
-        return {"Range": f"bytes={self.size}-"} | condition
-
-    def note_validator(self, headers: Mapping[str, str]) -> None:
-        etag = headers.get("ETag", "")
-        validator = etag if etag.startswith('"') else headers.get("Last-Modified", "")
-        write_atomic(self.note, validator.encode("latin-1", "replace"))
-
-    def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self.note.unlink(missing_ok=True)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Download:
     url: str
-    part: _Part
+    part: PartFile
     sha256: str | None
     size: int | None
     attempts: int

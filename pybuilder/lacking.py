@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 Kind = Literal["header", "pkgconfig", "library", "program", "cmake"]
@@ -71,7 +72,6 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("cmake", rf"package configuration file provided by {_QUOTE}{_NAME}{_QUOTE}"),
     ("cmake", rf"Could NOT find {_NAME} \("),
 )
-_COMPILED = tuple((kind, re.compile(pattern, re.MULTILINE | re.ASCII)) for kind, pattern in _PATTERNS)
 
 _PROGRAMS = {  # what logs call it: a program that it comes with
     "C": "gcc",
@@ -156,7 +156,7 @@ def lacking(log: bytes) -> tuple[Lack, ...]:
     """
     text = log.decode("utf-8", errors="replace")
     found: dict[tuple[Kind, str], tuple[int, bool]] = {}
-    for kind, pattern in _COMPILED:
+    for kind, pattern in _compiled():
         for match in pattern.finditer(text):
             if name := _name(kind, match[1]):
                 first, sure = found.get((kind, name), (match.start(), False))
@@ -164,6 +164,12 @@ def lacking(log: bytes) -> tuple[Lack, ...]:
     last = sorted(found, key=lambda each: (found[each][1], found[each][0]))[-MOST:]
     ordered = sorted(last, key=lambda each: found[each][0])
     return tuple(Lack(kind=kind, name=name, sure=found[kind, name][1]) for kind, name in ordered)
+
+
+@cache
+def _compiled() -> tuple[tuple[Kind, re.Pattern[str]], ...]:
+    # Not where the module is imported, as every run does: few builds fail.
+    return tuple((kind, re.compile(pattern, re.MULTILINE | re.ASCII)) for kind, pattern in _PATTERNS)
 
 
 def _name(kind: Kind, name: str) -> str:

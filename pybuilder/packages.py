@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -33,6 +34,7 @@ from pybuilder.stages.publish import Item, Outcome, newest_build, publish
 from pybuilder.stages.screen import Screener
 from pybuilder.stages.source import SourceGetter
 from pybuilder.stages.validate import validate, validation_key
+from pybuilder.timing import timed
 from pybuilder.tree import Node, Package
 
 
@@ -156,10 +158,12 @@ class Packages:
 
     def make_ready(self, plan: Plan) -> None:
         """Make the root and the build environment of a plan, so that its build need not wait for them."""
-        refs = payload_refs(self.adapters, plan)
-        self.adapters.environments.prepare(refs, python=self.adapters.python)
-        with self.adapters.roots.tree(plan.root):
-            pass
+        name, version = plan.recipe.name, plan.recipe.version
+        with timed(self.adapters.listen, name=name, version=version, phase="prepare"):
+            refs = payload_refs(self.adapters, plan)
+            self.adapters.environments.prepare(refs, python=self.adapters.python)
+            with self.adapters.roots.tree(plan.root):
+                pass
 
     def build(
         self,
@@ -223,10 +227,14 @@ class Packages:
             target=built.plan.target.name,
         )
 
-    def plan_of(self, node: Node) -> Plan:
-        """The plan of a package in a tree; the payloads of everything in its environment are in ``made``."""
+    def planning(self, node: Node) -> Callable[[], Plan]:
+        """What makes the plan of a package in a tree, later and in any thread, from the payloads that are made now.
+
+        Args:
+            node: The package; the payloads of everything in its environment are in ``made``.
+        """
         requires = [Requirement(need.requirement) for need in node.builds]
-        return self.plan(node.package, requires, [self.made[package] for package in node.environment])
+        return partial(self.plan, node.package, requires, [self.made[package] for package in node.environment])
 
     def dynamic(self, package: Package, environment: Mapping[str, str]) -> tuple[str, ...]:
         """What the backend of a package wants besides what its source states, as it said in an earlier build.

@@ -27,11 +27,9 @@ from pybuilder.errors import PybuildError, ReviewError, UsageError, combined_exi
 from pybuilder.execution import Machine
 from pybuilder.files import disk_errors, write_atomic
 from pybuilder.joint import resolve_jointly
-from pybuilder.locked import read_plan
 from pybuilder.new import SpecWriter
 from pybuilder.pipeline import Pipeline
 from pybuilder.planner import Request
-from pybuilder.pylock import format_pylock, pylock
 from pybuilder.requirements_reader import Asked, read_requirements
 from pybuilder.results import Result
 from pybuilder.sandbox.processors import usable
@@ -183,6 +181,8 @@ class _Command:
     def _assess(self, whole: Bootstrap, request: Request) -> Assessed:
         if not self.locked:
             return whole.prepare(request)
+        from pybuilder.locked import read_plan
+
         return whole.assess(read_plan(Path(GRAPH), request, whole.statements))
 
     def _remember(self, session: Session, assessed: Assessed) -> None:
@@ -235,6 +235,8 @@ def _graph(assessed: Assessed) -> str:
 
 def _plan_files(session: Session, assessed: Assessed) -> tuple[str, ...]:
     """Write the plan into the current directory, for people, for other installers, and for ``--locked``."""
+    from pybuilder.pylock import format_pylock, pylock
+
     order = format_json(order_json(assessed.tree, assessed.statuses, assessed.seconds))
     texts = {ORDER: order, GRAPH: _graph(assessed)}
 

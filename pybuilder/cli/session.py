@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pybuilder import clock, events
-from pybuilder.cli.ground import lock_path, open_ground, podman_works
+from pybuilder.cli.ground import lock_path, open_ground
 from pybuilder.cli.options import Options
 from pybuilder.environment import Environments
 from pybuilder.http import Client
@@ -92,6 +92,8 @@ def choose_buildroot(options: Options, workspace: Workspace) -> ChosenBuildroot:
         return ChosenBuildroot(name=name, named=True)
     names = (name for name in workspace.buildroot_names() if lock_path(workspace, name).exists())
     if (locked := next(names, None)) is not None:
+        from pybuilder.cli.rpm_ground import podman_works
+
         layout = open_layout(options, workspace)
         with contextlib.closing(State.open(layout)) as state:
             if podman_works(layout, state):

@@ -26,7 +26,7 @@ def breaches(
     """Every way in which a place is not sealed, as sentences.
 
     Args:
-        seal: What ``inside.probe`` reported.
+        seal: What ``confine.probe`` reported.
         ours: Our own namespaces, ``{"net": "net:[4026531833]", …}``.
         expected_pids: How many processes the engine itself has inside, the probe included.
         writable: Places outside the build's own directories that may be written.

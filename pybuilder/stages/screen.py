@@ -11,6 +11,7 @@ from packaging.utils import NormalizedName
 
 from pybuilder import events
 from pybuilder.clock import new_attempt_id
+from pybuilder.errors import ConfigError
 from pybuilder.files import disk_errors, file_lock
 from pybuilder.plan import digest
 from pybuilder.screening.account import remember
@@ -44,7 +45,7 @@ class Screener:
     adapters: Adapters
     policy: Screen
     root: Path
-    _dump_sha256: str = ""
+    _dump: tuple[str, str] = ("", "")
     _known_index: dict[NormalizedName, list[str]] = field(default_factory=dict)
 
     def screen(self, source: Source) -> None:
@@ -71,7 +72,7 @@ class Screener:
             str(source.version),
             parts=parts,
             advisories=self._advisories(source) if self.policy.advisories else (),
-            dump=self._dump_sha256,
+            dump=self._dump[1],
             policy=self.policy,
         )
         remember(self.adapters.state, source.name, str(source.version), source.sha256, judged.account)
@@ -122,34 +123,38 @@ class Screener:
 
         state, key = self.adapters.state, f"{source.name}=={source.version}"
         dump = Dump(path=self.root / self.policy.advisories, where="pybuild.toml [screen].advisories")
-        self._dump_sha256 = self._dump_sha256 or self._digest(dump)
-        stamp = digest([VERSION, self._dump_sha256])
+        identity, sha256 = self._dump = self._dump if self._dump[1] else self._identified(dump)
+        stamp = digest([VERSION, sha256])
         known = state.fact(_ADVISORIES, key)
         if known is None or known["stamp"] != stamp:
-            found = dump.advisories(self._index(dump), source.name, source.version)
+            found = dump.advisories(self._index(dump, stamp), source.name, source.version)
+            if dump.identity() != identity:
+                raise ConfigError(
+                    f"the advisories in {dump.path.name} were changed while they were read",
+                    where=dump.where,
+                    cure="run the same command again; put a new dump in place by renaming it",
+                )
             known = {"stamp": stamp, "found": [each.as_json for each in found]}
             state.add_fact(_ADVISORIES, key, known)
         return tuple(Advisory.from_json(each) for each in known["found"])
 
-    def _digest(self, dump: Dump) -> str:
-        """The digest of the dump, which is read only where it looks as if it had changed."""
+    def _identified(self, dump: Dump) -> tuple[str, str]:
+        """How the dump looks from outside, and its digest; it is read only where it looks as if it had changed."""
         identity = dump.identity()
         known = self.adapters.state.fact(_OSV, "dump")
         if known is None or known["identity"] != identity:
             known = {"identity": identity, "sha256": dump.digest()}
             self.adapters.state.add_fact(_OSV, "dump", known)
-        return str(known["sha256"])
+        return identity, str(known["sha256"])
 
-    def _index(self, dump: Dump) -> dict[NormalizedName, list[str]]:
+    def _index(self, dump: Dump, stamp: str) -> dict[NormalizedName, list[str]]:
         """Which records of the dump are about which package; several who want it at once make it once."""
-        if self._known_index:
-            return self._known_index
-        stamp = digest([VERSION, self._dump_sha256])
         with file_lock(self.adapters.layout.lock("advisories")):
-            known = self.adapters.state.fact(_OSV, "index")
-            if known is None or known["stamp"] != stamp:
-                self.adapters.listen(events.Preparing(what=f"reading the advisories in {dump.path.name}"))
-                known = {"stamp": stamp, "index": dump.index()}
-                self.adapters.state.add_fact(_OSV, "index", known)
-        self._known_index = known["index"]
-        return self._known_index
+            if not self._known_index:
+                known = self.adapters.state.fact(_OSV, "index")
+                if known is None or known["stamp"] != stamp:
+                    self.adapters.listen(events.Preparing(what=f"reading the advisories in {dump.path.name}"))
+                    known = {"stamp": stamp, "index": dump.index()}
+                    self.adapters.state.add_fact(_OSV, "index", known)
+                self._known_index = known["index"]
+            return self._known_index

@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -23,16 +24,16 @@ _ROOM = 16_384
 class Database:
     """The database file of one state directory: opening it, transactions, statements.
 
-    Safe to use from several threads at once: each has a connection of its own, made when it first needs one, so that
-    no thread sees or ends another's transaction. Writers of one process wait for each other on a lock of ours, since
-    SQLite would let them look again and again; those of other processes wait for the file.
+    Safe to use from several threads at once: a statement or a transaction has a connection to itself, so that no thread
+    sees or ends another's transaction. Writers of one process wait for each other on a lock of ours, since SQLite would
+    let them look again and again; those of other processes wait for the file.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._here = threading.local()
-        self._connections: list[tuple[threading.Thread, sqlite3.Connection]] = []
-        self._listing = threading.Lock()
+        self._idle: deque[sqlite3.Connection] = deque()
+        self._closed = False
         self._writing = threading.RLock()
 
     @classmethod
@@ -55,37 +56,50 @@ class Database:
             check_owner(layout)
         with _sqlite_errors(layout.database):
             database = cls(layout.database)
-            if database._connection.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
+            if database._version() != SCHEMA_VERSION:
                 # Who changes the journal's mode beside another gets no turn to wait for.
                 with disk_errors(layout.root), file_lock(layout.lock("database")):
                     database._create()
         return database
 
-    @property
-    def _connection(self) -> sqlite3.Connection:
-        """This thread's connection."""
-        connection: sqlite3.Connection | None = getattr(self._here, "connection", None)
-        if connection is None:
-            # Others touch it only to close it.
-            connection = sqlite3.connect(self._path, timeout=60, isolation_level=None, check_same_thread=False)
-            connection.row_factory = sqlite3.Row
-            self._here.connection = connection
-            self._list(connection)
-            connection.execute("PRAGMA synchronous = FULL")
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection that nobody else has meanwhile: in a transaction of this thread its own, else an idle one."""
+        held: sqlite3.Connection | None = getattr(self._here, "connection", None)
+        if held is not None:
+            yield held
+            return
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            yield connection
+        except BaseException:
+            # It may be in the middle of reading, and would go on to see the database as it is now.
+            connection.close()
+            raise
+        self._idle.append(connection)
+        if self._closed:
+            self._close_idle()
+
+    def _connect(self) -> sqlite3.Connection:
+        # One thread after the other has it.
+        connection = sqlite3.connect(self._path, timeout=60, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA synchronous = FULL")
         return connection
 
-    def _list(self, connection: sqlite3.Connection) -> None:
-        """Remember a new connection, and close those of threads that have ended."""
-        with self._listing:
-            for _, other in (ended := [entry for entry in self._connections if not entry[0].is_alive()]):
-                other.close()
-            self._connections = [entry for entry in self._connections if entry not in ended]
-            self._connections.append((threading.current_thread(), connection))
+    def _version(self) -> int:
+        with self._connection() as connection:
+            version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        return version
 
     def _create(self) -> None:
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        with self.transaction():
-            found = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        with self._connection() as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+        with self.transaction() as connection:
+            found = self._version()
             if found == SCHEMA_VERSION:
                 return
             if found:
@@ -96,38 +110,44 @@ class Database:
                 )
             for statement in SCHEMA.split(";\n"):
                 if statement.strip():
-                    self._connection.execute(statement)
-            self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def close(self) -> None:
-        """Close the connections of all threads; none of them may be at work with its own."""
-        with self._listing:
-            for _, connection in self._connections:
-                connection.close()
-            self._connections = []
+        """Close what nobody uses, and the rest as soon as it is not used any more."""
+        self._closed = True
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing, and nobody else writes meanwhile."""
-        with self._writing, _sqlite_errors(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, and nobody else writes meanwhile; this thread's statements are part of it."""
+        with self._writing, _sqlite_errors(self._path), self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            self._here.connection = connection
             try:
-                yield
-                self._connection.execute("COMMIT")
+                yield connection
+                connection.execute("COMMIT")
             except BaseException:
                 # After some errors, such as a full disk, SQLite has rolled back by itself.
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 raise
+            finally:
+                self._here.connection = None
 
     def _write(self, statement: str, values: Mapping[str, Any]) -> int:
         # A statement by itself is a transaction by itself, which waits its turn before it reads anything.
-        with self._writing, _sqlite_errors(self._path):
-            return self._connection.execute(statement, values).rowcount
+        with self._writing, _sqlite_errors(self._path), self._connection() as connection:
+            return connection.execute(statement, values).rowcount
 
     def _rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
-        with _sqlite_errors(self._path):
-            return [dict(row) for row in self._connection.execute(statement, values)]
+        with _sqlite_errors(self._path), self._connection() as connection:
+            return [dict(row) for row in connection.execute(statement, values)]
 
     def _row(self, statement: str, **values: Any) -> dict[str, Any] | None:
         rows = self._rows(statement, **values)

@@ -70,15 +70,15 @@ class Memory(Database):
 
     def ask_review(self, wanted: Sequence[tuple[str, str, str]], *, now: str) -> None:
         """Queue ``(name, requirement, wanted_by)``."""
-        with self.transaction():
-            self._connection.executemany(
+        with self.transaction() as connection:
+            connection.executemany(
                 "INSERT OR IGNORE INTO review VALUES (?, ?, ?, ?)", [(*entry, now) for entry in wanted]
             )
 
     def drop_review(self, names: Sequence[str]) -> None:
         """Forget packages that have been accepted."""
-        with self.transaction():
-            self._connection.executemany("DELETE FROM review WHERE name = ?", [(name,) for name in names])
+        with self.transaction() as connection:
+            connection.executemany("DELETE FROM review WHERE name = ?", [(name,) for name in names])
 
     def review(self) -> list[dict[str, str]]:
         """The queue, oldest first."""

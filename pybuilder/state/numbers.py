@@ -72,7 +72,7 @@ class Numbers(Database):
                 version=version,
             )
             number = max(floor, (row["number"] if row else 0) or 0) + 1
-            self._connection.execute(
+            self._write(
                 "INSERT INTO builds VALUES (:label, :name, :version, :number, :channel, :now)",
                 {
                     "label": label,

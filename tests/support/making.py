@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -82,8 +82,8 @@ class FakePackages:
         """Nothing was ever built."""
         return []
 
-    def plan_of(self, node: Node) -> Plan:
-        return self.plan(node.package, [], [self.made[package] for package in node.environment])
+    def planning(self, node: Node) -> Callable[[], Plan]:
+        return partial(self.plan, node.package, [], [self.made[package] for package in node.environment])
 
     def queue_reviews(self, wanted: Sequence[tuple[str, str, str]]) -> None:
         self.reviews.append(tuple(wanted))

@@ -240,3 +240,22 @@ def test_bytecode_is_left_out_where_it_is_not_worth_it(layout, add, monkeypatch)
     again = environments.prepare([other], python=PYTHON, bytecode=False)
     assert len(compiled) == 2, "a tree that has some serves as well"
     assert (again / SITE / "other.py").samefile(full / SITE / "other.py")
+
+
+def test_an_install_test_takes_the_tree_that_somebody_is_just_making(layout, add, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(environment, "_compile", lambda tree, python: (begun.set(), go_on.wait(10)))
+    one = add(files={"one.py": b""})
+    environments = Environments(layout)
+    maker = threading.Thread(target=environments.prepare, args=([one],), kwargs={"python": PYTHON})
+    waiting = threading.Thread(target=environments.prepare, args=([one],), kwargs={"python": PYTHON, "bytecode": False})
+    maker.start()
+    assert begun.wait(10)
+    waiting.start()
+    waiting.join(0.1)
+    go_on.set()
+    for thread in (maker, waiting):
+        thread.join()
+    assert [path.name for path in layout.payload(one.sha256).glob("tree-*")] == [
+        f"tree-{environment._FORMAT}-py{PYTHON.minor}"
+    ]

@@ -160,13 +160,12 @@ class TestTransactions:
             state.begin_attempt(ATTEMPT)
 
     def test_a_full_disk(self, state: State) -> None:
-        state._connection.execute("PRAGMA max_page_count = 20")
-        with pytest.raises(StateError, match="full") as caught, state.transaction():
+        with pytest.raises(StateError, match="full") as caught, state.transaction() as connection:
+            connection.execute("PRAGMA max_page_count = 20")
             for n in range(1000):
                 state.add_fact("kind", str(n), "x" * 1000)
         assert "free some space" in caught.value.cure
         assert state.fact("kind", "0") is None
-        state._connection.execute("PRAGMA max_page_count = 20000")
         state.add_fact("kind", "0", 1)
 
 
@@ -203,18 +202,36 @@ class TestThreads:
             later.result()
         assert (state.fact("kind", "mine"), state.fact("kind", "theirs")) == (None, 2)
 
-    def test_connections_are_closed(self, state: State) -> None:
-        """Those of threads that have ended when another needs one, all of them at the end."""
+    def test_threads_one_after_the_other_share_a_connection(self, state: State) -> None:
         for _ in range(5):
             thread = threading.Thread(target=state.fact, args=("kind", "key"))
             thread.start()
             thread.join()
-        assert len(state._connections) == 2
-        connections = [connection for _, connection in state._connections]
-        state.close()
-        for connection in connections:
+        assert len(state._idle) == 1
+
+    def test_connections_are_closed(self, state: State) -> None:
+        """One in use as soon as it is not used any more: whoever closes may not know of a thread."""
+        state.fact("kind", "key")
+        [idle] = state._idle
+        with state._connection(), state._connection() as used:
+            assert used is not idle
+            state.close()
+            assert used.execute("SELECT 1").fetchone()[0] == 1
+        for connection in (idle, used):
             with pytest.raises(sqlite3.ProgrammingError, match="closed"):
                 connection.execute("SELECT 1")
+
+    def test_an_interrupted_statement_holds_nothing_back(self, state: State) -> None:
+        """What it had begun to read is not what the next one sees."""
+        for n in range(3):
+            state.add_fact("kind", str(n), n)
+        with pytest.raises(KeyboardInterrupt), state._connection() as connection:
+            reading = connection.execute("SELECT * FROM facts")
+            reading.fetchone()
+            raise KeyboardInterrupt
+        state.add_fact("kind", "0", "new")
+        assert state.fact("kind", "0") == "new"
+        assert connection not in state._idle
 
 
 class TestMemory:
