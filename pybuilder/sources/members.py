@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import calendar
 import contextlib
+import errno
 import gzip
 import lzma
 import stat
@@ -72,8 +73,9 @@ def damage(archive: Path) -> Iterator[None]:
     except (*broken, NotImplementedError, ValueError, struct.error) as error:
         raise _damaged(archive, str(error)) from error
     except OSError as error:
-        # gzip and bz2 report bad data so; what the system reports has a number.
-        if error.errno is not None:
+        # gzip and bz2 report bad data so; what the system reports has a number, also that there is nothing before the
+        # beginning of a file, where a zip may say that a member lies.
+        if error.errno not in (None, errno.EINVAL):
             raise
         raise _damaged(archive, str(error)) from error
 
