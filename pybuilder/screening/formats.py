@@ -39,7 +39,7 @@ def _archive(name: str) -> Format:
     return Format(kind="archive", name=name)
 
 
-ZIP, TAR = _archive("zip"), _archive("tar")
+ZIP, TAR, OLD_TAR = _archive("zip"), _archive("tar"), _archive("tar of before 1988")
 ZIP_AT_END = _archive("zip after other bytes")
 GZIP, BZIP2, XZ, ZSTD = _archive("gzip"), _archive("bzip2"), _archive("xz"), _archive("zstd")
 
@@ -92,7 +92,9 @@ def identify(head: bytes) -> Format | None:
             return found
     if _is_bytecode(head):
         return _compiled("Python bytecode")
-    return _windows(head) or (TAR if is_tar(head) else None)
+    if is_tar(head):
+        return TAR if head[257:262] == b"ustar" else OLD_TAR
+    return _windows(head)
 
 
 def ends_in_zip(tail: bytes, size: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,20 +57,10 @@ class Screener:
             ReviewError: The policy wants somebody to look at it first.
             ConfigError: The advisories can't be read.
         """
-        prebuilt = source.spec.prebuilt
-        parts = [
-            # That upstream's wheel has compiled code is what it is used for.
-            Part(
-                sha256=source.sha256,
-                findings=self._source(source),
-                accepted=f"upstream's wheel: {prebuilt.reason}" if prebuilt else "",
-            ),
-            *self._patches(source),
-        ]
         judged = judge(
             source.name,
             str(source.version),
-            parts=parts,
+            parts=self._parts(source),
             advisories=self._advisories(source) if self.policy.advisories else (),
             dump=self._dump[1],
             policy=self.policy,
@@ -79,43 +69,47 @@ class Screener:
         if judged.stopped:
             raise judged.stopped
 
-    def _source(self, source: Source) -> Findings:
-        def scan(spool: Path) -> Findings:
-            from pybuilder.screening.scan import scan_source
-
-            return scan_source(source.file, spool, wheel=source.spec.prebuilt is not None)
-
-        return self._found(source, ["wheel" if source.spec.prebuilt else "source", source.sha256], scan)
-
-    def _patches(self, source: Source) -> Iterable[Part]:
-        for patch in source.patches:
-
-            def scan(spool: Path, path: Path = patch.path) -> Findings:
-                from pybuilder.screening.scan import scan_patch
-
-                return scan_patch(path, spool)
-
-            found = self._found(source, ["patch", patch.sha256], scan)
+    def _parts(self, source: Source) -> list[Part]:
+        """The source and its patches, each with what is in it."""
+        prebuilt = source.spec.prebuilt
+        own = digest([VERSION, "wheel" if prebuilt else "source", source.sha256])
+        patches = [(digest([VERSION, "patch", patch.sha256]), patch) for patch in source.patches]
+        found = self._found(source, {own: source.file, **{key: patch.path for key, patch in patches}}, own)
+        # That upstream's wheel has compiled code is what it is used for.
+        accepted = f"upstream's wheel: {prebuilt.reason}" if prebuilt else ""
+        parts = [Part(sha256=source.sha256, findings=found[own], accepted=accepted)]
+        for key, patch in patches:
             # The same patch may have another name elsewhere.
-            files = tuple(replace(each, path=f"{patch.file}: {each.path}") for each in found.files)
-            yield Part(sha256=patch.sha256, findings=replace(found, files=files))
+            files = tuple(replace(file, path=f"{patch.file}: {file.path}") for file in found[key].files)
+            parts.append(Part(sha256=patch.sha256, findings=replace(found[key], files=files)))
+        return parts
 
-    def _found(self, source: Source, what: list[str], scan: Callable[[Path], Findings]) -> Findings:
-        """What is known of something by its digest, else what a scan finds."""
-        key = digest([VERSION, *what])
-        known = self.adapters.state.fact(_FINDINGS, key)
-        if known is not None:
-            return Findings.from_json(known)
+    def _found(self, source: Source, files: Mapping[str, Path], own: str) -> dict[str, Findings]:
+        """What is known of files by their digests; those of which nothing is known are looked through.
+
+        Args:
+            source: The source.
+            files: The source's file and its patches, by what they are remembered under.
+            own: Which of them is the source's file.
+        """
         adapters, name, version = self.adapters, source.name, str(source.version)
-        adapters.listen(events.Started(name=name, version=version, phase="screen"))
-        with (
-            timed(adapters.listen, name=name, version=version, phase="screen"),
-            work_directory(adapters.layout, new_attempt_id(adapters.now())) as work,
-            disk_errors(work),
-        ):
-            found = scan(work)
-        adapters.state.add_fact(_FINDINGS, key, found.as_json)
-        return found
+        known = {key: adapters.state.fact(_FINDINGS, key) for key in files}
+        missing = [key for key in files if known[key] is None]
+        if missing:
+            from pybuilder.screening.scan import scan_patch, scan_source
+
+            adapters.listen(events.Started(name=name, version=version, phase="screen"))
+            with (
+                timed(adapters.listen, name=name, version=version, phase="screen"),
+                work_directory(adapters.layout, new_attempt_id(adapters.now())) as work,
+                disk_errors(work),
+            ):
+                for key in missing:
+                    wheel = source.spec.prebuilt is not None
+                    found = scan_source(files[key], work, wheel=wheel) if key == own else scan_patch(files[key], work)
+                    known[key] = found.as_json
+                    adapters.state.add_fact(_FINDINGS, key, known[key])
+        return {key: Findings.from_json(each) for key, each in known.items()}
 
     def _advisories(self, source: Source) -> tuple[Advisory, ...]:
         """The advisories that a version is affected by, looked up once for each dump."""

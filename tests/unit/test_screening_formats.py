@@ -131,10 +131,10 @@ def test_archives(name: str, data: bytes) -> None:
     assert found and (found.kind, found.name) == ("archive", name)
 
 
-@pytest.mark.parametrize("data", [old_tar(), TAR], ids=["old", "posix"])
-def test_a_tar_is_known_by_its_sum(data: bytes) -> None:
+@pytest.mark.parametrize(("data", "name"), [(old_tar(), "tar of before 1988"), (TAR, "tar")], ids=["old", "posix"])
+def test_a_tar_is_known_by_its_sum(data: bytes, name: str) -> None:
     found = identify(data)
-    assert found and found.name == "tar"
+    assert found and found.name == name
     assert identify(data[:200] + b"x" + data[201:]) is None
 
 
