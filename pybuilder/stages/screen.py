@@ -57,15 +57,11 @@ class Screener:
             ReviewError: The policy wants somebody to look at it first.
             ConfigError: The advisories can't be read.
         """
-        judged = judge(
-            source.name,
-            str(source.version),
-            parts=self._parts(source),
-            advisories=self._advisories(source) if self.policy.advisories else (),
-            dump=self._dump[1],
-            policy=self.policy,
-        )
-        remember(self.adapters.state, source.name, str(source.version), source.sha256, judged.account)
+        parts = self._parts(source)
+        dump, advisories = self._advisories(source) if self.policy.advisories else ("", ())
+        name, version = source.name, str(source.version)
+        judged = judge(name, version, parts=parts, advisories=advisories, dump=dump, policy=self.policy)
+        remember(self.adapters.state, name, version, source.sha256, judged.account)
         if judged.stopped:
             raise judged.stopped
 
@@ -111,8 +107,8 @@ class Screener:
                     adapters.state.add_fact(_FINDINGS, key, known[key])
         return {key: Findings.from_json(each) for key, each in known.items()}
 
-    def _advisories(self, source: Source) -> tuple[Advisory, ...]:
-        """The advisories that a version is affected by, looked up once for each dump."""
+    def _advisories(self, source: Source) -> tuple[str, tuple[Advisory, ...]]:
+        """The digest of the dump, and the advisories that a version is affected by, looked up once for each dump."""
         from pybuilder.screening.dump import Dump
 
         state, key = self.adapters.state, f"{source.name}=={source.version}"
@@ -130,7 +126,7 @@ class Screener:
                 )
             known = {"stamp": stamp, "found": [each.as_json for each in found]}
             state.add_fact(_ADVISORIES, key, known)
-        return tuple(Advisory.from_json(each) for each in known["found"])
+        return sha256, tuple(Advisory.from_json(each) for each in known["found"])
 
     def _identified(self, dump: Dump) -> tuple[str, str]:
         """How the dump looks from outside, and its digest; it is read only where it looks as if it had changed."""
