@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from packaging.version import Version
 
@@ -13,13 +13,9 @@ from pybuilder.layout import Layout
 from pybuilder.names import numbered_version
 from pybuilder.record import LOG
 from pybuilder.results import Result
-from pybuilder.screening.account import remembered
 from pybuilder.stages.publish import Outcome
 from pybuilder.stages.taint import payload_taints
 from pybuilder.state import Attempt, PublishedWheel, State
-
-if TYPE_CHECKING:
-    from pybuilder.spec import Spec
 
 
 def run_report(
@@ -131,19 +127,6 @@ def attempt_json(attempt: Attempt, layout: Layout) -> dict[str, Any]:
         "started": attempt.started,
         "seconds": None if attempt.seconds is None else round(attempt.seconds, 3),
     }
-
-
-def screenings(name: str, spec: Spec | None, state: State) -> dict[str, Any]:
-    """What was found in the source of each pinned version, by version, the newest first; as records have it.
-
-    Args:
-        name: Normalised.
-        spec: The package's, which pins; None where nobody has accepted it.
-        state: The database.
-    """
-    pins = spec.versions if spec else {}
-    found = {str(v): remembered(state, name, str(v), pins[v].sha256) for v in sorted(pins, reverse=True)}
-    return {version: account for version, account in found.items() if account is not None}
 
 
 def log_path(attempt: Attempt, layout: Layout) -> Path:

@@ -18,7 +18,7 @@ from pybuilder.cli.session import open_layout, open_workspace
 from pybuilder.errors import UsageError
 from pybuilder.layout import Layout
 from pybuilder.names import BuildName, normalize, split_number
-from pybuilder.screening.account import found_lines
+from pybuilder.screening.account import all_remembered, found_lines
 from pybuilder.stages.reap import is_alive
 from pybuilder.state import Attempt, State
 
@@ -37,13 +37,13 @@ def show(options: Options, name: str, as_json: bool) -> int:
     with contextlib.closing(State.open(layout)) as state:
         found = reports.builds(package, state, layout)
         lines = reports.build_lines(found, state)
-        spec = workspace.spec(package)
-        screened = reports.screenings(package, spec, state)
+        screened = all_remembered(state, package)
     if as_json:
         json.dump({"name": package, "builds": found, "screening": screened}, sys.stdout, indent=2)
         print()
         return 0
-    if spec is None and not found:
+    spec = workspace.spec(package)
+    if spec is None and not found and not screened:
         near = workspace.similar(package)
         raise UsageError(
             f"{package} is not accepted and was never built" + (f"; did you mean {near[0]}?" if near else ""),
@@ -54,9 +54,9 @@ def show(options: Options, name: str, as_json: bool) -> int:
         print(f"{package}: specs/{package}.toml, pins: {pins}")
     for line in lines:
         print(line)
-    for version, account in screened.items():
+    for account in screened:
         for line in found_lines(account):
-            print(f"found in {version}: {line}")
+            print(f"found in {account['version']}: {line}")
     return 0
 
 

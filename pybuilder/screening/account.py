@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from packaging.version import Version
+
 from pybuilder.screening.found import printable
 from pybuilder.state import State
 
@@ -29,6 +31,15 @@ def remembered(state: State, name: str, version: str, sha256: str) -> dict[str, 
     """What was remembered; None of a source that was never screened."""
     account: dict[str, Any] | None = state.fact(_FACT, _key(name, version, sha256))
     return account
+
+
+def all_remembered(state: State, name: str) -> list[dict[str, Any]]:
+    """The screening of each source of a package, with its ``version`` and ``sha256``, the newest version first."""
+    found = []
+    for key, account in state.facts(_FACT, f"{name}==").items():
+        version, _, sha256 = key.removeprefix(f"{name}==").rpartition(" ")
+        found.append({"version": version, "sha256": sha256, **account})
+    return sorted(found, key=lambda each: (Version(each["version"]), each["sha256"]), reverse=True)
 
 
 def found_lines(account: Mapping[str, Any] | None) -> Iterator[str]:

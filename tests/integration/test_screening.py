@@ -77,7 +77,9 @@ class TestReport:
             ("vendor/x.whl!/lib", "ELF", True),
         }
         assert (screening["advisories"], screening["dump_sha256"]) == ([], None)
-        assert here.pybuild("show", "alpha", "--json").json["screening"] == {"1.0": screening}
+        assert here.pybuild("show", "alpha", "--json").json["screening"] == [
+            {"version": "1.0", "sha256": record_of(here, "alpha")["source"]["sha256"], **screening}
+        ]
         assert f"found in 1.0: ELF tests/data/fixture.txt  sha256 {DIGEST}" in here.pybuild("show", "alpha").stdout
         [wheel] = here.pybuild("audit", "alpha", "--json").json["wheels"]
         assert wheel["screening"] == screening
@@ -183,6 +185,10 @@ class TestReview:
         here.accept("tool", files=COMPILED)
         here.accept("alpha", build_requires=["tool"])
         here.accept("beta")
+        here.accept("new", files=COMPILED)
+        (here.workspace / "specs" / "new.toml").unlink()
+        assert here.plan("--accept-new", "new", code=40)["new==1.0"]["status"] == "waits"
+        assert DIGEST in here.pybuild("show", "new").stdout
         nodes = here.plan("alpha", "beta", code=40)
         assert {name: node["status"] for name, node in nodes.items()} == {
             "alpha==1.0": "waits",

@@ -20,7 +20,7 @@ from packaging.version import Version
 from pybuilder import events
 from pybuilder.errors import ConfigError, ReviewError, ScreeningError
 from pybuilder.layout import Layout
-from pybuilder.screening.account import remembered
+from pybuilder.screening.account import all_remembered, remembered
 from pybuilder.screening.dump import Dump
 from pybuilder.settings import parse_settings
 from pybuilder.spec import parse_spec
@@ -122,6 +122,7 @@ def test_what_is_refused_is_remembered_for_who_wants_to_look(here: Here) -> None
         here.screener("compiled = 'refuse'").screen(here.source())
     assert [file["path"] for file in here.account()["files"]] == ["lib.txt"]
     assert remembered(here.state, "alpha", "1.0", "bb" * 32) is None
+    assert all_remembered(here.state, "alph") == []
 
 
 class TestAdvisories:
@@ -174,4 +175,8 @@ class TestAdvisories:
 def test_a_source_of_another_digest_is_another(here: Here) -> None:
     here.screener().screen(here.source())
     here.screener().screen(replace(here.source(), sha256="bb" * 32))
-    assert here.screenings() == 2
+    here.screener().screen(replace(here.source(), sha256="cc" * 32, version=Version("1.10")))
+    here.screener().screen(replace(here.source(), sha256="cc" * 32, version=Version("1.9")))
+    assert here.screenings() == 3
+    told = [(each["version"], each["sha256"][:2]) for each in all_remembered(here.state, "alpha")]
+    assert told == [("1.10", "cc"), ("1.9", "cc"), ("1.0", "bb"), ("1.0", "aa")]
