@@ -27,6 +27,7 @@ from pybuilder.stages import Adapters, Channel
 from pybuilder.stages.choose import Chooser
 from pybuilder.stages.reap import reap
 from pybuilder.stages.recover import recover
+from pybuilder.stages.screen import Screener
 from pybuilder.stages.source import SourceGetter
 from pybuilder.state import State
 from pybuilder.store import Store
@@ -61,10 +62,15 @@ class Session:
     sources: SourceGetter
     chooser: Chooser
 
+    def packages(self) -> Packages:
+        """The packages of a run."""
+        policy = self.workspace.settings.screen
+        screener = Screener(adapters=self.adapters, policy=policy, root=self.workspace.root)
+        return Packages(adapters=self.adapters, sources=self.sources, chooser=self.chooser, screener=screener)
+
     def pipeline(self, *, force: bool) -> Pipeline:
         """A run."""
-        packages = Packages(adapters=self.adapters, sources=self.sources, chooser=self.chooser)
-        return Pipeline(packages=packages, force=force)
+        return Pipeline(packages=self.packages(), force=force)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from pybuilder.errors import BuildError, PybuildError
 from pybuilder.files import disk_errors, fsync_dir, remove_tree, sha256_file, write_atomic
 from pybuilder.plan import Plan
 from pybuilder.processes import process_identity
+from pybuilder.screening.account import remembered
 from pybuilder.signing import load_private
 from pybuilder.stages import Adapters, Source
 from pybuilder.stages.prepared import payload_refs
@@ -210,6 +211,7 @@ class UnderWay:
                 result=result,
                 prebuilt=prebuilt.reason if prebuilt else "",
                 tainted=[taint.as_json for taint in environment_taints(self.adapters.state, plan)],
+                screening=remembered(self.adapters.state, source.name, str(source.version), source.sha256),
             ),
         )
         target = self.adapters.layout.record(plan.key(), self.row.id)
