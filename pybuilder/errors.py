@@ -104,6 +104,13 @@ class BuildTimeout(PybuildError):
     phase = "build"
 
 
+class ReproducibilityError(PybuildError):
+    """The same plan has made two different payloads."""
+
+    exit_code = 12
+    phase = "check"
+
+
 class EngineError(PybuildError):
     """The sandbox can't be made or can't be sealed."""
 

@@ -86,6 +86,10 @@ class Layout:
         """What a running attempt writes: its log from the first moment, its tree. Moved or removed at its end."""
         return self.root / "work" / attempt
 
+    def check(self, attempt: str) -> Path:
+        """What is kept of a check that found a difference: both payloads, and the record of the one built again."""
+        return self.root / "checks" / attempt
+
     def plan(self, channel: str) -> Path:
         """The tree that was planned last for a channel."""
         return self.root / "plans" / f"{channel}.json"

@@ -21,6 +21,7 @@ def test_the_contracts_exit_codes() -> None:
         "ConfigError": 3,
         "BuildError": 10,
         "BuildTimeout": 11,
+        "ReproducibilityError": 12,
         "EngineError": 20,
         "FetchError": 30,
         "ReviewError": 40,
