@@ -8,7 +8,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -126,7 +126,8 @@ class Checker:
         ):
             layout, libraries = fresh.layout, self.libraries
             engine = VaryingEngine(engine=adapters.engine, layout=layout, before=before, libraries=libraries)
-            built = build_again(adapters, fresh, again, engine, cpus=cpus)
+            with self._keeping_log():
+                built = build_again(adapters, fresh, again, engine, cpus=cpus)
             same = built.sha256 == again.attempt.payload
             unlike = None if same else self._unlike(again, built, fresh, ahead=engine.ahead)
         checked = Checked(
@@ -140,6 +141,20 @@ class Checker:
         fact = {**as_json(checked), "when": timestamp(adapters.now())}
         adapters.state.add_fact(_CHECK, f"{adapters.channel.name}/{checked.name}", fact)
         return checked
+
+    @contextmanager
+    def _keeping_log(self) -> Iterator[None]:
+        """Keep the record of an attempt that failed, and say where it is: the state that it was in goes away."""
+        try:
+            yield
+        except PybuildError as error:
+            if error.log:
+                kept = self.adapters.layout.check(error.attempt)
+                with disk_errors(kept), atomic_dir(kept) as directory:
+                    shutil.copytree(Path(error.log).parent, directory / "record")
+                error.log = error.where = str(kept / "record" / record.LOG)
+                error.cure = "read the log; what was built before is as it was"
+            raise
 
     def _unlike(self, again: Recorded, built: Built, fresh: Adapters, *, ahead: int) -> Unlike:
         difference = first_difference(again.payload, built.path)
@@ -172,7 +187,7 @@ class Checker:
 def _world(state: Path, account: Mapping[str, Any], host_name: str, *, ahead: int) -> World:
     began = int(datetime.fromisoformat(account["started"]).timestamp()) + ahead
     uid = account["seal"].get("outside", {}).get("uid", os.geteuid())
-    words = (str(state), host_name, str(uid))
+    words = (str(state), account["attempt"], host_name, str(uid))
     return World(
         times=(began, began + int(account["seconds"]) + 1),
         processors=int(account["seal"].get("processors", 0)),

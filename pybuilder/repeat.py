@@ -16,7 +16,7 @@ from packaging.version import Version
 
 from pybuilder import record
 from pybuilder.environment import Environments
-from pybuilder.errors import EngineError, StateError, UsageError
+from pybuilder.errors import StateError, UsageError
 from pybuilder.files import disk_errors
 from pybuilder.layout import Layout
 from pybuilder.plan import Plan, Recipe
@@ -118,11 +118,7 @@ def _hindrance(adapters: Adapters, attempt: Attempt, plan: Plan) -> str:
     before, now = plan.target, adapters.target
     if (before.name, before.full_version, tuple(before.tags)) != (now.name, now.full_version, now.tags):
         return f"it was built for {before.name}, Python {before.full_version}; here is {now.name}, {now.full_version}"
-    try:
-        there = adapters.roots.for_build(entry["name"] for entry in plan.root.contents.get("rpms", ()))
-    except EngineError as error:
-        return f"its RPMs are no more in the lock: {error.what}"
-    if there.digest != plan.root.digest:
+    if not adapters.roots.has(plan.root):
         return "the lock has moved since" if plan.root.kind == "rpm" else "this machine's system has changed since"
     return ""
 
