@@ -123,7 +123,8 @@ class VaryingEngine:
             Varied(what="time", how=f"{AHEAD // 86400} days and {AHEAD % 86400 // 3600} hours ahead"),
             Varied(what="file order", how="each directory is listed from its end"),
         )
-        return dataclasses.replace(job, env={**job.env, "LD_PRELOAD": _INSIDE}), seen
+        preload = f"{_INSIDE} {job.env.get('LD_PRELOAD', '')}".rstrip()
+        return dataclasses.replace(job, env={**job.env, "LD_PRELOAD": preload}), seen
 
     def _library(self, job: Job) -> bytes:
         """The library, made for a root by its own compiler, in a place that is sealed as any.

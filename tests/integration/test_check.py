@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import socket
+import subprocess
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -182,6 +184,8 @@ class TestBoth:
         assert ran.code == 0, ran.stdout + ran.stderr
         assert ran.json["same"] is True
         assert ran.json["payload_sha256"] == ran.json["again_sha256"]
+        [payload] = (here.state / "store" / "payloads" / ran.json["payload_sha256"]).glob("*.whl")
+        assert b"/build/fast" not in payload.read_bytes()
         varied = {each["what"]: each["how"] for each in ran.json["varied"] if not each["same"]}
         always = {"time", "file order", "processors", "uid", "load", "state path"}
         assert varied.keys() == (always | {"host name"} if engine == "host" else always)
@@ -201,7 +205,8 @@ class TestCaught:
         with bench(tmp_path_factory.mktemp("caught")) as made:
             for kind, act in CAUGHT.items():
                 made.accept(named(kind), act=act, spec='[test]\nimports = ["json"]\n')
-            made.build(*map(named, CAUGHT))
+            made.accept("user", act="FACTS['module'] = f'OUTSIDE = {open(\"/proc/self/uid_map\").read().split()}\\n'")
+            made.build("user", *map(named, CAUGHT))
             yield made
             made.check_sound()
 
@@ -215,6 +220,11 @@ class TestCaught:
         [cure] = [line for line in ran.stderr.splitlines() if line.startswith("  do: ")]
         assert cure.startswith(f"  do: specs/{name}.toml: [")
         assert CURES[kind] in cure
+
+    def test_the_user_outside_is_caught(self, here: Bench) -> None:
+        ran = here.pybuild("check", "user")
+        assert ran.code == 12, ran.stderr
+        assert "(place)" in ran.stderr
 
     def test_both_wheels_and_the_log_are_kept(self, here: Bench) -> None:
         name = named("time")
@@ -399,13 +409,16 @@ def busy_processes(here: Bench) -> list[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_check_that_is_ended_leaves_nothing_that_runs(here: Bench, number: signal.Signals) -> None:
-    here.accept("alpha", act="import os, time\nif os.cpu_count() == 1: time.sleep(60)")
+    here.accept("alpha", act="import os, time\nif os.cpu_count() == 1: time.sleep(600)")
     here.build("alpha")
     before: Any = here.attempts("alpha")
     with here.start("check", "alpha") as process:
-        wait_for(lambda: busy_processes(here) and list(here.state.glob("work/check-*/state/work/*/record/build.log")))
+        wait_for(lambda: list(here.state.glob("work/check-*/state/work/*/record/build.log")) or None)
+        busy = wait_for(lambda: busy_processes(here) or None)
+        host = subprocess.run(["nsenter", "--uts", "-t", busy[0], "hostname"], check=True, capture_output=True)
+        assert host.stdout == b"elsewhere\n" != f"{socket.gethostname()}\n".encode()
         process.send_signal(number)
-        process.communicate(timeout=30)
+        process.communicate(timeout=90)
     assert process.returncode == (130 if number == signal.SIGINT else -number)
     wait_for(lambda: not busy_processes(here) or None, what="the end of the load")
     assert here.build("alpha").cached() == ["alpha==1.0+pb.1"]

@@ -119,6 +119,11 @@ def test_time_and_order_come_by_a_library_that_the_root_compiles(tmp_path: Path)
     assert list((tmp_path / "state" / "work").iterdir()) == []
 
 
+def test_what_a_spec_loads_is_loaded_as_well(tmp_path: Path) -> None:
+    _, inner = start(tmp_path, env={"LD_PRELOAD": "/env/lib/own.so"})
+    assert inner.jobs[-1].env["LD_PRELOAD"] == "/tmp/.vary.so /env/lib/own.so"
+
+
 def test_a_library_serves_all_builds_on_a_root(tmp_path: Path) -> None:
     engine, inner = start(tmp_path)
     engine.run(job(tmp_path), answer=lambda event: True)
