@@ -155,7 +155,7 @@ def locked_roots(
     buildroot: Buildroot, lock: Lock, *, layout: Layout, client: Client, services: Services, listen: Listener
 ) -> LockedRoots:
     """The roots of a locked buildroot; nothing is fetched or made before one is asked for."""
-    store = Store(layout)
+    store = Store(layout, listen)
 
     def fetch(rpms: Iterable[Rpm]) -> Mapping[str, Path]:
         rpms = tuple(rpms)
@@ -181,7 +181,7 @@ def local_roots(
     """The roots of a state, made by this machine's rpm where we may, else in the bootstrap container."""
     ours = os.geteuid() == 0 and shutil.which("rpm") is not None and shutil.which("bwrap") is not None
     installer = HostInstaller() if ours else ContainerInstaller(services=services, layout=layout, listen=listen)
-    return RpmRoots(layout=layout, store=Store(layout), installer=installer, fetch=fetch)
+    return RpmRoots(layout=layout, store=Store(layout, listen), installer=installer, fetch=fetch)
 
 
 def _only_python(buildroot: Buildroot) -> str:

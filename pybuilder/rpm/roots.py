@@ -21,7 +21,7 @@ from pathlib import Path
 from pybuilder import interruption
 from pybuilder.clock import now
 from pybuilder.errors import EngineError, LockedError, PybuildError, StateError
-from pybuilder.files import atomic_dir, disk_errors, file_lock, remove_tree, sha256_file, write_atomic
+from pybuilder.files import atomic_dir, disk_errors, file_lock, remove_tree, write_atomic
 from pybuilder.layout import Layout
 from pybuilder.lockfile import Rpm
 from pybuilder.plan import canonical_json, digest
@@ -224,19 +224,10 @@ class Roots:
     def _files(self, rpms: Sequence[Rpm]) -> Sequence[Path]:
         """The RPMs' files, below the store's directory; each has just been found to be the one that is locked."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(interruption.carried(self._check), rpms))
+            # rpm would see damage too late, or not at all.
+            list(pool.map(interruption.carried(self.store.sound_rpm), [rpm.sha256 for rpm in rpms]))
         files = self.fetch(rpms)
         return [files[rpm.sha256].relative_to(self.layout.rpms) for rpm in rpms]
-
-    def _check(self, rpm: Rpm) -> None:
-        """Drop an RPM from the store that is damaged there; rpm would see it too late, or not at all."""
-        stored = self.store.rpm(rpm.sha256)
-        if stored is None or sha256_file(stored) == rpm.sha256:
-            return
-        with file_lock(self.layout.lock(f"rpm-{rpm.sha256}")):
-            stored = self.store.rpm(rpm.sha256)
-            if stored and sha256_file(stored) != rpm.sha256:
-                remove_tree(self.layout.rpm(rpm.sha256))
 
     def _remove(self, root: Root) -> int | None:
         """Remove a root unless it is in use: the bytes that become free, or None."""

@@ -18,7 +18,6 @@ from pybuilder.files import disk_errors, fsync_dir, remove_tree, sha256_file, wr
 from pybuilder.plan import Plan
 from pybuilder.processes import process_identity
 from pybuilder.stages import Adapters, Source
-from pybuilder.stages.prepared import payload_refs
 from pybuilder.stages.taint import environment_taints, remember
 from pybuilder.state import Attempt
 from pybuilder.timing import timed
@@ -164,7 +163,7 @@ class UnderWay:
         plan, source, engine = self.plan, self.source, self.adapters.engine
         prebuilt = source.spec.prebuilt
         write_atomic(directory / record.PLAN, record.pretty_json(plan.as_json()))
-        write_atomic(directory / record.ENVIRONMENT, freeze(payload_refs(self.adapters, plan)).encode())
+        write_atomic(directory / record.ENVIRONMENT, freeze(plan.environment).encode())
         for patch in source.patches:
             write_atomic(directory / "patches" / patch.path.name, patch.path.read_bytes())
         write_atomic(

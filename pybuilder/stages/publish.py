@@ -158,10 +158,10 @@ def _wheel(adapters: Adapters, one: _Numberable, chosen: int, work: Path) -> tup
     """
     directory = adapters.layout.record(one.key, one.attempt)
     account = read_record(directory)
-    payload = adapters.store.payload(one.payload)
+    payload = adapters.store.sound_payload(one.payload)
     if payload is None:
         raise StateError(
-            f"the payload of {one.name} {one.version} is gone from the store",
+            f"the payload of {one.name} {one.version} is gone from the store, or damaged",
             where=str(adapters.layout.payload(one.payload)),
             cure=f"pybuild rebuild {one.name}=={one.version}",
         )
@@ -194,7 +194,7 @@ def _wheel(adapters: Adapters, one: _Numberable, chosen: int, work: Path) -> tup
         published=timestamp(now),
     )
     # Upstream's wheel is nobody's source, and is not published as one.
-    archive = None if account.get("prebuilt") else adapters.store.source(source["sha256"])
+    archive = None if account.get("prebuilt") else _archive(adapters, one, source["sha256"])
     release = Release(
         wheel=numbered.path,
         sha256=numbered.sha256,
@@ -204,6 +204,18 @@ def _wheel(adapters: Adapters, one: _Numberable, chosen: int, work: Path) -> tup
         record=directory,
     )
     return row, release
+
+
+def _archive(adapters: Adapters, one: _Numberable, sha256: str) -> Path | None:
+    """The source of a payload, None where it is gone."""
+    file = adapters.store.source(sha256)
+    if file and adapters.store.sound_source(sha256) is None:
+        raise StateError(
+            f"the source of {one.name} {one.version} is damaged in the store, and was set aside",
+            where=str(file),
+            cure="run the same command again: it will be fetched again",
+        )
+    return file
 
 
 def _make_visible(adapters: Adapters, wheels: Sequence[tuple[PublishedWheel, Release]]) -> None:
