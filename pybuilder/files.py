@@ -209,6 +209,15 @@ def remove_lock(path: Path) -> bool:
         return False
 
 
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds a lock file."""
+    try:
+        with file_lock(path, wait=False):
+            return False
+    except LockedError:
+        return True
+
+
 def _locked(path: Path, *, wait: bool, shared: bool, what: str) -> int:
     """The descriptor of a lock file, locked."""
     while True:

@@ -51,6 +51,25 @@ class Layout:
         """Everything by digest, a directory for each kind."""
         return self.root / "store"
 
+    def kind(self, name: str) -> Path:
+        """The directory of everything of one kind, such as ``sources``."""
+        return self.store / name
+
+    @property
+    def works(self) -> Path:
+        """The directory of all work directories."""
+        return self.root / "work"
+
+    @property
+    def plans(self) -> Path:
+        """The trees that were planned last, a file for each channel."""
+        return self.root / "plans"
+
+    @property
+    def indexes(self) -> Path:
+        """The published trees, a directory for each channel."""
+        return self.root / "index"
+
     @property
     def damaged(self) -> Path:
         """What was found in the store without the digest that it was filed under."""
@@ -104,11 +123,11 @@ class Layout:
 
     def work(self, attempt: str) -> Path:
         """What a running attempt writes: its log from the first moment, its tree. Moved or removed at its end."""
-        return self.root / "work" / attempt
+        return self.works / attempt
 
     def plan(self, channel: str) -> Path:
         """The tree that was planned last for a channel."""
-        return self.root / "plans" / f"{channel}.json"
+        return self.plans / f"{channel}.json"
 
     @property
     def uv_cache(self) -> Path:
@@ -118,8 +137,8 @@ class Layout:
     @property
     def seen_inside(self) -> tuple[Path, ...]:
         """The directories of which builds see parts: roots, environments and work lie below them."""
-        return self.store, self.root / "work"
+        return self.store, self.works
 
     def index(self, channel: str) -> Path:
         """The published tree of one channel."""
-        return self.root / "index" / channel
+        return self.indexes / channel

@@ -31,6 +31,7 @@ _COMMANDS = {
     "show": ("show", "What there is of a package."),
     "log": ("show", "The log of a build."),
     "audit": ("audit", "Verify a wheel and print where it came from."),
+    "gc": ("gc", "Drop what no index, record, lock or running build needs."),
     "index": ("index", "Check or renew the published index."),
     "serve": ("index", "Serve the index over HTTP on this machine."),
 }

@@ -1,0 +1,200 @@
+"""What nothing needs any more goes.
+
+Needed is whatever is published or was begun to be; what somebody told us to keep; the last attempts at each package;
+what the workspace locks and pins; each with all that it was made from, to the end; and what a run at work has found or
+made (see ``usage``). Records, with their logs, and what is in an index are never removed.
+
+It may end at any moment. What goes is not needed, so nothing that stays is made of it; a database that still names it
+finds out that it is gone, and builds. What was renamed and not yet removed goes the next time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pybuilder.files import disk_errors, file_lock, is_locked, remove_lock
+from pybuilder.gc.facts import Facts, Named
+from pybuilder.layout import Layout
+from pybuilder.reachability import Needed
+from pybuilder.rpm.roots import Root, Roots
+from pybuilder.stages.reap import reap
+from pybuilder.stages.recover import recover
+from pybuilder.state import State
+from pybuilder.sweep import Space, Thing, everything, objects, take, unfinished, unused_since, used_by
+from pybuilder.usage import at_work, horizon, last_use
+from pybuilder.work import strays
+
+_ROOTS, _WORK = "roots", "work"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """What went, or would go.
+
+    Attributes:
+        count: Things by kind.
+        freed: Bytes by kind.
+        size: The bytes that are left of what gc looks after; None where nobody asked for a greatest size.
+        unread: Records of what is needed that can't be read; what these were made from is not known.
+    """
+
+    count: Mapping[str, int]
+    freed: Mapping[str, int]
+    size: int | None
+    unread: tuple[str, ...]
+
+
+@dataclass(kw_only=True, slots=True)
+class Collector:
+    """One pass over a state.
+
+    Attributes:
+        layout: Where things lie.
+        state: Says what was built and published.
+        roots: The roots of RPMs.
+        named: What the workspace names.
+        keep: How many of the last attempts at a package are needed.
+        clear: Ends what a sandbox left that had a work directory.
+        dry_run: Whether nothing is to be removed.
+    """
+
+    layout: Layout
+    state: State
+    roots: Roots
+    named: Named
+    keep: int
+    clear: Callable[[Path], None]
+    dry_run: bool
+    _before: int = 0
+    _space: Space = field(default_factory=Space)
+    _count: Counter[str] = field(default_factory=Counter)
+    _freed: Counter[str] = field(default_factory=Counter)
+    _gone: set[Path] = field(default_factory=set)
+
+    def run(self, max_size: int | None) -> Report:
+        """Remove what nothing needs; then, while that is too much, what can be made or fetched again.
+
+        Args:
+            max_size: The greatest size in bytes of what gc looks after; None for any.
+
+        Raises:
+            LockedError: Another gc is at work.
+            StateError: The disk can't be written.
+        """
+        one_at_a_time = file_lock(self.layout.lock("gc"), wait=False, what="another gc is at work")
+        with disk_errors(self.layout.root), one_at_a_time, at_work(self.layout):
+            self._before = horizon(self.layout)
+            # First what nobody need be asked about: where the disk is full, it makes room for asking.
+            self._take(self._left_over())
+            self._clear_work()
+            recover(self.layout, self.state)
+            facts = Facts(self.layout, self.state)
+            must, should = facts.needed(self.keep)
+            self._take(self._garbage(must | should | self.named.needed))
+            self._take_roots(root for root in self.roots.list() if not self._is_locked(root))
+            size = None if max_size is None else self._shrink(max_size, must)
+            self._take_locks()
+        return Report(count=self._count, freed=self._freed, size=size, unread=tuple(facts.unread))
+
+    # What there is.
+
+    def _left_over(self) -> Iterator[Thing]:
+        """What runs left that ended somehow, and what was set aside."""
+        kinds = ("sources", "payloads", "rpms", "envs", "repodata", "damaged")
+        for directory in (self.layout.root, self.layout.plans, *map(self.layout.kind, kinds)):
+            yield from unfinished(directory)
+        for payload in objects(self.layout, "payloads", "payloads"):
+            yield from unfinished(payload.path)
+        yield from everything("downloads", self.layout.downloads)
+        yield from everything("damaged", self.layout.damaged)
+        yield from objects(self.layout, "logs of roots that failed", "roots", suffix=".log")
+
+    def _garbage(self, needed: Needed) -> Iterator[Thing]:
+        """What is not needed, and environments, which are made again in no time."""
+        yield from self._environments()
+        for kind, kept in (("payloads", needed.payloads), ("sources", needed.sources), ("rpms", needed.rpms)):
+            yield from (each for each in objects(self.layout, kind, kind) if each.path.name not in kept)
+        yield from (each for each in self._repodata() if each.path.stem not in self.named.repomds)
+
+    def _spare(self, must: Needed) -> Iterator[Thing]:
+        """What can be made or fetched again, and what is kept only so that it need not be."""
+        yield from self._environments()
+        yield from self._repodata()
+        yield from (Thing(kind=_ROOTS, path=each.directory, marked=each.marked) for each in self.roots.list())
+        if self.layout.uv_cache.exists():
+            yield Thing(kind="uv-cache", path=self.layout.uv_cache, marked=self.layout.uv_cache)
+        for payload in objects(self.layout, "payloads", "payloads"):
+            for tree in payload.path.glob("tree-*"):
+                yield Thing(kind="trees", path=tree, marked=payload.path)
+        for kind, kept in (("payloads", must.payloads), ("sources", must.sources), ("rpms", must.rpms)):
+            yield from (each for each in objects(self.layout, kind, kind) if each.path.name not in kept)
+
+    def _environments(self) -> Iterator[Thing]:
+        return objects(self.layout, "environments", "envs")
+
+    def _repodata(self) -> Iterator[Thing]:
+        return objects(self.layout, "repodata", "repodata", suffix=".solv")
+
+    def _is_locked(self, root: Root) -> bool:
+        return all(sha256 in self.named.needed.rpms for _, sha256 in root.rpms)
+
+    # Taking it away, or counting what would go.
+
+    def _take(self, things: Iterable[Thing]) -> None:
+        if self.dry_run:
+            for each in things:
+                if unused_since(each, self._before):
+                    self._note(each.kind, each.path, self._space.freed_with(each.path))
+            return
+        for each, freed in take(self.layout, things, self._before, self._space):
+            self._note(each.kind, each.path, freed)
+
+    def _take_roots(self, roots: Iterable[Root]) -> None:
+        for root in roots:
+            if last_use(root.marked) >= self._before:
+                continue
+            freed = self._space.freed_with(root.directory) if self.dry_run else self.roots.remove(root, self._space)
+            if freed is not None:
+                self._note(_ROOTS, root.directory, freed)
+
+    def _clear_work(self) -> None:
+        """Remove what killed runs left of what they were at."""
+        for work in strays(self.layout):
+            self._note(_WORK, work, self._space.freed_with(work))
+        for root in unfinished(self.layout.roots):
+            if unused_since(root, self._before):
+                self._note(root.kind, root.path, self._space.freed_with(root.path))
+        if not self.dry_run:
+            self.roots.sweep()
+            reap(self.layout, self.state, self.clear)
+
+    def _take_locks(self) -> None:
+        for path in sorted(self.layout.locks.iterdir()):
+            if (not is_locked(path)) if self.dry_run else remove_lock(path):
+                self._note("locks", path, 0)
+
+    def _shrink(self, max_size: int, must: Needed) -> int:
+        """Remove what is spare, what was used least recently first, until the rest is small enough; its size."""
+        size = used_by((self.layout.store, self.layout.downloads, self.layout.uv_cache))
+        size -= (self._freed.total() - self._freed[_WORK]) if self.dry_run else 0
+        roots = {root.directory: root for root in self.roots.list()}
+        spare = [each for each in self._spare(must) if not {each.path, each.marked} & self._gone]
+        aged = [(last_use(each.marked), each) for each in spare if unused_since(each, self._before)]
+        for _, each in sorted(aged, key=lambda pair: pair[0]):
+            if size <= max_size:
+                break
+            before = self._freed.total()
+            if each.kind == _ROOTS:
+                self._take_roots([roots[each.path]])
+            else:
+                self._take([each])
+            size -= self._freed.total() - before
+        return size
+
+    def _note(self, kind: str, path: Path, freed: int) -> None:
+        self._count[kind] += 1
+        self._freed[kind] += freed
+        self._gone.add(path)
