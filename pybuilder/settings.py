@@ -35,7 +35,7 @@ class Settings(Table):
     screen: Literal["allow", "review", "refuse"] = Field(
         default="allow", description="What happens to a source in which compiled objects are found."
     )
-    keep: int = Field(default=3, ge=1, description="Records of a package that gc keeps, beside the published ones.")
+    keep: int = Field(default=3, ge=1, description="Last attempts at a package for which gc keeps all, beside what is published.")
     notify: Array[Url] = Field(default=(), description="Webhooks that get messages.")
 
 

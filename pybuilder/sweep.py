@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -93,7 +93,7 @@ def _files(path: str) -> Iterator[os.stat_result]:
                     yield entry.stat(follow_symlinks=False)
 
 
-def objects(layout: Layout, kind: str, name: str, *, suffix: str = "") -> Iterator[Thing]:
+def objects(layout: Layout, kind: str, name: str, *, suffix: str = "", needed: Collection[str] = ()) -> Iterator[Thing]:
     """Everything of a kind in the store that is filed under a digest.
 
     Args:
@@ -101,28 +101,40 @@ def objects(layout: Layout, kind: str, name: str, *, suffix: str = "") -> Iterat
         kind: What it is called.
         name: The name of its directory.
         suffix: What follows the digest.
+        needed: The digests of those to be left out.
     """
-    for path in _listed(layout.kind(name)):
-        if path.name.endswith(suffix) and _DIGEST.fullmatch(path.name.removesuffix(suffix)):
+    directory = layout.kind(name)
+    for each in _listed(directory):
+        digest = each.removesuffix(suffix)
+        if digest not in needed and each == digest + suffix and _DIGEST.fullmatch(digest):
+            path = directory / each
             yield Thing(kind=kind, path=path, marked=path)
 
 
 def everything(kind: str, directory: Path) -> Iterator[Thing]:
     """Whatever is in a directory."""
-    for path in _listed(directory):
+    for path in map(directory.joinpath, _listed(directory)):
         yield Thing(kind=kind, path=path, marked=path)
 
 
-def unfinished(directory: Path) -> Iterator[Thing]:
-    """What was to become something else in a directory, by `pybuilder.files`, or is being removed."""
-    for path in _listed(directory):
-        if _UNFINISHED.fullmatch(path.name):
-            yield Thing(kind="unfinished", path=path, marked=path)
+def unfinished(directory: Path, *, below: bool = False) -> Iterator[Thing]:
+    """What was to become something else in a directory, by `pybuilder.files`, or is being removed.
+
+    Args:
+        directory: The directory.
+        below: Whether the directories in it are looked into as well.
+    """
+    for each in _listed(directory):
+        for name in (each, *(f"{each}/{inner}" for inner in (_listed(f"{directory}/{each}") if below else ()))):
+            if _UNFINISHED.fullmatch(os.path.basename(name)):
+                path = directory / name
+                yield Thing(kind="unfinished", path=path, marked=path)
 
 
-def _listed(directory: Path) -> list[Path]:
+def _listed(directory: str | Path) -> list[str]:
+    # Names, not Path objects, which take longer to make than all the rest.
     try:
-        return [Path(directory, name) for name in os.listdir(directory)]
+        return os.listdir(directory)
     except (FileNotFoundError, NotADirectoryError):
         return []
 

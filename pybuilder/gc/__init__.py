@@ -11,7 +11,7 @@ finds out that it is gone, and builds. What was renamed and not yet removed goes
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,11 +103,10 @@ class Collector:
 
     def _left_over(self) -> Iterator[Thing]:
         """What runs left that ended somehow, and what was set aside."""
-        kinds = ("sources", "payloads", "rpms", "envs", "repodata", "damaged")
+        kinds = ("sources", "rpms", "envs", "repodata", "damaged")
         for directory in (self.layout.root, self.layout.plans, *map(self.layout.kind, kinds)):
             yield from unfinished(directory)
-        for payload in objects(self.layout, "payloads", "payloads"):
-            yield from unfinished(payload.path)
+        yield from unfinished(self.layout.kind("payloads"), below=True)
         yield from everything("downloads", self.layout.downloads)
         yield from everything("damaged", self.layout.damaged)
         yield from objects(self.layout, "logs of roots that failed", "roots", suffix=".log")
@@ -115,28 +114,31 @@ class Collector:
     def _garbage(self, needed: Needed) -> Iterator[Thing]:
         """What is not needed, and environments, which are made again in no time."""
         yield from self._environments()
-        for kind, kept in (("payloads", needed.payloads), ("sources", needed.sources), ("rpms", needed.rpms)):
-            yield from (each for each in objects(self.layout, kind, kind) if each.path.name not in kept)
-        yield from (each for each in self._repodata() if each.path.stem not in self.named.repomds)
+        yield from self._files_but(needed)
+        yield from self._repodata(self.named.repomds)
 
     def _spare(self, must: Needed) -> Iterator[Thing]:
         """What can be made or fetched again, and what is kept only so that it need not be."""
         yield from self._environments()
-        yield from self._repodata()
+        yield from self._repodata(())
         yield from (Thing(kind=_ROOTS, path=each.directory, marked=each.marked) for each in self.roots.list())
         if self.layout.uv_cache.exists():
             yield Thing(kind="uv-cache", path=self.layout.uv_cache, marked=self.layout.uv_cache)
         for payload in objects(self.layout, "payloads", "payloads"):
             for tree in payload.path.glob("tree-*"):
                 yield Thing(kind="trees", path=tree, marked=payload.path)
-        for kind, kept in (("payloads", must.payloads), ("sources", must.sources), ("rpms", must.rpms)):
-            yield from (each for each in objects(self.layout, kind, kind) if each.path.name not in kept)
+        yield from self._files_but(must)
+
+    def _files_but(self, needed: Needed) -> Iterator[Thing]:
+        """Payloads, sources and RPMs, what something is made of after what is made of it."""
+        for kind, kept in (("payloads", needed.payloads), ("sources", needed.sources), ("rpms", needed.rpms)):
+            yield from objects(self.layout, kind, kind, needed=kept)
 
     def _environments(self) -> Iterator[Thing]:
         return objects(self.layout, "environments", "envs")
 
-    def _repodata(self) -> Iterator[Thing]:
-        return objects(self.layout, "repodata", "repodata", suffix=".solv")
+    def _repodata(self, needed: Collection[str]) -> Iterator[Thing]:
+        return objects(self.layout, "repodata", "repodata", suffix=".solv", needed=needed)
 
     def _is_locked(self, root: Root) -> bool:
         return all(sha256 in self.named.needed.rpms for _, sha256 in root.rpms)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ class Facts:
     layout: Layout
     state: State
     unread: dict[str, None] = field(default_factory=dict)
+    _known: dict[str, Inputs | None] = field(default_factory=dict)
     _rpms: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def needed(self, keep: int) -> tuple[Needed, Needed]:
@@ -81,10 +83,14 @@ class Facts:
         )
 
     def _inputs(self, attempt: Tried) -> Inputs | None:
+        if attempt.id not in self._known:
+            self._known[attempt.id] = self._read(attempt)
+        return self._known[attempt.id]
+
+    def _read(self, attempt: Tried) -> Inputs | None:
         """What an attempt was made from, as its record says: in the store, else in an index."""
         stored = self.layout.record(attempt.key, attempt.id)
-        published = self.layout.indexes.glob(f"*/records/{attempt.payload}") if not stored.exists() else ()
-        for directory in (stored, *published):
+        for directory in chain((stored,), self._published_records(attempt.payload)):
             try:
                 account = read_record(directory)
                 return Inputs(
@@ -97,6 +103,10 @@ class Facts:
         if attempt.payload:
             self.unread[str(stored)] = None
         return None
+
+    def _published_records(self, payload: str) -> Iterator[Path]:
+        if payload:
+            yield from self.layout.indexes.glob(f"*/records/{payload}")
 
     def _rpms_of(self, root: Mapping[str, str], directory: Path) -> frozenset[str]:
         """The RPMs of a root; the plans of all attempts that were made on it say the same."""
