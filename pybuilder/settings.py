@@ -35,7 +35,7 @@ class Settings(Table):
     screen: Literal["allow", "review", "refuse"] = Field(
         default="allow", description="What happens to a source in which compiled objects are found."
     )
-    keep: int = Field(default=3, ge=1, description="Last attempts at a package for which gc keeps all, beside what is published.")
+    keep: int = Field(default=3, ge=1, description="Last attempts at a package whose payload and inputs gc keeps.")
     notify: Array[Url] = Field(default=(), description="Webhooks that get messages.")
 
 

@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pybuilder.cli.session import open_layout, open_workspace
 from pybuilder.cli.show import find_attempt
 from pybuilder.errors import UsageError
 from pybuilder.fields import size as parse_size
-from pybuilder.gc import Collector, Report
+from pybuilder.gc import Collector, Ground, Report
 from pybuilder.gc.facts import keep, kept, let_go, named_by
 from pybuilder.layout import Layout
 from pybuilder.lockfile import Lock, parse_lock
@@ -53,16 +54,23 @@ def gc(
     layout = open_layout(options, workspace)
     if not layout.root.is_dir():
         raise UsageError("there is nothing yet", where=str(layout.root), cure="pybuild build NAME")
-    with contextlib.closing(State.open(layout)) as state:
-        if kept_builds or let_go_builds:
-            if dry_run or max_size is not None:
-                raise UsageError("--keep and --let-go free nothing", cure="run gc again without them")
+    report = None
+    if kept_builds or let_go_builds:
+        if dry_run or max_size is not None:
+            raise UsageError("--keep and --let-go free nothing", cure="run gc again without them")
+        with contextlib.closing(State.open(layout)) as state:
             for note, builds in ((keep, kept_builds), (let_go, let_go_builds)):
                 for build in builds:
                     note(layout, find_attempt(build, state, workspace.settings.label).id)
-            report = None
-        else:
-            report = _collect(workspace, layout, state, dry_run=dry_run, max_size=max_size)
+    else:
+        collector = Collector(
+            layout=layout,
+            ground=partial(_ground, layout),
+            named=named_by(workspace, _locks(workspace)),
+            keep=workspace.settings.keep,
+            dry_run=dry_run,
+        )
+        report = collector.run(max_size)
     if as_json:
         document = {"kept": list(kept(layout)), **(_facts(report, dry_run, max_size) if report else {})}
         print(json.dumps(document, indent=2))
@@ -73,18 +81,12 @@ def gc(
     return 0
 
 
-def _collect(workspace: Workspace, layout: Layout, state: State, *, dry_run: bool, max_size: int | None) -> Report:
-    with open_podman(state) as engine:
-        collector = Collector(
-            layout=layout,
-            state=state,
-            roots=local_roots(layout, services=engine.services),
-            named=named_by(workspace, _locks(workspace)),
-            keep=workspace.settings.keep,
-            clear=_clearing(engine.clear),
-            dry_run=dry_run,
-        )
-        return collector.run(max_size)
+@contextlib.contextmanager
+def _ground(layout: Layout, full: bool) -> Iterator[Ground]:
+    with contextlib.closing(State.open(layout, alone=full)) as state, open_podman(state) as engine:
+        clear_podman = engine.clear if shutil.which("podman") and layout.roots.is_dir() else None
+        roots = local_roots(layout, services=engine.services)
+        yield Ground(state=state, roots=roots, clear=_clearing(clear_podman))
 
 
 def _locks(workspace: Workspace) -> Iterator[Lock]:
@@ -94,15 +96,13 @@ def _locks(workspace: Workspace) -> Iterator[Lock]:
             yield parse_lock(path.read_text("utf-8", "replace"), f"buildroots/{path.name}")
 
 
-def _clearing(clear_podman: Callable[[Path], None]) -> Callable[[Path], None]:
-    """What ends what a sandbox left, whichever engine had made it."""
+def _clearing(clear_podman: Callable[[Path], None] | None) -> Callable[[Path], None]:
+    """What ends what a sandbox left, whichever engine had made it; podman has left nothing where there are no roots."""
     from pybuilder.sandbox.host import HostEngine
 
-    host = HostEngine.of_this_interpreter()
-
     def clear(work: Path) -> None:
-        host.clear(work)
-        if shutil.which("podman"):
+        HostEngine.of_this_interpreter().clear(work)
+        if clear_podman:
             clear_podman(work)
 
     return clear

@@ -10,8 +10,10 @@ finds out that it is gone, and builds. What was renamed and not yet removed goes
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +30,25 @@ from pybuilder.usage import at_work, horizon, last_use
 from pybuilder.work import strays
 
 _ROOTS, _WORK = "roots", "work"
+
+
+# Bytes below which a database may not even be read.
+_ROOM = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ground:
+    """What gc asks.
+
+    Attributes:
+        state: Says what was built and published.
+        roots: The roots of RPMs.
+        clear: Ends what a sandbox left that had a work directory.
+    """
+
+    state: State
+    roots: Roots
+    clear: Callable[[Path], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,20 +74,16 @@ class Collector:
 
     Attributes:
         layout: Where things lie.
-        state: Says what was built and published.
-        roots: The roots of RPMs.
+        ground: Opens the database; given whether the disk is full.
         named: What the workspace names.
         keep: How many of the last attempts at a package are needed.
-        clear: Ends what a sandbox left that had a work directory.
         dry_run: Whether nothing is to be removed.
     """
 
     layout: Layout
-    state: State
-    roots: Roots
+    ground: Callable[[bool], AbstractContextManager[Ground]]
     named: Named
     keep: int
-    clear: Callable[[Path], None]
     dry_run: bool
     _before: int = 0
     _space: Space = field(default_factory=Space)
@@ -89,15 +106,27 @@ class Collector:
             self._before = horizon(self.layout)
             # First what nobody need be asked about: where the disk is full, it makes room for asking.
             self._take(self._left_over())
-            self._clear_work()
-            recover(self.layout, self.state)
-            facts = Facts(self.layout, self.state)
-            must, should = facts.needed(self.keep)
-            self._take(self._garbage(must | should | self.named.needed))
-            self._take_roots(root for root in self.roots.list() if not self._is_locked(root))
-            size = None if max_size is None else self._shrink(max_size, must)
+            self._take(self._environments())
+            full = shutil.disk_usage(self.layout.root).free < _ROOM
+            if full:
+                self._take(self._trees())
+            with self.ground(full) as ground:
+                size, unread = self._ask(ground, max_size)
             self._take_locks()
-        return Report(count=self._count, freed=self._freed, size=size, unread=tuple(facts.unread))
+        return Report(count=self._count, freed=self._freed, size=size, unread=unread)
+
+    def _ask(self, ground: Ground, max_size: int | None) -> tuple[int | None, tuple[str, ...]]:
+        """Find out what is needed, and take the rest; the size that is left, and the records that can't be read."""
+        self._clear_work(ground)
+        recover(self.layout, ground.state)
+        facts = Facts(self.layout, ground.state)
+        must, should = facts.needed(self.keep)
+        needed = must | should | self.named.needed
+        self._take(self._files_but(needed))
+        self._take(self._repodata(self.named.repomds))
+        self._take_roots(ground.roots, (root for root in ground.roots.list() if not self._is_locked(root)))
+        size = None if max_size is None else self._shrink(ground.roots, max_size, must)
+        return size, tuple(facts.unread)
 
     # What there is.
 
@@ -111,22 +140,13 @@ class Collector:
         yield from everything("damaged", self.layout.damaged)
         yield from objects(self.layout, "logs of roots that failed", "roots", suffix=".log")
 
-    def _garbage(self, needed: Needed) -> Iterator[Thing]:
-        """What is not needed, and environments, which are made again in no time."""
-        yield from self._environments()
-        yield from self._files_but(needed)
-        yield from self._repodata(self.named.repomds)
-
-    def _spare(self, must: Needed) -> Iterator[Thing]:
+    def _spare(self, roots: Iterable[Root], must: Needed) -> Iterator[Thing]:
         """What can be made or fetched again, and what is kept only so that it need not be."""
-        yield from self._environments()
         yield from self._repodata(())
-        yield from (Thing(kind=_ROOTS, path=each.directory, marked=each.marked) for each in self.roots.list())
+        yield from (Thing(kind=_ROOTS, path=each.directory, marked=each.marked) for each in roots)
         if self.layout.uv_cache.exists():
             yield Thing(kind="uv-cache", path=self.layout.uv_cache, marked=self.layout.uv_cache)
-        for payload in objects(self.layout, "payloads", "payloads"):
-            for tree in payload.path.glob("tree-*"):
-                yield Thing(kind="trees", path=tree, marked=payload.path)
+        yield from self._trees()
         yield from self._files_but(must)
 
     def _files_but(self, needed: Needed) -> Iterator[Thing]:
@@ -135,7 +155,14 @@ class Collector:
             yield from objects(self.layout, kind, kind, needed=kept)
 
     def _environments(self) -> Iterator[Thing]:
+        """Build environments, which are made again in no time."""
         return objects(self.layout, "environments", "envs")
+
+    def _trees(self) -> Iterator[Thing]:
+        """Payloads unpacked for environments."""
+        for payload in objects(self.layout, "payloads", "payloads"):
+            for tree in payload.path.glob("tree-*"):
+                yield Thing(kind="trees", path=tree, marked=payload.path)
 
     def _repodata(self, needed: Collection[str]) -> Iterator[Thing]:
         return objects(self.layout, "repodata", "repodata", suffix=".solv", needed=needed)
@@ -154,15 +181,15 @@ class Collector:
         for each, freed in take(self.layout, things, self._before, self._space):
             self._note(each.kind, each.path, freed)
 
-    def _take_roots(self, roots: Iterable[Root]) -> None:
-        for root in roots:
+    def _take_roots(self, roots: Roots, some: Iterable[Root]) -> None:
+        for root in some:
             if last_use(root.marked) >= self._before:
                 continue
-            freed = self._space.freed_with(root.directory) if self.dry_run else self.roots.remove(root, self._space)
+            freed = self._space.freed_with(root.directory) if self.dry_run else roots.remove(root, self._space)
             if freed is not None:
                 self._note(_ROOTS, root.directory, freed)
 
-    def _clear_work(self) -> None:
+    def _clear_work(self, ground: Ground) -> None:
         """Remove what killed runs left of what they were at."""
         for work in strays(self.layout):
             self._note(_WORK, work, self._space.freed_with(work))
@@ -170,27 +197,27 @@ class Collector:
             if unused_since(root, self._before):
                 self._note(root.kind, root.path, self._space.freed_with(root.path))
         if not self.dry_run:
-            self.roots.sweep()
-            reap(self.layout, self.state, self.clear)
+            ground.roots.sweep()
+            reap(self.layout, ground.state, ground.clear)
 
     def _take_locks(self) -> None:
         for path in sorted(self.layout.locks.iterdir()):
             if (not is_locked(path)) if self.dry_run else remove_lock(path):
                 self._note("locks", path, 0)
 
-    def _shrink(self, max_size: int, must: Needed) -> int:
+    def _shrink(self, roots: Roots, max_size: int, must: Needed) -> int:
         """Remove what is spare, what was used least recently first, until the rest is small enough; its size."""
         size = used_by((self.layout.store, self.layout.downloads, self.layout.uv_cache))
         size -= (self._freed.total() - self._freed[_WORK]) if self.dry_run else 0
-        roots = {root.directory: root for root in self.roots.list()}
-        spare = [each for each in self._spare(must) if not {each.path, each.marked} & self._gone]
+        known = {root.directory: root for root in roots.list()}
+        spare = [each for each in self._spare(known.values(), must) if not {each.path, each.marked} & self._gone]
         aged = [(last_use(each.marked), each) for each in spare if unused_since(each, self._before)]
         for _, each in sorted(aged, key=lambda pair: pair[0]):
             if size <= max_size:
                 break
             before = self._freed.total()
             if each.kind == _ROOTS:
-                self._take_roots([roots[each.path]])
+                self._take_roots(roots, [known[each.path]])
             else:
                 self._take([each])
             size -= self._freed.total() - before

@@ -8,12 +8,14 @@ import random
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.test_interruption import die_at
+from tests.integration.test_state_damage import disk
 from tests.support.workspaces import Bench, bench, wait_for
 
 
@@ -167,6 +169,25 @@ class TestBesideBuilds:
             codes = {process.wait(60) for process in (one, other)}
         assert codes <= {0, 60} and 0 in codes
         check_whole(here)
+
+
+class TestFullDisk:
+    def test_it_makes_room_where_the_database_has_none_to_be_read(self, here: Bench) -> None:
+        with disk(here.root / "disk", "size=600m"):
+            here.state = here.root / "disk" / "state"
+            here.build("alpha")
+            garbage = here.state / "store" / "sources" / hashlib.sha256(b"garbage").hexdigest()
+            garbage.mkdir()
+            (garbage / "file").write_bytes(bytes(300 << 20))
+            with (here.root / "disk" / "ballast").open("wb") as stream, suppress(OSError):
+                while True:
+                    stream.write(bytes(1 << 16))
+                    stream.flush()
+            ran = here.pybuild("build", "alpha")
+            assert ran.code == 1 and "`pybuild gc`" in ran.stderr
+            assert gc(here)["bytes"] > 300 << 20
+            check_whole(here)
+            assert here.rebuild("alpha==1.0").built() == ["alpha==1.0+pb.2"]
 
 
 class TestKilled:

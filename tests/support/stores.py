@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pybuilder.gc import Collector, Report
+from pybuilder.gc import Collector, Ground, Report
 from pybuilder.gc.facts import Named
 from pybuilder.layout import Layout
 from pybuilder.reachability import Needed
@@ -161,13 +161,12 @@ class Ledger:
         """A pass of gc, for a workspace that pins these sources and locks these RPMs."""
         installer = HostInstaller()
         named = Needed(sources=frozenset(map(digest, pins)), rpms=frozenset(map(digest, locked)))
+        roots = Roots(layout=self.layout, store=Store(self.layout), installer=installer, fetch=lambda rpms: {})
         collector = Collector(
             layout=self.layout,
-            state=self.state,
-            roots=Roots(layout=self.layout, store=Store(self.layout), installer=installer, fetch=lambda rpms: {}),
+            ground=lambda full: nullcontext(Ground(state=self.state, roots=roots, clear=lambda work: None)),
             named=Named(needed=named, repomds=frozenset(map(digest, repomds))),
             keep=keep,
-            clear=lambda work: None,
             dry_run=dry_run,
         )
         return collector.run(max_size)
