@@ -21,7 +21,7 @@ from pybuilder.usage import last_use, taking
 
 # So many are renamed while whoever looks for something waits: some milliseconds.
 _BATCH = 200
-_UNFINISHED = re.compile(r"\..*\.tmp")
+_ASIDE = r"[0-9a-f]{24}\.gc"
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
@@ -111,23 +111,27 @@ def objects(layout: Layout, kind: str, name: str, *, suffix: str = "", needed: C
             yield Thing(kind=kind, path=path, marked=path)
 
 
-def everything(kind: str, directory: Path) -> Iterator[Thing]:
-    """Whatever is in a directory."""
-    for path in map(directory.joinpath, _listed(directory)):
-        yield Thing(kind=kind, path=path, marked=path)
+def everything(kind: str, directory: Path, pattern: str = ".*") -> Iterator[Thing]:
+    """Whatever is in a directory under a name of a pattern."""
+    for each in _listed(directory):
+        if re.fullmatch(pattern, each):
+            path = directory / each
+            yield Thing(kind=kind, path=path, marked=path)
 
 
-def unfinished(directory: Path, *, below: bool = False) -> Iterator[Thing]:
+def unfinished(directory: Path, *, name: str = ".*", below: bool = False) -> Iterator[Thing]:
     """What was to become something else in a directory, by `pybuilder.files`, or is being removed.
 
     Args:
         directory: The directory.
+        name: A pattern for what it was to become.
         below: Whether the directories in it are looked into as well.
     """
+    pattern = re.compile(rf"\.({name}\..*|{_ASIDE})\.tmp")
     for each in _listed(directory):
-        for name in (each, *(f"{each}/{inner}" for inner in (_listed(f"{directory}/{each}") if below else ()))):
-            if _UNFINISHED.fullmatch(os.path.basename(name)):
-                path = directory / name
+        for found in (each, *(f"{each}/{inner}" for inner in (_listed(f"{directory}/{each}") if below else ()))):
+            if pattern.fullmatch(os.path.basename(found)):
+                path = directory / found
                 yield Thing(kind="unfinished", path=path, marked=path)
 
 
@@ -139,12 +143,13 @@ def _listed(directory: str | Path) -> list[str]:
         return []
 
 
-def unused_since(thing: Thing, moment: int) -> bool:
-    """Whether something is there and was last used before a moment, in nanoseconds since 1970."""
+def unused_since(thing: Thing, moment: int) -> int | None:
+    """When something was last used, if it is there and that was before a moment; in nanoseconds since 1970."""
     try:
-        return last_use(thing.marked) < moment
+        mark = last_use(thing.marked)
     except FileNotFoundError:
-        return False
+        return None
+    return mark if mark < moment else None
 
 
 def take(layout: Layout, things: Iterable[Thing], before: int, space: Space) -> Iterator[tuple[Thing, int]]:
@@ -171,9 +176,9 @@ def take(layout: Layout, things: Iterable[Thing], before: int, space: Space) -> 
 
 def _aside(thing: Thing, before: int) -> Path | None:
     """Rename something to a name that nobody looks for, unless it was used; None then."""
-    if not unused_since(thing, before):
+    mark = unused_since(thing, before)
+    if mark is None:
         return None
-    mark = last_use(thing.marked)
     # Beside what is marked, which would count as used when something goes from it later on.
     aside = thing.marked.with_name(f".{secrets.token_hex(12)}.gc.tmp")
     try:

@@ -23,7 +23,7 @@ from pybuilder.gc import Collector, Ground, Report
 from pybuilder.gc.facts import keep, kept, let_go, named_by
 from pybuilder.layout import Layout
 from pybuilder.lockfile import Lock, parse_lock
-from pybuilder.state import State
+from pybuilder.state import State, check_owner
 from pybuilder.workspace import Workspace
 
 
@@ -52,8 +52,9 @@ def gc(
     """Drop what no index, record, lock or running build needs; logs and records always stay."""
     workspace = open_workspace(options)
     layout = open_layout(options, workspace)
-    if not layout.root.is_dir():
-        raise UsageError("there is nothing yet", where=str(layout.root), cure="pybuild build NAME")
+    if not layout.owner.exists():
+        raise UsageError("there is no state here yet", where=str(layout.root), cure="pybuild build NAME")
+    check_owner(layout)
     report = None
     if kept_builds or let_go_builds:
         if dry_run or max_size is not None:

@@ -10,6 +10,7 @@ finds out that it is gone, and builds. What was renamed and not yet removed goes
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -26,7 +27,7 @@ from pybuilder.stages.reap import reap
 from pybuilder.stages.recover import recover
 from pybuilder.state import State
 from pybuilder.sweep import Space, Thing, everything, objects, take, unfinished, unused_since, used_by
-from pybuilder.usage import at_work, horizon, last_use
+from pybuilder.usage import at_work, horizon
 from pybuilder.work import strays
 
 _ROOTS, _WORK = "roots", "work"
@@ -133,17 +134,19 @@ class Collector:
     def _left_over(self) -> Iterator[Thing]:
         """What runs left that ended somehow, and what was set aside."""
         kinds = ("sources", "rpms", "envs", "repodata", "damaged")
-        for directory in (self.layout.root, self.layout.plans, *map(self.layout.kind, kinds)):
+        yield from unfinished(self.layout.root, name=re.escape(self.layout.owner.name))
+        for directory in (self.layout.plans, *map(self.layout.kind, kinds)):
             yield from unfinished(directory)
         yield from unfinished(self.layout.kind("payloads"), below=True)
-        yield from everything("downloads", self.layout.downloads)
+        # By their names, since a person may take a directory of theirs for a state.
+        yield from everything("downloads", self.layout.downloads, "[0-9a-f]{64}.*")
         yield from everything("damaged", self.layout.damaged)
         yield from objects(self.layout, "logs of roots that failed", "roots", suffix=".log")
 
     def _spare(self, roots: Iterable[Root], must: Needed) -> Iterator[Thing]:
         """What can be made or fetched again, and what is kept only so that it need not be."""
         yield from self._repodata(())
-        yield from (Thing(kind=_ROOTS, path=each.directory, marked=each.marked) for each in roots)
+        yield from map(_thing, roots)
         if self.layout.uv_cache.exists():
             yield Thing(kind="uv-cache", path=self.layout.uv_cache, marked=self.layout.uv_cache)
         yield from self._trees()
@@ -175,7 +178,7 @@ class Collector:
     def _take(self, things: Iterable[Thing]) -> None:
         if self.dry_run:
             for each in things:
-                if unused_since(each, self._before):
+                if unused_since(each, self._before) is not None:
                     self._note(each.kind, each.path, self._space.freed_with(each.path))
             return
         for each, freed in take(self.layout, things, self._before, self._space):
@@ -183,7 +186,7 @@ class Collector:
 
     def _take_roots(self, roots: Roots, some: Iterable[Root]) -> None:
         for root in some:
-            if last_use(root.marked) >= self._before:
+            if unused_since(_thing(root), self._before) is None:
                 continue
             freed = self._space.freed_with(root.directory) if self.dry_run else roots.remove(root, self._space)
             if freed is not None:
@@ -194,7 +197,7 @@ class Collector:
         for work in strays(self.layout):
             self._note(_WORK, work, self._space.freed_with(work))
         for root in unfinished(self.layout.roots):
-            if unused_since(root, self._before):
+            if unused_since(root, self._before) is not None:
                 self._note(root.kind, root.path, self._space.freed_with(root.path))
         if not self.dry_run:
             ground.roots.sweep()
@@ -211,7 +214,7 @@ class Collector:
         size -= (self._freed.total() - self._freed[_WORK]) if self.dry_run else 0
         known = {root.directory: root for root in roots.list()}
         spare = [each for each in self._spare(known.values(), must) if not {each.path, each.marked} & self._gone]
-        aged = [(last_use(each.marked), each) for each in spare if unused_since(each, self._before)]
+        aged = [(mark, each) for each in spare if (mark := unused_since(each, self._before)) is not None]
         for _, each in sorted(aged, key=lambda pair: pair[0]):
             if size <= max_size:
                 break
@@ -227,3 +230,7 @@ class Collector:
         self._count[kind] += 1
         self._freed[kind] += freed
         self._gone.add(path)
+
+
+def _thing(root: Root) -> Thing:
+    return Thing(kind=_ROOTS, path=root.directory, marked=root.marked)

@@ -122,7 +122,11 @@ class TestBetweenBuilds:
         here.spec("alpha", "[versions\n")
         ran = here.pybuild("gc")
         assert ran.code == 3 and "specs/alpha.toml" in ran.stderr, "who knows what it pins"
-        assert here.pybuild("--state", str(here.root / "none"), "gc").code == 2
+        (here.root / "home" / "downloads").mkdir(parents=True)
+        assert here.pybuild("--state", str(here.root / "home"), "gc").code == 2, "that is no state"
+        owner = here.state / "owner.json"
+        owner.write_text(owner.read_text().replace('"uid": ', '"uid": 1234'))
+        assert here.pybuild("gc").code == 3
 
     def test_in_words(self, here: Bench) -> None:
         ran = here.pybuild("gc", "--dry-run")

@@ -135,12 +135,13 @@ class TestBesideOthers:
             names = [".x.abc.tmp", digest("fresh")]
             for name in names:
                 (here.layout.kind("payloads") / name).mkdir(parents=True)
-            (here.layout.downloads).mkdir()
-            (here.layout.downloads / "half").touch()
+            half = here.layout.downloads / f"{digest('half')}.rpm"
+            half.parent.mkdir()
+            half.touch()
             here.collect()
-            assert here.left("payloads") == 2 and (here.layout.downloads / "half").exists()
+            assert here.left("payloads") == 2 and half.exists()
         here.collect()
-        assert here.left("payloads") == 0 and not (here.layout.downloads / "half").exists()
+        assert here.left("payloads") == 0 and not half.exists()
 
     def test_one_gc_at_a_time(self, here: Ledger) -> None:
         with file_lock(here.layout.lock("gc")), pytest.raises(LockedError, match="another gc"):
@@ -155,9 +156,9 @@ class TestWhatRunsLeave:
             here.layout.root / ".owner.json.x.tmp",
             here.layout.kind("envs") / f".{digest('e')}.x.tmp" / "lib",
             payload / ".tree-1.x.tmp" / "lib",
-            here.layout.kind("sources") / ".0123.gc.tmp" / "file",
+            here.layout.kind("sources") / f".{digest('s')[:24]}.gc.tmp" / "file",
             here.layout.roots / f".{digest('r')}.x.tmp" / "tree",
-            here.layout.downloads / "half",
+            here.layout.downloads / digest("half"),
             here.layout.damaged / f"sources-{digest('d')}-1" / "file",
             here.layout.root_log(digest("r")),
             here.layout.work("x.new-999999999"),
@@ -188,12 +189,15 @@ class TestWhatRunsLeave:
             assert here.layout.lock("held").exists() and not here.layout.lock("free").exists()
 
     def test_what_people_put_there_is_theirs(self, here: Ledger) -> None:
-        mine = here.layout.kind("sources") / "README"
-        mine.parent.mkdir(parents=True)
-        mine.touch()
-        os.utime(mine, LONG_AGO)
+        """Also where they took a directory of their own for a state."""
+        names = ("store/sources/README", "downloads/holiday.jpg", ".draft.tmp", "plans/next.txt")
+        mine = [here.layout.root / name for name in names]
+        for path in mine:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+            os.utime(path, LONG_AGO)
         here.collect(max_size=1)
-        assert mine.exists()
+        assert all(path.exists() for path in mine)
 
 
 class TestDryRun:

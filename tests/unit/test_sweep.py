@@ -47,10 +47,17 @@ class TestWhatThereIs:
         for name in (".x.abc.tmp", ".hidden", "x.tmp", ".gitignore"):
             (tmp_path / name).touch()
         assert [each.path.name for each in unfinished(tmp_path)] == [".x.abc.tmp"]
+        assert list(unfinished(tmp_path, name="y")) == []
+
+    def test_what_is_unfinished_one_directory_further_down(self, tmp_path: Path) -> None:
+        (tmp_path / "payload" / ".tree.abc.tmp").mkdir(parents=True)
+        assert list(unfinished(tmp_path)) == []
+        assert [each.path.name for each in unfinished(tmp_path, below=True)] == [".tree.abc.tmp"]
 
     def test_everything_of_a_directory(self, tmp_path: Path) -> None:
         (tmp_path / "x").touch()
         assert [each.path.name for each in everything("downloads", tmp_path)] == ["x"]
+        assert list(everything("downloads", tmp_path, "y.*")) == []
         assert list(everything("downloads", tmp_path / "none")) == []
 
 
@@ -67,7 +74,7 @@ class TestTaking:
         """The look that counts is the one in the moment of taking."""
         directory = make(layout, "sources", "a")
         [thing] = objects(layout, "sources", "sources")
-        assert unused_since(thing, BEFORE)
+        assert unused_since(thing, BEFORE) == LONG_AGO[0] * 10**9
         os.utime(directory)
         assert list(take(layout, [thing], BEFORE, Space())) == [] and directory.exists()
 
@@ -75,7 +82,7 @@ class TestTaking:
         directory = make(layout, "sources", "a")
         things = list(objects(layout, "sources", "sources"))
         directory.rename(layout.root / "elsewhere")
-        assert not unused_since(things[0], BEFORE)
+        assert unused_since(things[0], BEFORE) is None
         assert list(take(layout, things, BEFORE, Space())) == []
 
     def test_more_than_one_batch(self, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
