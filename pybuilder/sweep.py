@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,6 +22,8 @@ from pybuilder.usage import last_use, taking
 
 # So many are renamed while whoever looks for something waits: some milliseconds.
 _BATCH = 200
+# Removing a file waits for the disk, most of the time.
+_AT_ONCE = 8
 _ASIDE = r"[0-9a-f]{24}\.gc"
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -165,13 +168,13 @@ def take(layout: Layout, things: Iterable[Thing], before: int, space: Space) -> 
         What has been removed, and the bytes that became free.
     """
     pending = iter(things)
-    while batch := list(islice(pending, _BATCH)):
-        with taking(layout):
-            aside = [(each, path) for each in batch if (path := _aside(each, before)) is not None]
-        for thing, path in aside:
-            freed = space.freed_with(path)
-            _remove(path)
-            yield thing, freed
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        while batch := list(islice(pending, _BATCH)):
+            with taking(layout):
+                aside = [(each, path) for each in batch if (path := _aside(each, before)) is not None]
+            freed = [space.freed_with(path) for _, path in aside]
+            list(pool.map(_remove, [path for _, path in aside]))
+            yield from zip((each for each, _ in aside), freed, strict=True)
 
 
 def _aside(thing: Thing, before: int) -> Path | None:

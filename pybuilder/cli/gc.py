@@ -52,7 +52,7 @@ def gc(
     """Drop what no index, record, lock or running build needs; logs and records always stay."""
     workspace = open_workspace(options)
     layout = open_layout(options, workspace)
-    if not layout.owner.exists():
+    if not layout.owner.exists() and not layout.store.is_dir():
         raise UsageError("there is no state here yet", where=str(layout.root), cure="pybuild build NAME")
     check_owner(layout)
     report = None
