@@ -27,6 +27,7 @@ from pybuilder.stages import Adapters, Made, Project, Source, supports_python
 from pybuilder.stages.build import build
 from pybuilder.stages.choose import Chooser
 from pybuilder.stages.inspect import inspect_source, made_from_payload, published_build
+from pybuilder.stages.intact import intact_payload
 from pybuilder.stages.plan import build_requirements, make_plan, recipe
 from pybuilder.stages.prebuilt import take_wheel
 from pybuilder.stages.prepared import payload_refs
@@ -69,6 +70,14 @@ class Packages:
                 self.screener.screen(source)
                 self._sources[package] = (source, inspect_source(self.adapters, source))
         return self._sources[package]
+
+    def _sound(self, package: Package) -> Source:
+        """The source of a package as it is just before it is used; fetched again where the store's is damaged."""
+        source, project = self.source(package)
+        if self.adapters.store.sound_source(source.sha256) is None:
+            source = self.sources.acquire(*package)
+            self._sources[package] = (source, project)
+        return source
 
     def has_source(self, package: Package) -> bool:
         """Whether the source of a package has been fetched, in this run or before it.
@@ -145,7 +154,7 @@ class Packages:
     def known(self, plan: Plan) -> Made | None:
         """The payload that was made of these very inputs."""
         attempt = self.adapters.state.succeeded(plan.key())
-        if attempt is None or attempt.payload is None or self.adapters.store.payload(attempt.payload) is None:
+        if attempt is None or attempt.payload is None or intact_payload(self.adapters, attempt.payload) is None:
             return None
         return made_from_payload(
             self.adapters,
@@ -207,6 +216,7 @@ class Packages:
             # Whoever held the lock may have built it meanwhile.
             if not force and (known := self.known(plan)):
                 return known
+            source = self._sound(package)
             if source.spec.prebuilt:
                 built = take_wheel(self.adapters, source, plan, reason=source.spec.prebuilt.reason)
             else:

@@ -36,6 +36,7 @@ _COMMANDS = {
     "diff": ("diff", "What changed between two builds."),
     "sbom": ("sbom", "The bill of materials of a build, as CycloneDX or SPDX."),
     "key": ("key", "The key that signs what is published."),
+    "gc": ("gc", "Drop what no index, record, lock or running build needs."),
     "index": ("index", "Check or renew the published index."),
     "serve": ("index", "Serve the index over HTTP on this machine."),
 }

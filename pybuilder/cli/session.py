@@ -32,6 +32,7 @@ from pybuilder.stages.source import SourceGetter
 from pybuilder.state import State
 from pybuilder.store import Store
 from pybuilder.upstream import Upstream
+from pybuilder.usage import at_work
 from pybuilder.workspace import Workspace
 
 __all__ = [
@@ -93,13 +94,14 @@ def open_session(options: Options, listen: events.Listener, *, workspace: Worksp
     buildroot = workspace.buildroot(chosen.name)
     with (
         contextlib.closing(State.open(layout)) as state,
+        at_work(layout),
         Client() as client,
         open_ground(buildroot, workspace=workspace, layout=layout, facts=state, client=client, listen=listen) as ground,
     ):
         name = chosen.channel(options.variant)
         adapters = Adapters(
             layout=layout,
-            store=Store(layout),
+            store=Store(layout, listen),
             state=state,
             engine=ground.engine,
             environments=Environments(layout),
@@ -119,11 +121,11 @@ def open_session(options: Options, listen: events.Listener, *, workspace: Worksp
             listen=listen,
             now=clock.now,
         )
-        recover(adapters)
-        reap(adapters)
+        recover(layout, state)
+        reap(layout, state, adapters.engine.clear)
         yield _session(workspace, adapters, client)
         # Another run may have been killed beside this one, which built what that had begun.
-        reap(adapters)
+        reap(layout, state, adapters.engine.clear)
 
 
 def _session(workspace: Workspace, adapters: Adapters, client: Client) -> Session:

@@ -20,7 +20,6 @@ from pybuilder.processes import process_identity
 from pybuilder.screening.account import remembered
 from pybuilder.signing import load_private
 from pybuilder.stages import Adapters, Source
-from pybuilder.stages.prepared import payload_refs
 from pybuilder.stages.taint import environment_taints, remember
 from pybuilder.state import Attempt
 from pybuilder.timing import timed
@@ -183,7 +182,7 @@ class UnderWay:
         plan, source, engine = self.plan, self.source, self.adapters.engine
         prebuilt = source.spec.prebuilt
         write_atomic(directory / record.PLAN, record.pretty_json(plan.as_json()))
-        write_atomic(directory / record.ENVIRONMENT, freeze(payload_refs(self.adapters, plan)).encode())
+        write_atomic(directory / record.ENVIRONMENT, freeze(plan.environment).encode())
         for patch in source.patches:
             write_atomic(directory / "patches" / patch.path.name, patch.path.read_bytes())
         write_atomic(

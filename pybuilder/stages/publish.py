@@ -169,7 +169,7 @@ def _wheel(
     directory = adapters.layout.record(one.key, one.attempt)
     account, plan = read_record(directory), read_plan(directory)
     payload = _payload(adapters, one)
-    source = adapters.store.source(account["source"]["sha256"])
+    source = _archive(adapters, one, account["source"]["sha256"])
     label = adapters.channel.label
     with disk_errors(work):
         bundled = contents(
@@ -219,14 +219,26 @@ def _row(adapters: Adapters, one: _Numberable, chosen: int, release: Release) ->
 
 
 def _payload(adapters: Adapters, one: _Numberable) -> Path:
-    payload = adapters.store.payload(one.payload)
+    payload = adapters.store.sound_payload(one.payload)
     if payload is None:
         raise StateError(
-            f"the payload of {one.name} {one.version} is gone from the store",
+            f"the payload of {one.name} {one.version} is gone from the store, or damaged",
             where=str(adapters.layout.payload(one.payload)),
             cure=f"pybuild rebuild {one.name}=={one.version}",
         )
     return payload
+
+
+def _archive(adapters: Adapters, one: _Numberable, sha256: str) -> Path | None:
+    """The source of a payload, None where it is gone."""
+    file = adapters.store.source(sha256)
+    if file and adapters.store.sound_source(sha256) is None:
+        raise StateError(
+            f"the source of {one.name} {one.version} is damaged in the store, and was set aside",
+            where=str(file),
+            cure="run the same command again: it will be fetched again",
+        )
+    return file
 
 
 def _make_visible(adapters: Adapters, wheels: Sequence[tuple[PublishedWheel, Release]], key: PrivateKey | None) -> None:

@@ -84,6 +84,8 @@ def account(made: Plan, prebuilt: str) -> bytes:
         source=source,
         patches=patches,
         channel="host",
+        buildroot="host",
+        workspace={"commit": "", "state": "unversioned"},
         started="",
         seconds=1,
         phases={},
