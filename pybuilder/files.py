@@ -156,7 +156,11 @@ def remove_tree(path: Path) -> None:
             return
         heap = _make_heap(path)
     names = itertools.count()
-    pending = [_move_to(heap, path, names)]
+    try:
+        pending = [_move_to(heap, path, names)]
+    except FileNotFoundError:
+        # Two runs may clear away after the same dead one.
+        pending = []
     while pending:
         directory = pending.pop()
         for entry in list(os.scandir(directory)):
@@ -169,7 +173,8 @@ def remove_tree(path: Path) -> None:
 
 
 def _make_heap(path: Path) -> Path:
-    return Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent))
+    # With the number of this process, since others take for left over what nobody works with.
+    return Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.new-{os.getpid()}.", suffix=".tmp", dir=path.parent))
 
 
 def _move_to(heap: Path, directory: Path, names: Iterator[int]) -> Path:

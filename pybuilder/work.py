@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -49,6 +50,6 @@ def _in_use(work: Path) -> bool:
     with suppress(OSError, ValueError):
         identity = (work / _OWNER).read_text()
         return process_identity(int(identity.partition(":")[0])) == identity
-    # Being made right now, by a live process.
-    maker = work.name.rpartition(".new-")[2]
-    return maker.isdigit() and bool(process_identity(int(maker)))
+    # Being made right now by a live process, or removed.
+    maker = re.search(r"\.new-(\d+)(?:\.\w+\.tmp)?$", work.name)
+    return maker is not None and bool(process_identity(int(maker[1])))
