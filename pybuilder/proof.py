@@ -38,7 +38,7 @@ from pybuilder.state import State
 from pybuilder.store import Store
 from pybuilder.supplies import Supplies
 from pybuilder.wheel.canonical import VERSION as CANONICALISER_VERSION
-from pybuilder.wheel.differences import first_difference
+from pybuilder.wheel.reasons import told
 from pybuilder.work import work_directory
 
 
@@ -182,7 +182,7 @@ def _difference(layout: Layout, fresh: Layout, recorded: Recorded, built: Built)
             shutil.copyfile(payload, kept / name / built.filename)
         shutil.move(fresh.record(built.plan.key(), built.attempt), kept / "record")
     error = ReproducibilityError(
-        f"{wheel.filename} did not come out the same: {first_difference(wheel.payload, built.path)}",
+        f"{wheel.filename} did not come out the same: {told(wheel.payload, built.path, names=('recorded', 'again'))}",
         where=f"both payloads: {kept}",
         cure="find out what the build depends on that its plan does not have",
     )

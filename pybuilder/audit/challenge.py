@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName
 
 from pybuilder.audit.shelf import Shelf
 from pybuilder.index.pages import File
-from pybuilder.wheel.differences import first_difference
+from pybuilder.wheel.reasons import told
 
 NAMES = ("ours", "theirs")
 
@@ -139,4 +139,4 @@ class _Side:
 def _first_difference(ours: _Side, theirs: _Side) -> str:
     assert ours.wheel is not None and theirs.wheel is not None
     with ours.shelf.stripped(ours.wheel) as (mine, _), theirs.shelf.stripped(theirs.wheel) as (other, _):
-        return first_difference(mine, other)
+        return told(mine, other, names=("ours", "theirs"))

@@ -17,7 +17,6 @@ MAX_TEXT = 256 << 10
 """Bytes of a text file whose lines are compared; comparing takes much longer than reading."""
 CONTEXT = 1
 """Lines shown around what changed in a text file."""
-_SHOWN = 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,40 +162,3 @@ def _values(metadata: bytes) -> dict[str, list[str]]:
     if text:
         found["Description"] = [f"{len(text.splitlines())} lines, sha256 {hashlib.sha256(text.encode()).hexdigest()}"]
     return found
-
-
-def first_difference(before: Path, after: Path) -> str:
-    """Where two wheels of one version begin to differ, in words; they are known not to be the same.
-
-    Raises:
-        BuildError: One of them is no sound wheel.
-    """
-    found = differences(before, after)
-    if not found.files:
-        return "the times of their files differ" if found.moments else "their files are the same, packed another way"
-    change = found.files[0]
-    others = len(found.files) - 1
-    more = f"; {others} more {'files differ' if others > 1 else 'file differs'}" if others else ""
-    return f"{_how(change, before, after)}{more}"
-
-
-def _how(change: FileChange, before: Path, after: Path) -> str:
-    if change.before is None or change.after is None:
-        return f"{change.name} is {'new' if change.before is None else 'missing'}"
-    if change.before.sha256 == change.after.sha256:
-        return f"{change.name} is {'' if change.after.executable else 'not '}executable"
-    lines = [next((line for line in change.lines if line[:1] == sign), "") for sign in "-+"]
-    if any(lines):
-        old, new = (repr(line[1 : 1 + _SHOWN]) if line else "not there" for line in lines)
-        return f"{change.name}: a line was {old} and is {new}"
-    return f"{change.name} differs from byte {_offset(change, before, after)} on"
-
-
-def _offset(change: FileChange, before: Path, after: Path) -> int:
-    """The first byte that is not the same in a file of two wheels."""
-    datas = []
-    for path in (before, after):
-        with open_archive(path) as archive:
-            datas.append(archive.read(change.name))
-    pairs = zip(*datas, strict=False)
-    return next((at for at, (one, two) in enumerate(pairs) if one != two), min(map(len, datas)))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from pybuilder.wheel.compare import Difference
+from pybuilder.wheel.compare import Difference, first_difference
 
 _PATCH = '[[patches]] file = "0001-{name}.patch"'
 _SHOWN = 160
@@ -289,27 +290,46 @@ def line_at(data: bytes, offset: int) -> Line:
     return Line(text=data[start : min(ends, default=len(data))], place=offset - start)
 
 
-def in_words(difference: Difference) -> Iterator[str]:
+def told(one: Path, other: Path, *, names: tuple[str, str]) -> str:
+    """Where two wheels of one version begin to differ, in a line; they are known not to be the same.
+
+    Args:
+        one: The one.
+        other: The other.
+        names: What to call them.
+
+    Raises:
+        BuildError: One of them is damaged.
+    """
+    found = first_difference(one, other)
+    if found is None:
+        return "their files are the same, with other times or packed another way"
+    others = len(found.files) - 1
+    more = [f"{others} more {'files differ' if others > 1 else 'file differs'}"] if others else []
+    return "; ".join([*in_words(found, names=names), *more])
+
+
+def in_words(difference: Difference, *, names: tuple[str, str] = ("recorded", "again")) -> Iterator[str]:
     """The difference as a person reads it: where it is, then what each side has there, a line each."""
     name = f"{difference.file}{''.join(f' in {part}' for part in difference.part)}"
     if difference.offset is None:
-        yield f"{name} is only in the {'recorded wheel' if difference.again.data is None else 'wheel built again'}"
+        yield f"{name} is only in one of them: {names[0 if difference.again.data is None else 1]}"
         return
     if difference.mode:
         yield f"{name} is executable in one of them only"
         return
-    sides = (("recorded", difference.recorded), ("again", difference.again))
+    sides = tuple(zip(names, (difference.recorded, difference.again), strict=True))
     texts = [_text(side.data) for _, side in sides]
     if all(text is not None for text in texts):
         number = (difference.recorded.data or b"").count(b"\n", 0, difference.offset) + 1
         yield f"{name}, line {number}, byte {difference.offset}"
         for label, side in sides:
-            yield f"{label + ':':9} {_shown(line_at(side.data or b'', difference.offset))}"
+            yield f"{label}: {_shown(line_at(side.data or b'', difference.offset))}"
         return
     yield f"{name}, byte {difference.offset}"
     for label, side in sides:
         printable = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in side.window)
-        yield f"{label + ':':9} {side.window.hex(' ')}  {printable}"
+        yield f"{label}: {side.window.hex(' ')}  {printable}"
 
 
 def _text(data: bytes | None) -> str | None:

@@ -197,7 +197,7 @@ class TestNotTheSame:
         assert ran.code == 12
         [failure] = ran.json["failed"]
         assert (failure["name"], failure["version"]) == ("chance", "1.0")
-        assert "chance.py: a line was \"ID = '" in failure["error"]
+        assert "chance.py, line 1, byte 6; recorded: ID = '" in failure["error"]
         assert Path(failure["log"]).is_file()
 
     def test_both_payloads_are_kept_and_nothing_is_taken_for_the_other(self, chance: Bench) -> None:

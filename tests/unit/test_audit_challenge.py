@@ -51,7 +51,7 @@ def test_the_same_key_and_another_payload(ours: Press, theirs: Press) -> None:
     assert mine.plan.key() == other.plan.key()
     [each] = compare(ours, theirs).differ
     assert each.key == mine.plan.key() and each.ours[1] != each.theirs[1]
-    assert each.difference.startswith("six.py: a line was 'VALUE = 1' and is 'VALUE = 2'")
+    assert each.difference.startswith("six.py, line 1, byte 8; ours: VALUE = 1; theirs: VALUE = 2")
 
 
 def test_what_they_say_of_it_does_not_count(ours: Press, theirs: Press) -> None:

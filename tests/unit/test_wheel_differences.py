@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pybuilder.wheel.canonical import canonicalise
-from pybuilder.wheel.differences import MAX_TEXT, Content, FieldChange, differences, first_difference
+from pybuilder.wheel.differences import MAX_TEXT, Content, FieldChange, differences
 from tests.support.wheels import EPOCH, Draft
 
 Write = Callable[..., Path]
@@ -73,8 +73,6 @@ def test_modes_are_told(write: Write) -> None:
     assert change.before and change.after
     assert (change.before.executable, change.after.executable) == (False, True)
     assert change.before.sha256 == change.after.sha256
-    assert first_difference(before, after) == "demo/run is executable"
-    assert first_difference(after, before) == "demo/run is not executable"
 
 
 def test_fields_of_metadata(write: Write) -> None:
@@ -102,34 +100,3 @@ def test_the_description_is_told_by_its_length(write: Write) -> None:
 def test_times_of_files(write: Write) -> None:
     before, after = write(), write(epoch=EPOCH + 86400)
     assert differences(before, after).moments == ("2020-09-13 12:26:40", "2020-09-14 12:26:40")
-    assert first_difference(before, after) == "the times of their files differ"
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "words"),
-    [
-        ({"a.py": b"A = 1\n"}, {"a.py": b"A = 2\n"}, "a.py: a line was 'A = 1' and is 'A = 2'"),
-        ({"a.py": b"A\n"}, {"a.py": b"A\nB\n"}, "a.py: a line was not there and is 'B'"),
-        ({"a.so": b"\0abc"}, {"a.so": b"\0abd"}, "a.so differs from byte 3 on"),
-        ({"a.so": b"\0abc"}, {"a.so": b"\0abcd"}, "a.so differs from byte 4 on"),
-        ({"a.py": b""}, {"a.py": b"", "b.py": b""}, "b.py is new"),
-        ({"a.py": b"", "b.py": b""}, {"a.py": b""}, "b.py is missing"),
-        (
-            {"a.py": b"1", "b.py": b"1"},
-            {"a.py": b"2", "b.py": b"2"},
-            "a.py: a line was '1' and is '2'; 1 more file differs",
-        ),
-    ],
-)
-def test_the_first_difference_in_words(
-    write: Write, before: dict[str, bytes], after: dict[str, bytes], words: str
-) -> None:
-    assert first_difference(write(files=before), write(files=after)) == words
-
-
-def test_another_packing(write: Write, tmp_path: Path) -> None:
-    files = {"demo.py": b""}
-    packed = write(files=files, epoch=1_704_164_646)  # the time that drafts have
-    assert first_difference(packed, Draft(files=files).write(tmp_path)) == (
-        "their files are the same, packed another way"
-    )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import struct
+from pathlib import Path
 
 import pytest
 
 from pybuilder.wheel.compare import Difference, Side, first_differing_byte
-from pybuilder.wheel.reasons import World, in_words, reason
+from pybuilder.wheel.reasons import World, in_words, reason, told
+from tests.support.wheels import Draft
 
 BEFORE, AFTER = 1_795_657_665, 1_830_070_742  # 2026-11-26, 2027-12-29
 RECORDED = World(times=(BEFORE, BEFORE + 30), processors=8, words=("/state/of/one", "builder7", "1885470720"))
@@ -128,15 +130,15 @@ class TestBinaries:
 class TestWords:
     def test_a_text(self) -> None:
         lines = list(in_words(made(b"one\ntwo three\n", b"one\ntwo four\n")))
-        assert lines == ["pkg/a.py, line 2, byte 8", "recorded: two three", "again:    two four"]
+        assert lines == ["pkg/a.py, line 2, byte 8", "recorded: two three", "again: two four"]
 
     def test_bytes(self) -> None:
         lines = list(in_words(made(b"\0ab\xff", b"\0ac\xff", file="a.so", part=(".text",))))
-        assert lines == ["a.so in .text, byte 2", "recorded: 00 61 62 ff  .ab.", "again:    00 61 63 ff  .ac."]
+        assert lines == ["a.so in .text, byte 2", "recorded: 00 61 62 ff  .ab.", "again: 00 61 63 ff  .ac."]
 
     def test_a_file_that_only_one_has(self) -> None:
-        assert list(in_words(made(b"x", None))) == ["pkg/a.py is only in the recorded wheel"]
-        assert list(in_words(made(None, b"x"))) == ["pkg/a.py is only in the wheel built again"]
+        assert list(in_words(made(b"x", None))) == ["pkg/a.py is only in one of them: recorded"]
+        assert list(in_words(made(None, b"x"))) == ["pkg/a.py is only in one of them: again"]
 
     def test_mode(self) -> None:
         assert list(in_words(made(b"x", b"x", mode=True))) == ["pkg/a.py is executable in one of them only"]
@@ -155,3 +157,23 @@ def test_every_reason_says_why_and_what_to_write() -> None:
     for each in found:
         assert each.why and not each.why.endswith(".")
         assert each.cure.startswith("[")
+
+
+def directory(root: Path, name: str) -> Path:
+    made = root / name
+    made.mkdir()
+    return made
+
+
+class TestInALine:
+    """Two wheels whose names anybody may choose."""
+
+    def test_all_of_it(self, tmp_path: Path) -> None:
+        one = Draft(files={"a.py": b"A = 1\n", "b.py": b"", "c.py": b"1"}).write(directory(tmp_path, "one"))
+        other = Draft(files={"a.py": b"A = 2\n", "c.py": b"2"}).write(directory(tmp_path, "other"))
+        said = told(one, other, names=("ours", "theirs"))
+        assert said == "a.py, line 1, byte 4; ours: A = 1; theirs: A = 2; 2 more files differ"
+
+    def test_what_is_not_in_their_files(self, tmp_path: Path) -> None:
+        one, other = (Draft(files={"a.py": b""}).write(directory(tmp_path, name)) for name in ("one", "other"))
+        assert told(one, other, names=("ours", "theirs")).startswith("their files are the same")
