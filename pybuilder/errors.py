@@ -104,6 +104,13 @@ class BuildTimeout(PybuildError):
     phase = "build"
 
 
+class ReproducibilityError(PybuildError):
+    """The same plan has made two different payloads."""
+
+    exit_code = 12
+    phase = "check"
+
+
 class EngineError(PybuildError):
     """The sandbox can't be made or can't be sealed."""
 
@@ -139,6 +146,13 @@ class ValidationError(PybuildError):
 
     exit_code = 50
     phase = "validate"
+
+
+class SigningError(PybuildError):
+    """A key can't be used: others can read it, it is damaged, or it is none."""
+
+    exit_code = 3
+    phase = "sign"
 
 
 class ScreeningError(PybuildError):

@@ -119,11 +119,12 @@ class Cached:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """A package has been published under a number."""
+    """A package has been published under a number; where there is no key, its provenance is not signed."""
 
     name: str
     version: str
     build: str
+    signed: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,6 +23,11 @@ class Layout:
         return self.root / "owner.json"
 
     @property
+    def key(self) -> Path:
+        """The private key that signs what is published; its owner's alone."""
+        return self.root / "key" / "private.pem"
+
+    @property
     def downloads(self) -> Path:
         """Unfinished downloads, kept so that they can be resumed."""
         return self.root / "downloads"
@@ -85,6 +90,10 @@ class Layout:
     def work(self, attempt: str) -> Path:
         """What a running attempt writes: its log from the first moment, its tree. Moved or removed at its end."""
         return self.root / "work" / attempt
+
+    def check(self, attempt: str) -> Path:
+        """What is kept of a check that found a difference: both payloads, and the record of the one built again."""
+        return self.root / "checks" / attempt
 
     def plan(self, channel: str) -> Path:
         """The tree that was planned last for a channel."""

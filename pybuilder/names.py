@@ -10,7 +10,15 @@ from packaging.version import InvalidVersion, Version
 
 from pybuilder.errors import UsageError
 
-__all__ = ["BuildName", "NormalizedName", "normalize", "numbered_version", "split_number", "upstream_key"]
+__all__ = [
+    "BuildName",
+    "NormalizedName",
+    "any_number",
+    "normalize",
+    "numbered_version",
+    "split_number",
+    "upstream_key",
+]
 
 _LABEL = re.compile(r"[a-z][a-z0-9]*\Z")
 _NAME = re.compile(r"[A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9]", re.IGNORECASE | re.ASCII)
@@ -52,11 +60,17 @@ def numbered_version(version: Version, label: str, number: int) -> Version:
 
 def split_number(version: Version, label: str) -> tuple[Version, int] | None:
     """The upstream version and number of a numbered version, or None where it carries no number under ``label``."""
+    split = any_number(version)
+    return (split[0], split[2]) if split and split[1] == label else None
+
+
+def any_number(version: Version) -> tuple[Version, str, int] | None:
+    """The upstream version, the label and the number of a version that carries one under whatever label, or None."""
     parts = (version.local or "").split(".")
-    if len(parts) < 2 or parts[-2] != label or not parts[-1].isdigit():
+    if len(parts) < 2 or not parts[-1].isdigit():
         return None
     rest = ".".join(parts[:-2])
-    return Version(version.public + (f"+{rest}" if rest else "")), int(parts[-1])
+    return Version(version.public + (f"+{rest}" if rest else "")), parts[-2], int(parts[-1])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

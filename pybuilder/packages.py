@@ -302,8 +302,12 @@ class Packages:
         """Report what publishing a package came to."""
         made = outcome.made
         numbered = str(numbered_version(made.version, self.adapters.channel.label, outcome.number))
-        kind = events.Published if outcome.minted else events.Cached
-        self.adapters.listen(kind(name=made.name, version=str(made.version), build=f"{made.name}=={numbered}"))
+        name, version, build = made.name, str(made.version), f"{made.name}=={numbered}"
+        if outcome.minted:
+            signed = self.adapters.layout.key.exists()
+            self.adapters.listen(events.Published(name=name, version=version, build=build, signed=signed))
+        else:
+            self.adapters.listen(events.Cached(name=name, version=version, build=build))
 
     def _is_validated(self, made: Made, members: Sequence[Made]) -> bool:
         """Whether this very validation has been passed before."""

@@ -8,13 +8,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 # Raise it when the meaning of a field below changes: every key changes with it.
 FORMAT_VERSION = 1
 UMASK = 0o022
+
+# Of roots made of RPMs: raise it when the same RPMs would make another tree.
+ROOT_FORMAT = 1
 
 # Where builds find things, whatever engine runs them: compilers write paths into what they make.
 ENVIRONMENT_PATH = "/env"
@@ -29,6 +32,16 @@ def canonical_json(value: Any) -> bytes:
 def digest(value: Any) -> str:
     """The sha256 of a value's canonical JSON, in hex."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def rpm_root_digest(rpms: Iterable[tuple[str, str]], macros: Mapping[str, str]) -> str:
+    """The address of the root that consists of these RPMs, whichever way it is made.
+
+    Args:
+        rpms: Name with EVRA, as rpm prints it, and sha256 of each; in any order.
+        macros: The buildroot's ``[macros]``.
+    """
+    return digest([ROOT_FORMAT, sorted(macros.items()), sorted(set(rpms))])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +94,20 @@ class Root:
     kind: str
     digest: str
     contents: Mapping[str, Any]
+
+    def stated_digest(self, macros: Mapping[str, str]) -> str:
+        """The digest that its contents have, which ``digest`` must be.
+
+        Args:
+            macros: The buildroot's ``[macros]``.
+
+        Raises:
+            KeyError, TypeError: The contents are not those of a root.
+        """
+        if self.kind == "host":
+            return digest(self.contents)
+        rpms = ((f"{rpm['name']}-{rpm['evra']}", rpm["sha256"]) for rpm in self.contents["rpms"])
+        return rpm_root_digest(rpms, macros)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ def record_json(
     source: Mapping[str, Any],
     patches: Sequence[Mapping[str, str]],
     channel: str,
+    buildroot: str,
+    workspace: Mapping[str, str],
     started: str,
     seconds: float,
     phases: Mapping[str, float],
@@ -46,9 +49,13 @@ def record_json(
     Args:
         attempt: Its id.
         plan: What was tried; the whole of it lies beside this file.
-        source: ``file``, ``sha256``, ``origin`` and, for git, ``commit``.
+        source: ``file``, ``sha256``, ``origin``, and as ``scm`` whether the backend was told its version in place of a
+            version control system.
         patches: ``file`` and ``sha256`` of each, in order.
         channel: Where it would be published.
+        buildroot: Where it was built.
+        workspace: The ``commit`` of the workspace, and as ``state`` whether that had all that was read: ``clean``,
+            ``dirty``, or ``unversioned`` where there is no commit.
         started: UTC, ISO 8601.
         seconds: How long it took.
         phases: Seconds by phase.
@@ -71,6 +78,8 @@ def record_json(
             "name": plan.recipe.name,
             "version": plan.recipe.version,
             "channel": channel,
+            "buildroot": buildroot,
+            "workspace": dict(workspace),
             "target": plan.target.name,
             "started": started,
             "seconds": round(seconds, 3),
@@ -127,6 +136,48 @@ def read_plan(directory: Path) -> Plan:
         raise StateError(
             f"the plan of an attempt can't be read: {error}", where=str(file), cure="build it again"
         ) from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Taint:
+    """One of upstream's wheels that was used in place of a build.
+
+    Attributes:
+        name: Its package, normalised.
+        version: Its version.
+        payload_sha256: The payload that was made of it.
+        reason: Why it was used, as its spec says.
+    """
+
+    name: str
+    version: str
+    payload_sha256: str
+    reason: str
+
+    @property
+    def as_json(self) -> dict[str, str]:
+        """As records have it."""
+        return asdict(self)
+
+    @property
+    def sentence(self) -> str:
+        """What a person is told, on one line and without what a terminal would obey."""
+        reason = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(self.reason.split()))
+        return f"upstream's wheel of {self.name} {self.version} was used: {reason}"
+
+
+def recorded_taints(account: Mapping[str, Any]) -> tuple[Taint, ...]:
+    """What taints the payload of a record: what was in its environment, and itself where it is upstream's wheel.
+
+    Args:
+        account: The record; one from before there were such wheels says nothing of them.
+    """
+    found = {Taint(**each) for each in account.get("tainted", ())}
+    if account.get("prebuilt"):
+        payload = account["result"].get("payload_sha256", "")
+        name, version, reason = account["name"], account["version"], account["prebuilt"]
+        found.add(Taint(name=name, version=version, payload_sha256=payload, reason=reason))
+    return tuple(sorted(found))
 
 
 def tail(log: Path, size: int) -> bytes:

@@ -4,44 +4,265 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
 from pybuilder import audit as audits
+from pybuilder.audit.stored import Kept
+from pybuilder.cli import audited
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
-from pybuilder.cli.session import open_layout, open_workspace
-from pybuilder.cli.show import find_attempt
+from pybuilder.cli.places import channel_name, find_attempt, open_layout, open_workspace
 from pybuilder.errors import UsageError, ValidationError
+from pybuilder.http import Client
+from pybuilder.index import File
+from pybuilder.layout import Layout
 from pybuilder.names import BuildName, split_number
-from pybuilder.screening.account import found_lines
+from pybuilder.signing import kept_keys, read_public
 from pybuilder.state import PublishedWheel, State
 from pybuilder.store import Store
+from pybuilder.workspace import Workspace
 
 
 @click.command()
-@click.argument("build", metavar="BUILD|WHEEL", shell_complete=complete_names)
+@click.argument("build", metavar="BUILD|WHEEL|URL|INDEX", required=False, shell_complete=complete_names)
+@click.option("--all", "everything", is_flag=True, help="Every wheel of INDEX; default: of the channel's own.")
+@click.option("--index", metavar="DIR|URL", help="The published index that has it; then no state is needed.")
+@click.option("--key", "keys", multiple=True, type=click.Path(path_type=Path), help="Trust this public key alone.")
+@click.option("--upstream", is_flag=True, help="Also compare a pure wheel with upstream's own.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_obj
-def audit(options: Options, build: str, as_json: bool) -> int:
-    """Verify a published BUILD, or a WHEEL file, and print where it came from: source, patches, payloads, RPMs."""
-    workspace = open_workspace(options)
-    layout, label = open_layout(options, workspace), workspace.settings.label
-    file = Path(build) if build.endswith(".whl") else None
-    if file and not file.is_file():
-        raise UsageError(f"there is no file {build}")
-    with contextlib.closing(State.open(layout)) as state:
-        wheels = [audits.published_as(file, state, label)] if file else _wheels(build, state, label)
-    found = [audits.audit(wheel, layout=layout, store=Store(layout), file=file) for wheel in wheels]
+def audit(
+    options: Options,
+    build: str | None,
+    everything: bool,
+    index: str | None,
+    keys: tuple[Path, ...],
+    upstream: bool,
+    as_json: bool,
+) -> int:
+    """Verify published wheels, and print where they came from: source, patches, RPMs, and what built them.
+
+    BUILD is [CHANNEL/]NAME[==VERSION[+LABEL.N]] or an attempt's id; a WHEEL is a file, or a URL, in a published index.
+    """
+    if everything and upstream:
+        raise UsageError("--all compares nothing with upstream", cure="name one BUILD with --upstream")
+    if build is None and not everything:
+        raise UsageError("name a BUILD, a WHEEL or a URL", cure="or audit the whole index: pybuild audit --all")
+    with _bench(options, keys) as bench:
+        if everything:
+            return _audit_all(bench, build or index, as_json=as_json)
+        assert build is not None
+        found = list(_audits(bench, build, index))
+        originals = audited.originals(found, bench.client, bench.scratch, bench.workspace) if upstream else ()
     if as_json:
-        print(json.dumps({"ok": all(each.ok for each in found), "wheels": list(map(_facts, found))}, indent=2))
+        print(json.dumps(audited.document(found, originals), indent=2))
     else:
-        for each in found:
-            print("\n".join(_lines(each)))
-    return 0 if all(each.ok for each in found) else ValidationError.exit_code
+        for line in audited.lines(found, originals):
+            print(line)
+    return audited.exit_code(found, originals)
+
+
+def _audit_all(bench: Bench, text: str | None, *, as_json: bool) -> int:
+    began = time.monotonic()
+    place = _place(text) if text else bench.own(bench.channel)
+    shelf = bench.shelf(place)
+    with bench.kept(place) as kept:
+        found = audits.audit_all(shelf, extra=kept.checks if kept else None)
+    seconds = time.monotonic() - began
+    if as_json:
+        print(json.dumps(audited.all_document(found, shelf.reader.where, seconds), indent=2))
+    else:
+        for line in audited.all_lines(found, shelf.reader.where, seconds):
+            print(line)
+    return ValidationError.exit_code if found.problems else 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bench:
+    """What an audit needs, whichever index it reads.
+
+    Attributes:
+        options: What stands before the command.
+        workspace: The workspace; None where there is none, which an index doesn't need.
+        trust: Whose signatures count.
+        client: Fetches.
+        scratch: A directory that is removed in the end.
+    """
+
+    options: Options
+    workspace: Workspace | None
+    trust: audits.Trust
+    client: Client
+    scratch: Path
+
+    @property
+    def layout(self) -> Layout:
+        """The state's paths.
+
+        Raises:
+            UsageError: There is no workspace.
+        """
+        return open_layout(self.options, self.home)
+
+    @property
+    def home(self) -> Workspace:
+        """The workspace.
+
+        Raises:
+            UsageError: There is none.
+        """
+        return self.workspace or open_workspace(self.options)
+
+    @property
+    def channel(self) -> str:
+        """The channel that the options mean."""
+        return channel_name(self.options, self.home)
+
+    def own(self, channel: str) -> audits.Place:
+        """The index of a channel of the state.
+
+        Raises:
+            UsageError: Nothing has been published in it.
+        """
+        root = self.layout.index(channel)
+        if not root.is_dir():
+            raise UsageError(f"the channel {channel} has published nothing", where=str(root), cure="pybuild build NAME")
+        return audits.Place(index=str(root))
+
+    def shelf(self, place: audits.Place) -> audits.Shelf:
+        """An index, to be read."""
+        return audits.Shelf(reader=place.open(self.client, self.scratch), trust=self.trust, scratch=self.scratch)
+
+    @contextlib.contextmanager
+    def kept(self, place: audits.Place) -> Iterator[Kept | None]:
+        """The store of the state that an index belongs to; None where it belongs to none of ours."""
+        if self.workspace is None or place.is_url:
+            yield None
+            return
+        layout = self.layout
+        if Path(place.index).parent.resolve() != layout.index("x").parent.resolve():
+            yield None
+            return
+        with contextlib.closing(State.open(layout)) as state:
+            yield Kept(store=Store(layout), facts=state)
+
+
+@contextlib.contextmanager
+def _bench(options: Options, keys: Sequence[Path]) -> Iterator[Bench]:
+    try:
+        workspace = open_workspace(options)
+    except UsageError:
+        if options.workspace is not None:
+            raise
+        workspace = None
+    if keys:
+        trust = audits.Trust(keys=read_public(keys), demanded=True)
+    else:
+        trust = audits.Trust(keys=kept_keys(workspace.root / "keys") if workspace else {})
+    with Client() as client, tempfile.TemporaryDirectory(prefix="pybuild-audit-") as scratch:
+        yield Bench(options=options, workspace=workspace, trust=trust, client=client, scratch=Path(scratch))
+
+
+def _place(text: str) -> audits.Place:
+    place = audits.Place.of(text)
+    if place is None:
+        raise UsageError(f"{text} is no published index", cure="name the directory or the URL that has simple/")
+    return place
+
+
+def _audits(bench: Bench, text: str, index: str | None) -> Iterator[audits.Audit]:
+    chosen = _chosen(bench, text, index)
+    shelf = bench.shelf(chosen.place)
+    with bench.kept(chosen.place) as kept:
+        for file in chosen.files(shelf):
+            yield audits.audit(shelf, file, content=chosen.content, extra=kept.checks if kept else None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Chosen:
+    """The wheels that a person means.
+
+    Attributes:
+        place: The index that has them.
+        filenames: Their names; empty where ``build`` says which.
+        content: The wheel itself, where it is another file than the index has.
+        build: What was typed.
+    """
+
+    place: audits.Place
+    filenames: tuple[str, ...] = ()
+    content: Path | None = None
+    build: BuildName | None = None
+
+    def files(self, shelf: audits.Shelf) -> tuple[File, ...]:
+        """As the index lists them."""
+        if self.build is not None:
+            return audits.wheels_of(shelf, self.build.name, self.build.version)
+        return tuple(audits.named(shelf, name) for name in self.filenames)
+
+
+def _chosen(bench: Bench, text: str, index: str | None) -> _Chosen:
+    """What a person means by a BUILD, a WHEEL or a URL.
+
+    Raises:
+        UsageError: Nothing that is there.
+    """
+    place = audits.Place.of(text)
+    if index is not None and (place is None or not place.wheel):
+        at = _place(index)
+        file = _file(text)
+        return (
+            _Chosen(place=at, filenames=(file.name,), content=file) if file else _Chosen(place=at, build=_named(text))
+        )
+    if place is not None and place.wheel:
+        return _Chosen(place=place, filenames=(place.wheel,))
+    if place is not None:
+        raise UsageError(f"{text} is an index", cure=f"name one of its wheels, or all: pybuild audit --all {text}")
+    if file := _file(text):
+        return _Chosen(place=_listing(bench, file.name), filenames=(file.name,), content=file)
+    with contextlib.closing(State.open(bench.layout)) as state:
+        wheels = _wheels(text, state, bench.home.settings.label)
+    return _Chosen(place=bench.own(wheels[0].channel), filenames=tuple(wheel.wheel for wheel in wheels))
+
+
+def _named(text: str) -> BuildName:
+    build = BuildName.parse(text)
+    if build.channel:
+        raise UsageError(f"{text} names a channel, but --index has only one", cure=f"write {build.name}")
+    return build
+
+
+def _file(text: str) -> Path | None:
+    """The file that a text names; None for a text that names none."""
+    if not text.endswith(".whl"):
+        return None
+    if not (file := Path(text)).is_file():
+        raise UsageError(f"there is no file {text}")
+    return file
+
+
+def _listing(bench: Bench, filename: str) -> audits.Place:
+    """The index of the state that lists a wheel.
+
+    Raises:
+        UsageError: None does.
+    """
+    indexes = bench.layout.index("x").parent
+    for root in sorted(indexes.iterdir()) if indexes.is_dir() else ():
+        place = audits.Place(index=str(root))
+        with contextlib.suppress(UsageError, ValidationError):
+            audits.named(bench.shelf(place), filename)
+            return place
+    raise UsageError(
+        f"{filename} was not published from here",
+        cure="name the index that has it with --index; a wheel of ours has a version with a number",
+    )
 
 
 def _wheels(text: str, state: State, label: str) -> list[PublishedWheel]:
@@ -67,59 +288,3 @@ def _wheels(text: str, state: State, label: str) -> list[PublishedWheel]:
         raise UsageError(f"nothing that {text!r} made is published", cure=f"pybuild show {attempt.name}")
     newest = max(wheel.number for wheel in wheels)
     return [wheel for wheel in wheels if wheel.number == newest]
-
-
-def _facts(found: audits.Audit) -> dict[str, Any]:
-    record, plan, wheel = found.record, found.plan, found.wheel
-    return {
-        "build": found.build,
-        "wheel": wheel.wheel,
-        "wheel_sha256": wheel.wheel_sha256,
-        "payload_sha256": wheel.payload,
-        "key": wheel.key,
-        "attempt": wheel.attempt,
-        "started": record["started"],
-        "engine": record["engine"],
-        "sealed": bool(record["seal"]),
-        "tools": record["tools"],
-        "source": record["source"],
-        "patches": record["patches"],
-        "environment": record["environment"],
-        "prebuilt": record.get("prebuilt"),
-        "screening": record.get("screening"),
-        "tainted": [taint.as_json for taint in found.taints],
-        "root": {"kind": plan.root.kind, "digest": plan.root.digest, "rpms": plan.root.contents.get("rpms", [])},
-        "checks": [{"what": each.what, "ok": not each.problem, "problem": each.problem} for each in found.checks],
-    }
-
-
-def _lines(found: audits.Audit) -> Iterator[str]:
-    facts = _facts(found)
-    source, root = facts["source"], facts["root"]
-    tools = ", ".join(f"{name} {version}" for name, version in sorted(facts["tools"].items()))
-    yield found.build
-    yield f"  wheel    {facts['wheel']}"
-    yield f"           sha256 {facts['wheel_sha256']}"
-    yield f"  payload  sha256 {facts['payload_sha256']}"
-    yield f"  key      {facts['key']}"
-    sealed = "sealed" if facts["sealed"] else "not sealed"
-    if facts["prebuilt"]:
-        yield f"  taken    {facts['started']}, upstream's wheel, nothing was built, {tools}"
-    else:
-        yield f"  built    {facts['started']}, engine {facts['engine']}, {sealed}, {tools}"
-    for taint in found.taints:
-        yield f"  tainted: {taint.sentence}"
-    yield f"  source   {source['file']}  {source['origin']}".rstrip()
-    yield f"           sha256 {source['sha256']}"
-    for patch in facts["patches"]:
-        yield f"  patch    {patch['file']}  sha256 {patch['sha256']}"
-    for line in found_lines(facts["screening"]):
-        yield f"  found    {line}"
-    for each in facts["environment"]:
-        yield f"  with     {each['name']} {each['version']}  payload {each['payload_sha256']}"
-    yield f"  root     {root['kind']} {root['digest']}"
-    for rpm in root["rpms"]:
-        signed = f"signed by {rpm['key']}" if rpm["key"] else "not signed"
-        yield f"    {rpm['name']}-{rpm['evra']}  sha256 {rpm['sha256']}  {signed}"
-    for check in facts["checks"]:
-        yield f"  {'ok' if check['ok'] else 'WRONG'}: {check['what']}{check['problem'] and ': ' + check['problem']}"

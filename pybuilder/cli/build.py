@@ -32,11 +32,22 @@ def build(options: Options, requirements: tuple[str, ...], as_json: bool) -> int
 
 
 @click.command()
-@click.argument("versions", metavar="NAME==VERSION...", nargs=-1, required=True, shell_complete=complete_names)
+@click.argument("versions", metavar="NAME==VERSION|WHEEL...", nargs=-1, required=True, shell_complete=complete_names)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_obj
 def rebuild(options: Options, versions: tuple[str, ...], as_json: bool) -> int:
-    """Build each NAME==VERSION in any case, and publish it under its next number."""
+    """Build each NAME==VERSION in any case, and publish it under its next number.
+
+    A WHEEL, a file or a URL, is a numbered wheel of this or another pybuild: its record is found, exactly that plan is
+    built again, and the payload must come out the same. Nothing is published then: it is a proof, not a release.
+    """
+    wheels = [text for text in versions if text.partition("#")[0].endswith(".whl")]
+    if wheels and len(wheels) == len(versions):
+        from pybuilder.cli.proof import rebuild_wheels
+
+        return rebuild_wheels(options, wheels, as_json=as_json)
+    if wheels:
+        raise UsageError("wheels and versions are rebuilt by different commands", cure="name one kind at a time")
     requirements = [parse_requirement(text) for text in versions]
     for requirement in requirements:
         if [s.operator for s in requirement.specifier] != ["=="] or str(requirement.specifier).endswith(".*"):

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from pybuilder.cli.ground import lock_path
 from pybuilder.cli.locks import diff, lock, read_lock_file
 from pybuilder.cli.options import Options
+from pybuilder.cli.places import lock_path
 from pybuilder.cli.roots import create, prune
 from pybuilder.cli.session import open_workspace
 from pybuilder.cli.shell import buildroot_shell

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from pybuilder.buildroot import Buildroot
 from pybuilder.environment import PythonTarget
@@ -59,13 +58,7 @@ def open_ground(
         yield ground
 
 
-def lock_path(workspace: Workspace, name: str) -> Path:
-    """Where the lock of a buildroot is."""
-    return workspace.root / "buildroots" / f"{name}.lock"
-
-
 def _host(buildroot: Buildroot, facts: Facts) -> Ground:
-    engine = HostEngine.of_this_interpreter()
     target = this_target()
     if others := sorted(set(buildroot.pythons) - {target.python}):
         raise ConfigError(
@@ -73,5 +66,11 @@ def _host(buildroot: Buildroot, facts: Facts) -> Ground:
             where=f"buildroots/{buildroot.name}.toml [pythons]",
             cure="leave the key out, or run pybuild with that Python",
         )
+    return this_machine(facts)
+
+
+def this_machine(facts: Facts) -> Ground:
+    """This machine's own system, and the Python that runs pybuild."""
+    engine, target = HostEngine.of_this_interpreter(), this_target()
     python = PythonTarget(executable=str(engine.interpreter), version=target.full_version)
     return Ground(engine=engine, roots=HostRoots(host_root(facts)), target=target, python=python)

@@ -25,7 +25,7 @@ def event_line(event: events.Event) -> str:
         case events.Cached():
             return f"{event.build}: nothing has changed"
         case events.Published():
-            return f"{event.build}: published"
+            return f"{event.build}: published" + ("" if event.signed else ", not signed (pybuild key new)")
         case events.Failed():
             return f"{event.name} {event.version}".strip() + f": failed in {event.phase}"
         case _:

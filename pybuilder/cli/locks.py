@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pybuilder.cli.ground import lock_path
 from pybuilder.cli.options import Options
+from pybuilder.cli.places import lock_path
 from pybuilder.cli.session import choose_buildroot, open_layout, open_workspace
 from pybuilder.errors import ConfigError, StateError, UsageError
 from pybuilder.lockfile import Change, Lock, Named, changes, format_lock, parse_lock

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pybuilder.buildroot import Buildroot
-from pybuilder.cli.ground import Ground, lock_path
+from pybuilder.cli.ground import Ground
+from pybuilder.cli.places import lock_path
 from pybuilder.environment import PythonTarget
 from pybuilder.errors import ConfigError, EngineError
 from pybuilder.events import Listener, ignore
@@ -19,12 +20,13 @@ from pybuilder.files import disk_errors
 from pybuilder.http import Client
 from pybuilder.layout import Layout
 from pybuilder.lockfile import Lock, Rpm, parse_lock
-from pybuilder.plan import Target, digest
+from pybuilder.plan import Plan, Target, digest
 from pybuilder.podman import Services
 from pybuilder.rpm.bootstrap import ContainerInstaller
 from pybuilder.rpm.install import HostInstaller
 from pybuilder.rpm.locked import LockedRoots
 from pybuilder.rpm.packages import Fetcher
+from pybuilder.rpm.recorded import Archive, recorded_lock
 from pybuilder.rpm.repositories import find
 from pybuilder.rpm.roots import Roots as RpmRoots
 from pybuilder.sandbox import Facts
@@ -59,6 +61,45 @@ def open_rpm_ground(
             target = _target(buildroot, tree, base.digest, engine, layout, facts)
         python = PythonTarget(executable=engine.interpreter, version=target.full_version)
         yield Ground(engine=engine, roots=roots, target=target, python=python)
+
+
+@contextlib.contextmanager
+def recorded_rpm_ground(
+    plan: Plan,
+    buildroot: Buildroot,
+    *,
+    workspace: Workspace,
+    layout: Layout,
+    facts: Facts,
+    client: Client,
+    listen: Listener,
+) -> Iterator[Ground]:
+    """The ground of a recorded plan: a root of its own RPMs, whatever is locked today.
+
+    Args:
+        plan: The plan.
+        buildroot: Of its definition the repositories are used, to find RPMs that are not here.
+        workspace: Has today's lock, which says where those are that it still has.
+        layout: Where roots are.
+        facts: What is remembered.
+        client: Fetches RPMs.
+        listen: Told what happens.
+
+    Raises:
+        PybuildError: It can't be had here; says what to do.
+    """
+    check_machine(buildroot)
+    for tree in layout.seen_inside:
+        with disk_errors(tree):
+            let_containers_use(tree)
+    known = read_lock(workspace, buildroot) if lock_path(workspace, buildroot.name).exists() else None
+    archive = Archive(layout=layout, store=Store(layout), client=client, repositories=buildroot.repositories)
+    lock = recorded_lock(plan, known=known, archive=archive)
+    buildroot = buildroot.model_copy(update={"macros": dict(plan.recipe.root_macros)})
+    with open_podman(facts, f"/usr/bin/python{plan.target.python}") as engine:
+        roots = locked_roots(buildroot, lock, layout=layout, client=client, services=engine.services, listen=listen)
+        python = PythonTarget(executable=engine.interpreter, version=plan.target.full_version)
+        yield Ground(engine=engine, roots=roots, target=plan.target, python=python)
 
 
 @contextlib.contextmanager
@@ -97,17 +138,26 @@ def read_lock(workspace: Workspace, buildroot: Buildroot) -> Lock:
         EngineError: It isn't locked, or is for another architecture.
         ConfigError: The lock is wrong.
     """
+    check_machine(buildroot)
     path = lock_path(workspace, buildroot.name)
+    if not path.exists():
+        cure = f"pybuild buildroot lock {buildroot.name}"
+        raise EngineError(f"the buildroot {buildroot.name} is not locked", where=str(path), cure=cure)
+    return parse_lock(path.read_text("utf-8", "replace"), f"buildroots/{path.name}")
+
+
+def check_machine(buildroot: Buildroot) -> None:
+    """Refuse a buildroot that is for another architecture.
+
+    Raises:
+        EngineError: It is.
+    """
     if buildroot.arch != platform.machine():
         raise EngineError(
             f"the buildroot {buildroot.name} is for {buildroot.arch}, this machine is {platform.machine()}",
             where=f"buildroots/{buildroot.name}.toml [arch]",
             cure="build on a machine of that architecture",
         )
-    if not path.exists():
-        cure = f"pybuild buildroot lock {buildroot.name}"
-        raise EngineError(f"the buildroot {buildroot.name} is not locked", where=str(path), cure=cure)
-    return parse_lock(path.read_text("utf-8", "replace"), f"buildroots/{path.name}")
 
 
 def locked_roots(

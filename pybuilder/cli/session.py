@@ -6,18 +6,22 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from pybuilder import clock, events
-from pybuilder.cli.ground import lock_path, open_ground
+from pybuilder.cli.ground import open_ground
 from pybuilder.cli.options import Options
+from pybuilder.cli.places import (
+    ChosenBuildroot,
+    channel_name,
+    choose_buildroot,
+    open_index,
+    open_layout,
+    open_workspace,
+)
 from pybuilder.environment import Environments
 from pybuilder.http import Client
-from pybuilder.index import Index
-from pybuilder.layout import Layout
 from pybuilder.packages import Packages
 from pybuilder.pipeline import Pipeline
-from pybuilder.processes import run
 from pybuilder.sources.fetch import Sources
 from pybuilder.stages import Adapters, Channel
 from pybuilder.stages.choose import Chooser
@@ -29,6 +33,17 @@ from pybuilder.state import State
 from pybuilder.store import Store
 from pybuilder.upstream import Upstream
 from pybuilder.workspace import Workspace
+
+__all__ = [
+    "ChosenBuildroot",
+    "Session",
+    "channel_name",
+    "choose_buildroot",
+    "open_index",
+    "open_layout",
+    "open_session",
+    "open_workspace",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,59 +71,6 @@ class Session:
     def pipeline(self, *, force: bool) -> Pipeline:
         """A run."""
         return Pipeline(packages=self.packages(), force=force)
-
-
-def open_workspace(options: Options) -> Workspace:
-    """The workspace that the options name, or the one here or above."""
-    return Workspace.open(options.workspace or Path.cwd(), run=run)
-
-
-def open_layout(options: Options, workspace: Workspace) -> Layout:
-    """The state directory: ``--state``, else pybuild.toml's, else ``.pybuild`` in the workspace."""
-    chosen = options.state or workspace.root / (workspace.settings.state or ".pybuild")
-    return Layout(root=chosen.absolute())
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChosenBuildroot:
-    """The buildroot of a command.
-
-    Attributes:
-        name: Its name.
-        named: Whether somebody named it; then nothing else is ever taken for it.
-    """
-
-    name: str
-    named: bool
-
-    def channel(self, variant: str) -> str:
-        """The channel that it publishes."""
-        return f"{self.name}-{variant}" if variant else self.name
-
-
-def choose_buildroot(options: Options, workspace: Workspace) -> ChosenBuildroot:
-    """The buildroot: ``-b``, else pybuild.toml's, else one that is locked, if podman works here, else the host."""
-    if name := options.buildroot or workspace.settings.buildroot:
-        return ChosenBuildroot(name=name, named=True)
-    names = (name for name in workspace.buildroot_names() if lock_path(workspace, name).exists())
-    if (locked := next(names, None)) is not None:
-        from pybuilder.cli.rpm_ground import podman_works
-
-        layout = open_layout(options, workspace)
-        with contextlib.closing(State.open(layout)) as state:
-            if podman_works(layout, state):
-                return ChosenBuildroot(name=locked, named=False)
-    return ChosenBuildroot(name="host", named=False)
-
-
-def channel_name(options: Options, workspace: Workspace) -> str:
-    """The channel that the options mean."""
-    return choose_buildroot(options, workspace).channel(options.variant)
-
-
-def open_index(layout: Layout, channel: str) -> Index:
-    """The published tree of a channel."""
-    return Index(layout.index(channel), lock=layout.lock(f"index-{channel}"))
 
 
 @contextlib.contextmanager
@@ -151,6 +113,7 @@ def open_session(options: Options, listen: events.Listener, *, workspace: Worksp
                 macros=buildroot.macros,
             ),
             roots=ground.roots,
+            workspace=workspace,
             target=ground.target,
             python=ground.python,
             listen=listen,

@@ -7,17 +7,19 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pybuilder import reports
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
-from pybuilder.cli.session import open_layout, open_workspace
+from pybuilder.cli.places import find_attempt, open_layout, open_workspace
 from pybuilder.errors import UsageError
 from pybuilder.layout import Layout
-from pybuilder.names import BuildName, normalize, split_number
+from pybuilder.names import normalize
 from pybuilder.screening.account import all_remembered, found_lines
 from pybuilder.stages.reap import is_alive
 from pybuilder.state import Attempt, State
@@ -30,13 +32,14 @@ FOLLOW_INTERVAL = 0.1
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_obj
 def show(options: Options, name: str, as_json: bool) -> int:
-    """Show what there is of a package: its builds, newest first, and its pins."""
+    """Show what there is of a package: its builds, newest first, why each was made, and its pins."""
     workspace = open_workspace(options)
     layout = open_layout(options, workspace)
     package = normalize(name)
     with contextlib.closing(State.open(layout)) as state:
         found = reports.builds(package, state, layout)
-        lines = reports.build_lines(found, state)
+        causes = _add_causes(found, state.attempts(package), layout)
+        lines = [line for pair in zip(reports.build_lines(found, state), causes, strict=True) for line in pair]
         screened = all_remembered(state, package)
     if as_json:
         json.dump({"name": package, "builds": found, "screening": screened}, sys.stdout, indent=2)
@@ -60,6 +63,19 @@ def show(options: Options, name: str, as_json: bool) -> int:
     return 0
 
 
+def _add_causes(found: Sequence[dict[str, Any]], attempts: Sequence[Attempt], layout: Layout) -> list[str]:
+    """Add to each wheel why its attempt was no cache hit; the same of the first wheel of each build as a line."""
+    from pybuilder.build_diff import cause
+
+    causes = {attempt.id: cause(attempt, attempts, layout) for attempt in attempts}
+    for build in found:
+        for wheel in build["wheels"]:
+            known = causes.get(wheel["attempt"])
+            wheel["why"] = known.as_json if known else None
+    whys = [build["wheels"][0]["why"] for build in found]
+    return [f"    why: {why['sentence'] if why else 'not known'}" for why in whys]
+
+
 @click.command()
 @click.argument("build")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the build has ended.")
@@ -76,32 +92,6 @@ def log(options: Options, build: str, follow: bool) -> int:
             path = reports.log_path(attempt, layout)
         _copy(path, attempt, layout, state, follow=follow)
     return 0
-
-
-def find_attempt(text: str, state: State, label: str) -> Attempt:
-    """The attempt that a person means.
-
-    Raises:
-        UsageError: There is none.
-    """
-    by_id = state.attempt(text)
-    if by_id:
-        return by_id
-    name = BuildName.parse(text)
-    numbered = split_number(name.version, label) if name.version else None
-    if numbered:
-        for wheel in state.published_anywhere(name.name):
-            same = (wheel.version, wheel.number) == (str(numbered[0]), numbered[1])
-            if same and name.channel in ("", wheel.channel):
-                attempt = state.attempt(wheel.attempt)
-                if attempt:
-                    return attempt
-    else:
-        attempts = state.attempts(name.name, str(name.version) if name.version else None)
-        matching = [attempt for attempt in attempts if name.channel in ("", attempt.channel)]
-        if matching:
-            return matching[0]
-    raise UsageError(f"there is no build {text!r}", cure=f"pybuild show {name.name}")
 
 
 def _copy(path: Path, attempt: Attempt, layout: Layout, state: State, *, follow: bool) -> None:

@@ -30,6 +30,7 @@ _CANONICAL = re.compile(
     r"(?:[1-9][0-9]*!)?(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*(?:(?:a|b|rc)(?:0|[1-9][0-9]*))?"
     r"(?:\.post(?:0|[1-9][0-9]*))?(?:\.dev(?:0|[1-9][0-9]*))?(?:\+[a-z0-9]+(?:\.[a-z0-9]+)*)?\Z"
 )
+_SUFFIX = re.compile(r"(?:\.[a-z0-9]+)+\Z")
 _ARCHIVE = re.compile(r"(.+)(\.tar(?:\.[a-z0-9]+)?|\.tgz|\.tbz2?|\.zip)\Z", re.IGNORECASE)
 
 
@@ -50,7 +51,8 @@ class File:
         requires_python: What its metadata says, or empty.
         metadata_sha256: The digest of ``<filename>.metadata`` (PEP 658), or empty for a source, which has none.
         yanked: Why it was yanked (PEP 592), which may be empty, or None when it was not.
-        provenance: URL of its provenance (PEP 740), relative to the project's page, or empty.
+        beside: The files that say more of it, sorted: what their names add to its own, such as ``.cdx.json``, and the
+            digest of each.
     """
 
     filename: str
@@ -61,7 +63,7 @@ class File:
     requires_python: str = ""
     metadata_sha256: str = ""
     yanked: str | None = None
-    provenance: str = ""
+    beside: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +73,6 @@ class Link:
     filename: str
     sha256: str
     yanked: str | None
-    provenance: str
 
 
 def split_filename(filename: str) -> tuple[NormalizedName, str] | None:
@@ -137,7 +138,11 @@ def project_json(project: NormalizedName, files: Sequence[File]) -> bytes:
 
 
 def entry(file: File) -> dict[str, Any]:
-    """What the JSON page says of one file (PEP 691, 700, 714, 592, 740)."""
+    """What the JSON page says of one file (PEP 691, 700, 714, 592).
+
+    There is no ``provenance`` (PEP 740), for the reasons that ``pybuilder.provenance`` has; ours is in ``_beside``. A
+    leading underscore is an index's own (PEP 691).
+    """
     found: dict[str, Any] = {
         "filename": file.filename,
         "url": _url(file),
@@ -151,10 +156,8 @@ def entry(file: File) -> dict[str, Any]:
     if file.metadata_sha256:
         # Both keys, as PEP 714 asks: installers older than it look for the second.
         found["core-metadata"] = found["dist-info-metadata"] = {"sha256": file.metadata_sha256}
-    if file.provenance:
-        # Not `provenance`: PEP 740 wants an absolute URL there, strict readers refuse the whole page for a relative
-        # one, and a tree that can be moved has no other. A leading underscore is an index's own (PEP 691).
-        found["_provenance"] = file.provenance
+    if file.beside:
+        found["_beside"] = {suffix: {"sha256": sha256} for suffix, sha256 in file.beside}
     return found
 
 
@@ -173,8 +176,6 @@ def _anchor(file: File) -> str:
         attributes += f' data-core-metadata="{digest}" data-dist-info-metadata="{digest}"'
     if file.yanked is not None:
         attributes += f' data-yanked="{escape(file.yanked)}"'
-    if file.provenance:
-        attributes += f' data-provenance="{escape(file.provenance)}"'
     return f"<a {attributes}>{file.filename}</a><br>\n"
 
 
@@ -237,9 +238,10 @@ def parse_entry(raw: Mapping[str, Any]) -> File:
             requires_python=raw.get("requires-python", ""),
             metadata_sha256=raw["core-metadata"]["sha256"] if "core-metadata" in raw else "",
             yanked=yanked if isinstance(yanked, str) else ("" if yanked else None),
-            provenance=raw.get("_provenance", ""),
+            beside=tuple(sorted((suffix, each["sha256"]) for suffix, each in raw.get("_beside", {}).items())),
         )
-        sound = _SHA256.match(file.sha256) and _SHA256.match(file.metadata_sha256 or file.sha256)
+        digests = (file.sha256, file.metadata_sha256 or file.sha256, *(sha256 for _, sha256 in file.beside))
+        sound = all(map(_SHA256.match, digests)) and all(_SUFFIX.match(suffix) for suffix, _ in file.beside)
         if found and sound and raw["url"] == _url(file):
             return file
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -267,8 +269,7 @@ class _LinkParser(HTMLParser):
         sha256 = parts.fragment.removeprefix("sha256=")
         filename = unquote(parts.path).rpartition("/")[2]
         if tag == "a" and _SHA256.match(sha256) and split_filename(filename):
-            provenance = attributes.get("data-provenance") or ""
-            self.links.append(Link(filename=filename, sha256=sha256, yanked=yanked, provenance=provenance))
+            self.links.append(Link(filename=filename, sha256=sha256, yanked=yanked))
 
 
 def _url(file: File) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote
 
 from packaging.utils import NormalizedName
 
@@ -16,8 +16,6 @@ from pybuilder.index import pages
 from pybuilder.index.changes import Change
 from pybuilder.index.pages import File
 from pybuilder.index.tree import SOURCES, Tree, describe
-
-PROVENANCE = "provenance.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +37,8 @@ class Release:
         payload_sha256: The digest of the payload it came from, under which its record is found.
         source: What it was built from, or None where that may not be published.
         record: The directory of the attempt's record, or None; its name is the attempt's.
+        beside: Files that say more of the wheel and become visible with it: what their names add to its own, such as
+            ``.cdx.json``, and their bytes.
     """
 
     wheel: Path
@@ -47,6 +47,7 @@ class Release:
     payload_sha256: str
     source: Source | None = None
     record: Path | None = None
+    beside: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def record_path(self) -> str:
@@ -61,6 +62,7 @@ class Placement:
     Attributes:
         file: As its page lists it, or will.
         listed: Whether the page lists it already.
+        beside: The files beside it.
     """
 
     tree: str
@@ -68,6 +70,7 @@ class Placement:
     file: File
     content: Path
     listed: bool
+    beside: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,11 +120,11 @@ class _Planner:
     def add(self, release: Release) -> None:
         file = describe(release.wheel, sha256=release.sha256, upload_time=release.upload_time)
         project = _numbered_project(file, release.wheel)
-        if release.record is not None and (release.record / PROVENANCE).exists():
-            file = replace(file, provenance=f"../../records/{quote(release.record_path)}/{PROVENANCE}")
         if release.source is not None:
             self._add_source(release.source, project, file)
-        self._place("", project, file, release.wheel)
+        digests = {suffix: hashlib.sha256(data).hexdigest() for suffix, data in release.beside.items()}
+        file = replace(file, beside=tuple(sorted(digests.items())))
+        self._place("", project, file, release.wheel, release.beside)
 
     def _add_source(self, source: Source, project: NormalizedName, wheel: File) -> None:
         """Plan a source under its own name, or, where another content has that, under the wheel's version.
@@ -138,7 +141,7 @@ class _Planner:
             suffix = file.filename.removeprefix(pages.archive_stem(file.filename))
             name = f"{project.replace('-', '_')}-{wheel.version}{suffix}"
             file = replace(file, filename=name, version=wheel.version)
-        self._place(SOURCES, project, file, source.path)
+        self._place(SOURCES, project, file, source.path, {})
 
     def _listed(self, name: str, project: NormalizedName) -> dict[str, File]:
         """What a page lists, by file name."""
@@ -147,7 +150,9 @@ class _Planner:
             self.pages[name, project] = {file.filename: file for file in files}
         return self.pages[name, project]
 
-    def _place(self, name: str, project: NormalizedName, file: File, content: Path) -> None:
+    def _place(
+        self, name: str, project: NormalizedName, file: File, content: Path, beside: Mapping[str, bytes]
+    ) -> None:
         target = Tree(self.root / name).files / file.filename
         listed = self._listed(name, project).get(file.filename)
         planned = self.placements.get((name, file.filename))
@@ -160,7 +165,12 @@ class _Planner:
                 cure="publish this one under the next number",
             )
         self.placements[name, file.filename] = Placement(
-            tree=name, project=project, file=there or file, content=content, listed=listed is not None
+            tree=name,
+            project=project,
+            file=there or file,
+            content=content,
+            listed=listed is not None,
+            beside=beside,
         )
 
 

@@ -18,7 +18,8 @@ from pybuilder.index import changes, pages, planning, refresh, verify
 from pybuilder.index.changes import Change
 from pybuilder.index.pages import File, PageError
 from pybuilder.index.planning import Placement, Release
-from pybuilder.index.tree import SOURCES, Tree, write_changed
+from pybuilder.index.tree import KEYS, SOURCES, Tree, write_changed
+from pybuilder.signing import PublicKey
 
 _NOTE = ".unfinished.json"
 _Listed = Mapping[tuple[str, NormalizedName], tuple[File, ...]]
@@ -52,12 +53,17 @@ class Index:
         with filesystem.disk_errors(self.root):
             return Tree(self.root / SOURCES).read(project)
 
-    def publish(self, releases: Sequence[Release]) -> tuple[Path, ...]:
+    def publish(self, releases: Sequence[Release], *, signed_by: PublicKey | None = None) -> tuple[Path, ...]:
         """Publish wheels as one group.
 
         Every file is in place and durable before the first page names one. Pages are switched in the order given,
         sources before wheels, so put what is required first. When the process dies in between, the next publish or
         refresh finishes what it began, or takes it back. What is published already stays as it is.
+
+        Args:
+            releases: The wheels.
+            signed_by: The key that verifies their envelopes; it lies in ``keys/`` from then on, for those who have it
+                from nowhere else.
 
         Returns:
             The published wheels' paths below ``files/``, in the order given.
@@ -73,6 +79,8 @@ class Index:
             if any(change.files for change in gained):
                 filesystem.write_atomic(self._note, changes.dump_changes(gained))
             try:
+                if signed_by is not None:
+                    write_changed(self.root / KEYS / f"{signed_by.keyid}.pem", signed_by.pem)
                 self._place(plan.placements, releases)
             except BaseException:
                 self._settle()
@@ -150,7 +158,7 @@ class Index:
             kept = {file.filename for file in listed[change.tree, change.project]}
             for file in change.files:
                 if file.filename not in kept:
-                    Tree(self.root / change.tree).remove(file.filename)
+                    Tree(self.root / change.tree).remove(file)
 
     def _place(self, placements: Iterable[Placement], releases: Iterable[Release]) -> None:
         # Records before files: once all the files are there, an interrupted publish is finished, not taken back.
@@ -160,7 +168,7 @@ class Index:
         for each in placements:
             tree = Tree(self.root / each.tree)
             if not tree.holds(each.file):
-                tree.place(each.file, each.content)
+                tree.place(each.file, each.content, each.beside)
 
     def _list(self, gained: Iterable[Change], listed: _Listed) -> None:
         """Switch the pages: each project's, then the lists of projects where a project is new."""

@@ -34,7 +34,7 @@ def refresh(root: Path) -> Refreshed:
     """Make the pages of both trees agree with their files.
 
     A listed file keeps the digest it was published with, whatever lies there now: `verify` tells when they differ.
-    Metadata files are made again from their wheels; those without a wheel are removed.
+    Metadata files are made again from their wheels. What lies beside a wheel that is gone is removed.
     """
     remove_temporaries(root, deep=True)
     listed: list[str] = []
@@ -68,7 +68,9 @@ def _present(where: Tree, names: list[str], before: dict[str, File]) -> dict[str
     found = {}
     for name in names:
         try:
-            found[name] = before.get(name) or tree.describe(where.files / name)
+            known = before.get(name)
+            path = where.files / name
+            found[name] = tree.with_beside(known, path) if known else tree.describe(path)
         except ValidationError:
             continue
     return found
@@ -85,9 +87,10 @@ def _refresh_metadata(where: Tree, there: dict[NormalizedName, list[str]]) -> No
         beside = tree.metadata_path(path)
         if not beside.is_file() or sha256_file(beside) != hashlib.sha256(metadata).hexdigest():
             write_atomic(beside, metadata)
-    for beside in where.files.glob("*.metadata"):
-        if beside.name.removesuffix(".metadata") not in wheels:
-            beside.unlink()
+    for suffix in (".metadata", *tree.BESIDE):
+        for beside in where.files.glob(f"*{suffix}"):
+            if beside.name.removesuffix(suffix) not in wheels:
+                beside.unlink()
 
 
 def remove_temporaries(root: Path, *, deep: bool) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.parser import BytesHeaderParser
@@ -19,11 +19,16 @@ from pybuilder.errors import BuildError, ValidationError
 from pybuilder.files import CHUNK, atomic_writer, sha256_file, write_atomic
 from pybuilder.index import pages
 from pybuilder.index.pages import File, PageError
+from pybuilder.provenance import BILL
+from pybuilder.signing import SUFFIX
 from pybuilder.wheel.read import open_wheel
 
 JSON_PAGE = "index.json"
 HTML_PAGE = "index.html"
 SOURCES = "sources"
+KEYS = "keys"
+BESIDE = (BILL, SUFFIX)
+"""What the names of files add to a wheel's that say more of it: the bill of materials, the provenance."""
 # The name that servers choose by the Accept header: Apache's MultiViews and bandersnatch's nginx map go by suffix.
 TYPED_JSON_PAGE = "index.v1_json"
 
@@ -86,7 +91,7 @@ class Tree:
                 file = describe(self.files / filename, sha256=link.sha256 if link else None)
             except ValidationError:
                 continue
-            found.append(replace(file, yanked=link.yanked, provenance=link.provenance) if link else file)
+            found.append(replace(file, yanked=link.yanked) if link else file)
         return pages.sorted_files(found)
 
     def scan(self) -> dict[NormalizedName, list[str]]:
@@ -125,8 +130,13 @@ class Tree:
         written = [write_changed(path, data) for path, data in rendered(directory, json, html)]
         return any(written)
 
-    def place(self, file: File, content: Path) -> None:
-        """Copy a file into ``files/``, with its metadata beside it if it is a wheel; afterwards both are durable.
+    def place(self, file: File, content: Path, beside: Mapping[str, bytes]) -> None:
+        """Copy a file into ``files/``, with its metadata beside it if it is a wheel; afterwards all are durable.
+
+        Args:
+            file: As its page lists it, or will.
+            content: Where it is now.
+            beside: The files beside it by what their names add; none replaces one that was published with other bytes.
 
         Raises:
             ValidationError: The content is not what ``file.sha256`` says.
@@ -134,6 +144,9 @@ class Tree:
         target = self.files / file.filename
         if file.metadata_sha256:
             write_atomic(metadata_path(target), wheel_metadata(content))
+        for suffix, data in beside.items():
+            if (suffix, hashlib.sha256(data).hexdigest()) in file.beside:
+                write_atomic(beside_path(target, suffix), data)
         digest = hashlib.sha256()
         with atomic_writer(target) as out, content.open("rb") as stream:
             while piece := stream.read(CHUNK):
@@ -151,16 +164,18 @@ class Tree:
             os.utime(out.fileno(), (file.upload_time.timestamp(),) * 2)
 
     def holds(self, file: File) -> bool:
-        """Whether ``files/`` has a listed file, whole, and its metadata."""
+        """Whether ``files/`` has a listed file, whole, and all that belongs beside it."""
         target = self.files / file.filename
-        if not target.is_file() or sha256_file(target) != file.sha256:
-            return False
-        metadata = metadata_path(target)
-        return not file.metadata_sha256 or (metadata.is_file() and sha256_file(metadata) == file.metadata_sha256)
+        wanted = [(target, file.sha256), *((beside_path(target, suffix), sha256) for suffix, sha256 in file.beside)]
+        if file.metadata_sha256:
+            wanted.append((metadata_path(target), file.metadata_sha256))
+        return all(path.is_file() and sha256_file(path) == sha256 for path, sha256 in wanted)
 
-    def remove(self, filename: str) -> None:
-        """Remove a file that no page lists, and its metadata."""
-        for path in (self.files / filename, metadata_path(self.files / filename)):
+    def remove(self, file: File) -> None:
+        """Remove a file that no page lists, and what belongs beside it."""
+        target = self.files / file.filename
+        beside = [beside_path(target, suffix) for suffix, _ in file.beside]
+        for path in (target, metadata_path(target), *beside):
             path.unlink(missing_ok=True)
 
 
@@ -184,6 +199,19 @@ def metadata_path(file: Path) -> Path:
     return file.with_name(f"{file.name}.metadata")
 
 
+def beside_path(file: Path, suffix: str) -> Path:
+    """Where a file lies that says more of a wheel."""
+    return file.with_name(file.name + suffix)
+
+
+def with_beside(file: File, path: Path) -> File:
+    """A file whose page lists all that lies beside it; what is listed keeps the digest it was published with."""
+    there = {suffix: beside_path(path, suffix) for suffix in BESIDE}
+    listed = dict(file.beside)
+    found = {suffix: sha256_file(each) for suffix, each in there.items() if suffix not in listed and each.is_file()}
+    return replace(file, beside=tuple(sorted((found | listed).items()))) if found else file
+
+
 def describe(path: Path, *, sha256: str | None = None, upload_time: datetime | None = None) -> File:
     """What a page says of a file, from the file.
 
@@ -204,7 +232,7 @@ def describe(path: Path, *, sha256: str | None = None, upload_time: datetime | N
         )
     stat = path.stat()
     metadata = wheel_metadata(path) if path.suffix == ".whl" else b""
-    return File(
+    file = File(
         filename=path.name,
         version=split[1],
         sha256=sha256 or sha256_file(path),
@@ -213,6 +241,7 @@ def describe(path: Path, *, sha256: str | None = None, upload_time: datetime | N
         requires_python=_requires_python(metadata),
         metadata_sha256=hashlib.sha256(metadata).hexdigest() if metadata else "",
     )
+    return with_beside(file, path) if metadata else file
 
 
 def wheel_metadata(path: Path) -> bytes:

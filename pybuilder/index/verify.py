@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote
 
 from packaging.utils import NormalizedName
 
 from pybuilder.errors import ValidationError
 from pybuilder.files import sha256_file
-from pybuilder.index import pages, tree
+from pybuilder.index import envelopes, pages, tree
 from pybuilder.index.pages import File, PageError
 from pybuilder.index.refresh import temporaries
 from pybuilder.index.tree import HTML_PAGE, JSON_PAGE, SOURCES, Tree
@@ -26,6 +25,7 @@ def verify(root: Path) -> tuple[str, ...]:
     for each in (Tree(root), Tree(root / SOURCES)):
         if each.root.is_dir():
             found += _tree_problems(each)
+    found += envelopes.problems(root)
     return tuple(f"{path.relative_to(root)}: {what}" for path, what in found)
 
 
@@ -33,7 +33,7 @@ _Problems = Iterator[tuple[Path, str]]
 
 
 def _tree_problems(where: Tree) -> _Problems:
-    listed: set[str] = set()
+    listed: set[str] = set()  # with what belongs beside them
     projects = _project_directories(where)
     for project in projects:
         path = where.simple / project / JSON_PAGE
@@ -44,7 +44,9 @@ def _tree_problems(where: Tree) -> _Problems:
         except PageError as error:
             yield path, str(error)
         else:
-            listed.update(file.filename for file in files)
+            for file in files:
+                beside = (f"{file.filename}{suffix}" for suffix, _ in file.beside)
+                listed |= {file.filename, f"{file.filename}.metadata", *beside}
             yield from _page_problems(where, project, files)
             for file in files:
                 yield from _file_problems(where, project, file)
@@ -103,8 +105,12 @@ def _file_problems(where: Tree, project: NormalizedName, file: File) -> _Problem
         yield where.simple / project / JSON_PAGE, f"states a wrong size of {file.filename}"
     elif file.metadata_sha256:
         yield from _metadata_problems(path, file)
-    if file.provenance and not (where.simple / project / unquote(file.provenance)).is_file():
-        yield where.simple / project / JSON_PAGE, f"links provenance of {file.filename} that is missing"
+    for suffix, sha256 in file.beside:
+        beside = tree.beside_path(path, suffix)
+        if not beside.is_file():
+            yield beside, f"is missing, but {project}'s page lists it"
+        elif (digest := sha256_file(beside)) != sha256:
+            yield beside, f"has sha256 {digest}, but was published as {sha256}"
 
 
 def _metadata_problems(path: Path, file: File) -> _Problems:
@@ -124,5 +130,5 @@ def _metadata_problems(path: Path, file: File) -> _Problems:
 
 def _unlisted(where: Tree, listed: set[str]) -> _Problems:
     for name in sorted(os.listdir(where.files)) if where.files.is_dir() else ():
-        if name not in listed and name.removesuffix(".metadata") not in listed and not name.endswith(".tmp"):
+        if name not in listed and not name.endswith(".tmp"):
             yield where.files / name, "is on no page"

@@ -24,15 +24,12 @@ from pybuilder.errors import EngineError, LockedError, PybuildError, StateError
 from pybuilder.files import atomic_dir, disk_errors, file_lock, remove_tree, sha256_file, write_atomic
 from pybuilder.layout import Layout
 from pybuilder.lockfile import Rpm
-from pybuilder.plan import canonical_json, digest
+from pybuilder.plan import canonical_json, rpm_root_digest
 from pybuilder.processes import run
 from pybuilder.rpm.faults import fault
 from pybuilder.rpm.install import Installer, Ran, Transaction
 from pybuilder.rpm.layers import flatten
 from pybuilder.store import Store
-
-ROOT_FORMAT = 1
-"""Raise it when a root would come out differently from the same RPMs."""
 
 _TREE, _DATABASE, _LIST = "tree", "rpmdb", "root.json"
 _UPPER, _OVERLAY, _LOG, _STARTED = "upper", "overlay", "log", "started"
@@ -76,7 +73,7 @@ class Pruned:
 
 def root_digest(rpms: Iterable[Rpm], macros: Mapping[str, str]) -> str:
     """The address of the root that consists of these RPMs, whichever way it is made."""
-    return digest([ROOT_FORMAT, sorted(macros.items()), _pairs(rpms)])
+    return rpm_root_digest(_pairs(rpms), macros)
 
 
 def _pairs(rpms: Iterable[Rpm]) -> list[tuple[str, str]]:

@@ -25,6 +25,7 @@ from pybuilder.spec import EffectiveSpec
 from pybuilder.state import State
 from pybuilder.store import Store
 from pybuilder.system_requires import SystemAccount, WheelNeeds
+from pybuilder.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +87,10 @@ class Roots(Protocol):
         """
         ...
 
+    def has(self, root: Root) -> bool:
+        """Whether a recorded root can still be had just as it was."""
+        ...
+
     def tree(self, root: Root) -> AbstractContextManager[Path]:
         """The root as a directory tree, made unless it is there, and kept as long as the block lasts."""
         ...
@@ -104,6 +109,7 @@ class Adapters:
         index: The published tree of the channel.
         channel: What is published where.
         roots: What lies under builds.
+        workspace: Says of which commit its files are.
         target: The Python built for.
         python: The interpreter inside.
         listen: Told what happens.
@@ -118,6 +124,7 @@ class Adapters:
     index: Index
     channel: Channel
     roots: Roots
+    workspace: Workspace
     target: Target
     python: PythonTarget
     listen: Listener

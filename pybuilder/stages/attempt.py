@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,6 +18,7 @@ from pybuilder.files import disk_errors, fsync_dir, remove_tree, sha256_file, wr
 from pybuilder.plan import Plan
 from pybuilder.processes import process_identity
 from pybuilder.screening.account import remembered
+from pybuilder.signing import load_private
 from pybuilder.stages import Adapters, Source
 from pybuilder.stages.prepared import payload_refs
 from pybuilder.stages.taint import environment_taints, remember
@@ -25,6 +26,7 @@ from pybuilder.state import Attempt
 from pybuilder.timing import timed
 from pybuilder.wheel.canonical import canonicalise
 from pybuilder.work import make_work
+from pybuilder.workspace import Revision
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +49,7 @@ class UnderWay:
     plan: Plan
     row: Attempt
     work: Path
+    revision: Revision
     began: float
     phases: dict[str, float] = field(default_factory=dict)
     kept: ExitStack = field(default_factory=ExitStack)
@@ -54,7 +57,21 @@ class UnderWay:
 
     @classmethod
     def begin(cls, adapters: Adapters, source: Source, plan: Plan, *, phase: Literal["build", "prebuilt"]) -> Self:
-        """Write the attempt down as running, and make room for its work."""
+        """Write the attempt down as running, and make room for its work.
+
+        Raises:
+            SigningError: The key can't be used; better told now than when a long build has ended.
+        """
+        load_private(adapters.layout.key)
+        # Now, not at the end: somebody may edit the workspace while it is built.
+        revision = adapters.workspace.revision(
+            source.name,
+            source.version,
+            source.spec,
+            patches=[patch.path for patch in source.patches],
+            beside=[each.name for each in plan.environment],
+            buildroot=adapters.channel.buildroot,
+        )
         started = adapters.now()
         row = Attempt(
             id=new_attempt_id(started),
@@ -77,7 +94,8 @@ class UnderWay:
         adapters.listen(
             events.Started(name=source.name, version=row.version, phase=phase, detail=str(work / "record" / record.LOG))
         )
-        return cls(adapters=adapters, source=source, plan=plan, row=row, work=work, began=time.monotonic())
+        began = time.monotonic()
+        return cls(adapters=adapters, source=source, plan=plan, row=row, work=work, revision=revision, began=began)
 
     @property
     def log(self) -> Path:
@@ -173,9 +191,16 @@ class UnderWay:
             record.record_json(
                 attempt=self.row.id,
                 plan=plan,
-                source={"file": source.file.name, "sha256": source.sha256, "origin": source.origin},
+                source={
+                    "file": source.file.name,
+                    "sha256": source.sha256,
+                    "origin": source.origin,
+                    "scm": source.scm,
+                },
                 patches=[{"file": patch.file, "sha256": patch.sha256} for patch in source.patches],
                 channel=self.adapters.channel.name,
+                buildroot=self.adapters.channel.buildroot,
+                workspace=asdict(self.revision),
                 started=self.row.started,
                 seconds=seconds,
                 phases=self.phases,

@@ -17,13 +17,14 @@ from pybuilder.files import disk_errors, file_lock
 from pybuilder.index import Index, Release
 from pybuilder.index import Source as IndexSource
 from pybuilder.names import normalize, numbered_version, split_number
-from pybuilder.record import read_record
-from pybuilder.sbom import Origin, PatchNote, wheel_sbom
+from pybuilder.provenance import BILL
+from pybuilder.record import read_plan, read_record
+from pybuilder.signing import SUFFIX, PrivateKey, load_private
 from pybuilder.stages import Adapters, Made
+from pybuilder.stages.envelope import envelope
 from pybuilder.state import PublishedWheel
 from pybuilder.timing import timed
 from pybuilder.wheel.numbering import number
-from pybuilder.wheel.read import open_wheel
 from pybuilder.work import work_directory
 
 
@@ -50,6 +51,7 @@ def publish(adapters: Adapters, items: Sequence[Item]) -> tuple[Outcome, ...]:
     Raises:
         ConfigError: The channel has published under another label.
         ValidationError: The index holds another file under a name that is to be published.
+        SigningError: The key can't be used; nothing has got a number then.
         StateError: The disk doesn't let us.
     """
     channel = adapters.channel
@@ -62,18 +64,20 @@ def publish(adapters: Adapters, items: Sequence[Item]) -> tuple[Outcome, ...]:
         work = locks.enter_context(work_directory(adapters.layout, new_attempt_id(adapters.now())))
         wheels: list[tuple[PublishedWheel, Release]] = []
         outcomes = []
+        key: PrivateKey | None = None
         for item in items:
             newest = newest_build(adapters, item.made)
             known = next((wheel for wheel in newest if wheel.payload == item.made.sha256), None)
             if known and not item.force:
                 outcomes.append(Outcome(made=item.made, number=known.number, minted=False))
                 continue
+            key = key or load_private(adapters.layout.key)
             with timed(adapters.listen, name=item.made.name, version=item.made.version, phase="number"):
-                numbered, new = _number(adapters, item, newest, work)
+                numbered, new = _number(adapters, item, newest, work, key)
             wheels += new
             outcomes.append(Outcome(made=item.made, number=numbered, minted=True))
         if wheels:
-            _make_visible(adapters, wheels)
+            _make_visible(adapters, wheels, key)
     return tuple(outcomes)
 
 
@@ -102,7 +106,7 @@ def newest_build(adapters: Adapters, made: Made) -> tuple[PublishedWheel, ...]:
 
 
 def _number(
-    adapters: Adapters, item: Item, newest: Sequence[PublishedWheel], work: Path
+    adapters: Adapters, item: Item, newest: Sequence[PublishedWheel], work: Path, key: PrivateKey | None
 ) -> tuple[int, list[tuple[PublishedWheel, Release]]]:
     """Put a number on a payload: the newest where only this target is missing in it, else the next one.
 
@@ -125,7 +129,7 @@ def _number(
         again = others
     fresh = _Numberable(made.name, str(made.version), made.target, made.sha256, made.key, made.recipe, made.attempt)
     old = [_Numberable(w.name, w.version, w.target, w.payload, w.key, w.recipe, w.attempt) for w in again]
-    return chosen, [_wheel(adapters, one, chosen, work) for one in (fresh, *old)]
+    return chosen, [_wheel(adapters, one, chosen, work, key) for one in (fresh, *old)]
 
 
 class _Numberable(NamedTuple):
@@ -150,14 +154,71 @@ def index_floor(index: Index, name: NormalizedName, version: Version, label: str
     return max(numbers)
 
 
-def _wheel(adapters: Adapters, one: _Numberable, chosen: int, work: Path) -> tuple[PublishedWheel, Release]:
+def _wheel(
+    adapters: Adapters, one: _Numberable, chosen: int, work: Path, key: PrivateKey | None
+) -> tuple[PublishedWheel, Release]:
     """The numbered wheel of a payload, with its row in the database and its place in the index.
 
-    What its bill of materials says of the source is read from the record, so that a payload that is published again
-    says the same as the first time.
+    What its bills of materials and its provenance say of the build is read from the record, so that a payload that is
+    published again says the same as the first time.
     """
+    # Imported here, since a build that finds everything published never comes this far.
+    from pybuilder.sbom import build_sbom, wheel_sbom
+    from pybuilder.stages.bills import contents
+
     directory = adapters.layout.record(one.key, one.attempt)
-    account = read_record(directory)
+    account, plan = read_record(directory), read_plan(directory)
+    payload = _payload(adapters, one)
+    source = adapters.store.source(account["source"]["sha256"])
+    label = adapters.channel.label
+    with disk_errors(work):
+        bundled = contents(
+            payload,
+            version=str(numbered_version(Version(one.version), label, chosen)),
+            sha256=one.payload,
+            account=account,
+            record=directory,
+            source=source,
+            work=work,
+        )
+        numbered = number(payload, work, label=label, number=chosen, sbom=wheel_sbom(bundled))
+    bill = build_sbom(bundled, sha256=numbered.sha256, account=account, plan=plan)
+    signed = envelope(
+        directory, wheel=numbered.path.name, sha256=numbered.sha256, account=account, plan=plan, bill=bill, key=key
+    )
+    # Upstream's wheel is nobody's source, and is not published as one.
+    archive = None if account.get("prebuilt") else source
+    release = Release(
+        wheel=numbered.path,
+        sha256=numbered.sha256,
+        upload_time=adapters.now(),
+        payload_sha256=one.payload,
+        source=IndexSource(path=archive, sha256=account["source"]["sha256"]) if archive else None,
+        record=directory,
+        beside={BILL: bill, SUFFIX: signed},
+    )
+    return _row(adapters, one, chosen, release), release
+
+
+def _row(adapters: Adapters, one: _Numberable, chosen: int, release: Release) -> PublishedWheel:
+    return PublishedWheel(
+        label=adapters.channel.label,
+        name=one.name,
+        version=one.version,
+        number=chosen,
+        target=one.target,
+        channel=adapters.channel.name,
+        wheel=release.wheel.name,
+        wheel_sha256=release.sha256,
+        payload=one.payload,
+        key=one.key,
+        recipe=one.recipe,
+        attempt=one.attempt,
+        published=timestamp(release.upload_time),
+    )
+
+
+def _payload(adapters: Adapters, one: _Numberable) -> Path:
     payload = adapters.store.payload(one.payload)
     if payload is None:
         raise StateError(
@@ -165,55 +226,17 @@ def _wheel(adapters: Adapters, one: _Numberable, chosen: int, work: Path) -> tup
             where=str(adapters.layout.payload(one.payload)),
             cure=f"pybuild rebuild {one.name}=={one.version}",
         )
-    source = account["source"]
-    label = adapters.channel.label
-    sbom = wheel_sbom(
-        metadata=open_wheel(payload).metadata,
-        version=str(numbered_version(Version(one.version), label, chosen)),
-        payload_sha256=one.payload,
-        origin=Origin(filename=source["file"], sha256=source["sha256"], url=source["origin"]),
-        patches=[PatchNote(filename=patch["file"], sha256=patch["sha256"]) for patch in account["patches"]],
-        epoch=account["source_date_epoch"],
-    )
-    with disk_errors(work):
-        numbered = number(payload, work, label=label, number=chosen, sbom=sbom)
-    now = adapters.now()
-    row = PublishedWheel(
-        label=label,
-        name=one.name,
-        version=one.version,
-        number=chosen,
-        target=one.target,
-        channel=adapters.channel.name,
-        wheel=numbered.path.name,
-        wheel_sha256=numbered.sha256,
-        payload=one.payload,
-        key=one.key,
-        recipe=one.recipe,
-        attempt=one.attempt,
-        published=timestamp(now),
-    )
-    # Upstream's wheel is nobody's source, and is not published as one.
-    archive = None if account.get("prebuilt") else adapters.store.source(source["sha256"])
-    release = Release(
-        wheel=numbered.path,
-        sha256=numbered.sha256,
-        upload_time=now,
-        payload_sha256=one.payload,
-        source=IndexSource(path=archive, sha256=source["sha256"]) if archive else None,
-        record=directory,
-    )
-    return row, release
+    return payload
 
 
-def _make_visible(adapters: Adapters, wheels: Sequence[tuple[PublishedWheel, Release]]) -> None:
+def _make_visible(adapters: Adapters, wheels: Sequence[tuple[PublishedWheel, Release]], key: PrivateKey | None) -> None:
     """Publish as one group; at whatever instant we die, ``_settle`` can tell what came of it."""
     rows = [row for row, _ in wheels]
     # A group becomes visible at once: its time is told of one of its members.
     with timed(adapters.listen, name=rows[0].name, version=rows[0].version, phase="publish"):
         adapters.state.begin_publish(rows)
         try:
-            adapters.index.publish([release for _, release in wheels])
+            adapters.index.publish([release for _, release in wheels], signed_by=key.public if key else None)
         except PybuildError:
             _settle(adapters, {row.name for row in rows})
             raise

@@ -13,6 +13,7 @@ from pybuilder.clock import new_attempt_id, timestamp
 from pybuilder.errors import BuildError, PybuildError, ValidationError
 from pybuilder.files import file_lock
 from pybuilder.index import File, Index
+from pybuilder.names import any_number
 from pybuilder.record import RECORD, read_record
 from pybuilder.stages import Adapters
 from pybuilder.stages.taint import remember
@@ -87,7 +88,7 @@ def _attempt(account: Mapping[str, Any]) -> Attempt:
 def _restore_wheel(
     adapters: Adapters, root: Path, project: str, file: File, attempts: dict[str | None, list[Attempt]]
 ) -> None:
-    numbered = _number_of(Version(file.version))
+    numbered = any_number(Version(file.version))
     if numbered is None:
         return
     upstream, label, number = numbered
@@ -127,12 +128,3 @@ def _payload_of(adapters: Adapters, wheel: Path, label: str) -> str | None:
             return strip(wheel, work / "payload.whl", label=label)
         except (FileNotFoundError, BuildError, ValidationError):
             return None
-
-
-def _number_of(version: Version) -> tuple[Version, str, int] | None:
-    """Upstream's version, the label and the number, whatever the label is."""
-    parts = (version.local or "").split(".")
-    if len(parts) < 2 or not parts[-1].isdigit():
-        return None
-    rest = ".".join(parts[:-2])
-    return Version(version.public + (f"+{rest}" if rest else "")), parts[-2], int(parts[-1])

@@ -6,55 +6,15 @@ Taint is a matter of payloads: it is remembered by their digests, and does not e
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from pybuilder.plan import Plan
+from pybuilder.record import Taint, recorded_taints
 from pybuilder.state import State
 
+__all__ = ["Taint", "environment_taints", "payload_taints", "recorded_taints", "remember"]
+
 _FACT = "taint"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, order=True)
-class Taint:
-    """One of upstream's wheels that was used in place of a build.
-
-    Attributes:
-        name: Its package, normalised.
-        version: Its version.
-        payload_sha256: The payload that was made of it.
-        reason: Why it was used, as its spec says.
-    """
-
-    name: str
-    version: str
-    payload_sha256: str
-    reason: str
-
-    @property
-    def as_json(self) -> dict[str, str]:
-        """As records have it."""
-        return asdict(self)
-
-    @property
-    def sentence(self) -> str:
-        """What a person is told, on one line and without what a terminal would obey."""
-        reason = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(self.reason.split()))
-        return f"upstream's wheel of {self.name} {self.version} was used: {reason}"
-
-
-def recorded_taints(account: Mapping[str, Any]) -> tuple[Taint, ...]:
-    """What taints the payload of a record: what was in its environment, and itself where it is upstream's wheel.
-
-    Args:
-        account: The record; one from before there were such wheels says nothing of them.
-    """
-    found = {Taint(**each) for each in account.get("tainted", ())}
-    if account.get("prebuilt"):
-        payload = account["result"].get("payload_sha256", "")
-        name, version, reason = account["name"], account["version"], account["prebuilt"]
-        found.add(Taint(name=name, version=version, payload_sha256=payload, reason=reason))
-    return tuple(sorted(found))
 
 
 def remember(state: State, account: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ from packaging.version import Version
 from pybuilder.errors import ConfigError, EngineError, FetchError, UsageError
 from pybuilder.files import disk_errors, write_atomic
 from pybuilder.names import normalize
-from pybuilder.workspace.checkout import Checkout, Run
+from pybuilder.workspace.checkout import Checkout, Revision, Run
 from pybuilder.workspace.fresh import init
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pybuilder.spec import EffectiveSpec, PatchEntry, Pin, Spec
     from pybuilder.toml_places import KeyPath
 
-__all__ = ["Patch", "Workspace", "init"]
+__all__ = ["Patch", "Revision", "Workspace", "init"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,6 +148,15 @@ class Workspace:
             definition = extend(definition, last)
         running = f"{sys.version_info.major}.{sys.version_info.minor}"
         return complete(definition, python=running, arch=platform.machine())
+
+    def _buildroot_files(self, name: str) -> Iterator[Path]:
+        """The definition of a buildroot, those that it extends, and its lock."""
+        yield self.root / "buildroots" / f"{name}.lock"
+        while name:
+            definition = self.root / "buildroots" / f"{name}.toml"
+            yield definition
+            # A wheel's plan is built again where its buildroot may have no definition.
+            name = self._definition(name).extends if definition.exists() else ""
 
     def _definition(self, name: str, *, wanted_by: str = "") -> Definition:
         from pybuilder.buildroot import parse_buildroot
@@ -272,6 +281,37 @@ class Workspace:
             True as well where git can't tell.
         """
         return Checkout(root=self.root, run=self.run).dirty(paths)
+
+    def revision(
+        self,
+        package: str,
+        version: Version,
+        spec: EffectiveSpec,
+        *,
+        patches: Iterable[Path],
+        beside: Iterable[str],
+        buildroot: str,
+    ) -> Revision:
+        """The commit that is checked out, and whether it has all that the plan of a build is made of.
+
+        Not asked of ``pybuild.toml``: nothing in it enters a plan.
+
+        Args:
+            package: The package.
+            version: Its version.
+            spec: What its spec says for this version and target.
+            patches: Those that are applied.
+            beside: The packages in its build environment, whose specs name RPMs.
+            buildroot: Where it is built.
+        """
+        from pybuilder.fields import expand
+
+        source = spec.source.path and self.root / expand(spec.source.path, name=package, version=version)
+        return Checkout(root=self.root, run=self.run).revision(
+            [*map(self.spec_path, (package, *beside)), *patches, *self._buildroot_files(buildroot)],
+            trees=[source] if source else [],
+            tracked=[self.root / "patches" / package] if spec.patches is None else [],
+        )
 
     def _text(self, file: str) -> str | None:
         path = self.root / file

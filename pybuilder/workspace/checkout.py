@@ -10,12 +10,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pybuilder.errors import ConfigError, EngineError
+from pybuilder.provenance import CLEAN, DIRTY, UNVERSIONED
 
 if TYPE_CHECKING:
     from pybuilder.processes import Completed
 
 Run = Callable[..., "Completed"]
 """The shape of ``processes.run``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revision:
+    """Which state of a workspace something was made of.
+
+    Attributes:
+        commit: The commit that was checked out; empty where there is none, or git can't tell.
+        state: ``clean`` where that has all that was read, ``dirty`` where it has not, ``unversioned`` without a commit.
+    """
+
+    commit: str
+    state: str
 
 
 _ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"})
@@ -38,6 +52,22 @@ class Checkout:
         out = self._git("rev-parse", "--verify", "HEAD^{commit}")
         return None if out is None else out.decode().strip()
 
+    def revision(self, paths: Iterable[Path], *, trees: Iterable[Path], tracked: Iterable[Path]) -> Revision:
+        """The commit, and whether it has all that a plan read.
+
+        Args:
+            paths: Files.
+            trees: Directories that were read as a whole, but for what git ignores.
+            tracked: Directories that were looked through for files; from there, one may be gone.
+        """
+        commit = self.commit_id()
+        if commit is None:
+            return Revision(commit="", state=UNVERSIONED)
+        changed = (
+            self._changed(paths, "all", "--ignored") or self._changed(trees, "all") or self._changed(tracked, "no")
+        )
+        return Revision(commit=commit, state=DIRTY if changed else CLEAN)
+
     def dirty(self, paths: Iterable[Path]) -> bool:
         """Whether files have changes that are not committed; pins that were added to specs do not count.
 
@@ -47,13 +77,24 @@ class Checkout:
         Returns:
             True as well where git can't tell.
         """
+        named = list(paths)
+        return bool(named) and (self.commit_id() is None or self._changed(named, "all", "--ignored"))
+
+    def _changed(self, paths: Iterable[Path], unknown: str, *options: str) -> bool:
+        """Whether ``git status`` tells of anything but pins.
+
+        Args:
+            paths: What it is asked about.
+            unknown: Which of the files count that git doesn't know: ``all`` or ``no``.
+            options: For files that it is told to ignore.
+        """
         names = [os.path.relpath(path, self.root) for path in paths]
         if not names:
             return False
         out = self._git(
-            "status", "--porcelain", "-z", "--ignored", "--untracked-files=all", "--no-renames", "--", *names
+            "status", "--porcelain", "-z", f"--untracked-files={unknown}", "--no-renames", *options, "--", *names
         )
-        if out is None or self.commit_id() is None:
+        if out is None:
             return True
         return any(not self._pins_only(entry) for entry in out.decode(errors="surrogateescape").split("\0") if entry)
 

@@ -37,7 +37,7 @@ class TestStreams:
             "alpha 1.0: inspect",
             "alpha 1.0: build",
             "alpha 1.0: validate",
-            "alpha==1.0+pb.1: published",
+            "alpha==1.0+pb.1: published, not signed (pybuild key new)",
         ]
         assert "\x1b" not in ran.stderr + ran.stdout
         assert ran.stdout.splitlines()[0].split() == ["built", "host/alpha==1.0+pb.1"]

@@ -43,10 +43,9 @@ def index(tmp_path: Path) -> Index:
 def test_a_release_is_all_there(index: Index, tmp_path: Path) -> None:
     record = tmp_path / "attempt 1"
     (record / "deep").mkdir(parents=True)
-    (record / "provenance.json").write_text("{}")
     (record / "deep" / "build.log").write_text("log")
     wheel, source = make_wheel(tmp_path / "out"), make_source(tmp_path / "out")
-    release = make_release(wheel, source=source, record=record)
+    release = make_release(wheel, source=source, record=record, beside={".cdx.json": b"bill"})
 
     (published,) = index.publish([release])
 
@@ -54,6 +53,7 @@ def test_a_release_is_all_there(index: Index, tmp_path: Path) -> None:
     assert published.read_bytes() == wheel.read_bytes()
     metadata = published.with_name(f"{wheel.name}.metadata").read_bytes()
     assert metadata.startswith(b"Metadata-Version: 2.1\nName: six\nVersion: 1.17.0+pb.1\n")
+    assert published.with_name(f"{wheel.name}.cdx.json").read_bytes() == b"bill"
     assert (index.root / "sources" / "files" / source.name).read_bytes() == b"source"
     assert (index.root / "records" / release.payload_sha256 / "attempt 1/deep/build.log").read_text() == "log"
     (file,) = index.files(SIX)
@@ -63,7 +63,6 @@ def test_a_release_is_all_there(index: Index, tmp_path: Path) -> None:
         wheel.stat().st_size,
     )
     assert (file.requires_python, file.upload_time) == (">=3.8", NOON.replace(microsecond=0))
-    assert file.provenance == f"../../records/{release.payload_sha256}/attempt%201/provenance.json"
     (archive,) = index.sources(SIX)
     assert (archive.version, archive.metadata_sha256) == ("1.17.0", "")
     assert index.projects() == (SIX,)
@@ -85,7 +84,7 @@ def test_only_the_pages_of_the_project_are_touched(index: Index, tmp_path: Path)
     now = _inodes(index.root)
     changed = {path for path in now if now[path] != before.get(path)}
     name = "six-1.17.0+pb.2-py3-none-any.whl"
-    assert changed == {f"files/{name}", f"files/{name}.metadata"} | {
+    assert changed == {f"files/{name}", f"files/{name}.metadata", f"files/{name}.intoto.json"} | {
         f"simple/six/{page}" for page in ("index.html", "index.json", "index.v1_json")
     }
 
@@ -108,6 +107,16 @@ def test_the_same_file_twice_is_no_change(index: Index, tmp_path: Path) -> None:
     before = _inodes(index.root)
     index.publish([replace(release, upload_time=NOON.replace(year=2027))])
     assert _inodes(index.root) == before
+
+
+def test_what_lies_beside_a_published_wheel_stays(index: Index, tmp_path: Path) -> None:
+    """As the wheel does; nor is anything put beside one of which nobody would know."""
+    wheel = make_wheel(tmp_path)
+    index.publish([make_release(wheel, beside={".cdx.json": b"bill"})])
+    before = tree_bytes(index.root)
+    (index.root / "files" / wheel.name).unlink()
+    index.publish([make_release(wheel, beside={".cdx.json": b"another", ".intoto.json": b"{}"})])
+    assert tree_bytes(index.root) == before
 
 
 def test_another_content_under_a_published_name_is_refused(index: Index, tmp_path: Path) -> None:
@@ -231,7 +240,7 @@ def test_publishers_at_once_lose_nothing(index: Index, tmp_path: Path) -> None:
     assert index.verify() == ()
 
 
-@pytest.mark.parametrize("failing", range(1, 13))
+@pytest.mark.parametrize("failing", range(1, 15))
 def test_a_full_disk_leaves_the_old_index(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
 ) -> None:
@@ -240,7 +249,8 @@ def test_a_full_disk_leaves_the_old_index(
     record.mkdir()
     (record / "log").write_text("log")
     wheel = make_wheel(tmp_path, "idna", "3.10+pb.1")
-    release = make_release(wheel, source=make_source(tmp_path, "idna-3.10.tar"), record=record)
+    source = make_source(tmp_path, "idna-3.10.tar")
+    release = make_release(wheel, source=source, record=record, beside={".cdx.json": b"bill"})
     calls = 0
 
     def full(descriptor: int) -> None:
@@ -282,8 +292,14 @@ DYING = """
     record = out / "attempt"
     record.mkdir(parents=True, exist_ok=True)
     (record / "log").write_text("log")
+    beside = {".cdx.json": b"bill"}
     group = [
-        make_release(make_wheel(out, name, "2.0+pb.1"), source=make_source(out, f"{name}-2.0.tar"), record=record)
+        make_release(
+            make_wheel(out, name, "2.0+pb.1"),
+            source=make_source(out, f"{name}-2.0.tar"),
+            record=record,
+            beside=beside,
+        )
         for name in ("six", "idna")
     ]
     calls = 0

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from packaging.utils import NormalizedName
 
 from pybuilder.index import Index
-from tests.support.indexes import make_release, make_source, make_wheel, open_index, tree_bytes
+from pybuilder.signing import SUFFIX, PrivateKey, seal
+from tests.support import proofs
+from tests.support.indexes import make_release, make_source, make_wheel, open_index, sha256, tree_bytes
 
 SIX = NormalizedName("six")
 NAME = "six-1.17.0+pb.1-py3-none-any.whl"
@@ -22,9 +25,9 @@ def index(tmp_path: Path) -> Index:
     index = open_index(tmp_path / "state")
     record = tmp_path / "attempt"
     record.mkdir()
-    (record / "provenance.json").write_text("{}")
     source = make_source(tmp_path, SOURCE)
-    index.publish([make_release(make_wheel(tmp_path), source=source, record=record)])
+    beside = {".cdx.json": b"bill"}
+    index.publish([make_release(make_wheel(tmp_path), source=source, record=record, beside=beside)])
     index.publish([make_release(make_wheel(tmp_path, version="1.17.0+pb.2"))])
     index.publish([make_release(make_wheel(tmp_path, "idna", "3.10+pb.1", requires_dist=("six",)))])
     index.yank(SIX, "1.17.0+pb.1", "a <reason>")
@@ -127,6 +130,8 @@ def test_with_all_pages_lost_they_are_made_from_the_files(index: Index) -> None:
         (spoil, f"files/{NAME}", "has sha256 "),
         (cut, f"files/{NAME}", "has sha256 "),
         (spoil, f"sources/files/{SOURCE}", "has sha256 "),
+        (spoil, f"files/{NAME}.cdx.json", "has sha256 "),
+        (remove, f"files/{NAME}.intoto.json", "is missing, but six's page lists it"),
     ],
 )
 def test_a_damaged_file_is_never_made_good(
@@ -140,7 +145,8 @@ def test_a_damaged_file_is_never_made_good(
     assert [each.startswith(f"{path}: {problem}") for each in index.verify()] == [True]
 
     source = make_source(tmp_path, SOURCE)
-    index.publish([make_release(make_wheel(tmp_path), source=source)])
+    beside = {".cdx.json": b"bill"}
+    index.publish([make_release(make_wheel(tmp_path), source=source, beside=beside)])
     assert index.verify() == ()
     assert tree_bytes(index.root) == whole
 
@@ -168,6 +174,22 @@ def test_a_lost_file_is_reported_and_then_dropped(index: Index) -> None:
     assert index.verify() == ()
 
 
+def test_what_lies_beside_a_lost_wheel_goes_with_it(index: Index) -> None:
+    remove(index.root / "files" / NAME)
+    index.refresh()
+    assert not list((index.root / "files").glob(f"{NAME}*"))
+
+
+def test_what_lies_beside_a_wheel_on_no_page_is_reported_and_then_listed(index: Index) -> None:
+    path = index.root / "files" / NAME.replace("pb.1", "pb.2")
+    create(path.with_name(f"{path.name}.cdx.json"))
+    assert index.verify() == (f"files/{path.name}.cdx.json: is on no page",)
+    index.refresh()
+    named = "names another bill of materials than the one that is published"
+    assert index.verify() == (f"files/{path.name}.intoto.json: {named}",)
+    assert [suffix for suffix, _ in index.files(SIX)[1].beside] == [".cdx.json", ".intoto.json"]
+
+
 def test_a_project_without_files_disappears(index: Index) -> None:
     for file in (index.root / "files").glob("idna*"):
         remove(file)
@@ -181,7 +203,8 @@ def test_a_file_on_no_page_is_reported_and_then_listed(index: Index, tmp_path: P
     wheel = make_wheel(index.root / "files", "attrs", "25.1+pb.1")
     assert index.verify() == (f"files/{wheel.name}: is on no page",)
     assert index.refresh().listed == (f"files/{wheel.name}",)
-    assert index.verify() == ()
+    without = f"is missing: {wheel.name} was published without provenance"
+    assert index.verify() == (f"files/{wheel.name}.intoto.json: {without}",)
     assert index.projects() == ("attrs", "idna", "six")
 
 
@@ -191,13 +214,82 @@ def test_what_is_no_package_is_reported_and_left_alone(index: Index) -> None:
     assert index.verify() == ("files/notes.txt: is on no page",)
 
 
-def test_lost_provenance_and_a_list_that_is_wrong_are_reported(index: Index) -> None:
-    shutil.rmtree(index.root / "records")
+def test_a_list_that_is_wrong_is_reported(index: Index) -> None:
     (index.root / "simple" / "attrs").mkdir()
     problems = index.verify()
-    assert f"simple/six/index.json: links provenance of {NAME} that is missing" in problems
     assert "simple/attrs/index.json: is missing" in problems
     assert "simple/index.json: does not list attrs" in problems
+
+
+class TestProvenance:
+    """What lies beside a wheel is read, and compared with the wheel, the index's keys and the record."""
+
+    @staticmethod
+    def publish(index: Index, tmp_path: Path, data: bytes, key: PrivateKey | None = None) -> str:
+        wheel = make_wheel(tmp_path, "attrs", "25.1+pb.1")
+        index.publish([make_release(wheel, beside={SUFFIX: data})], signed_by=key.public if key else None)
+        return f"files/{wheel.name}{SUFFIX}"
+
+    @staticmethod
+    def digest(tmp_path: Path) -> tuple[str, str]:
+        wheel = make_wheel(tmp_path, "attrs", "25.1+pb.1")
+        return wheel.name, sha256(wheel)
+
+    def test_a_signed_one_is_sound_with_its_key_and_not_without(self, index: Index, tmp_path: Path) -> None:
+        key = PrivateKey.generate()
+        path = self.publish(index, tmp_path, proofs.envelope(*self.digest(tmp_path), key=key), key)
+        assert index.verify() == ()
+        file = index.root / "keys" / f"{key.public.keyid}.pem"
+        assert file.read_bytes() == key.public.pem
+        file.write_bytes(PrivateKey.generate().public.pem)
+        damaged, untrusted = index.verify()
+        assert damaged == f"keys/{file.name}: this is another key than the file's name says"
+        assert untrusted == f"{path}: this is signed by {key.public.keyid}, which is no trusted key"
+        file.unlink()
+        assert index.verify() == (untrusted,)
+
+    def test_a_signature_over_another_file_is_reported(self, index: Index, tmp_path: Path) -> None:
+        key, digest = PrivateKey.generate(), "0" * 64
+        name, _ = self.digest(tmp_path)
+        path = self.publish(index, tmp_path, proofs.envelope(name, digest, key=key), key)
+        assert index.verify() == (f"{path}: is about {name!r} with sha256 {digest}",)
+
+    def test_a_bill_of_materials_that_it_does_not_name_is_reported(self, index: Index, tmp_path: Path) -> None:
+        wheel = make_wheel(tmp_path, "attrs", "25.1+pb.1")
+        for bill, other in ((b"bill", b"another"), (b"bill", None)):
+            root = tmp_path / str(other)
+            release = make_release(wheel, beside={".cdx.json": bill} if other else {})
+            changed = dict(release.beside) | {".cdx.json": other or bill}
+            index = open_index(root)
+            index.publish([replace(release, beside=changed)])
+            assert index.verify() == (
+                f"files/{wheel.name}{SUFFIX}: names another bill of materials than the one that is published",
+            )
+
+    def test_an_envelope_of_another_statement_is_reported(self, index: Index, tmp_path: Path) -> None:
+        path = self.publish(index, tmp_path, seal(b"{}", None).as_bytes)
+        assert [each.startswith(f"{path}: this is no provenance of ours") for each in index.verify()] == [True]
+
+    def test_a_forged_signature_is_reported(self, index: Index, tmp_path: Path) -> None:
+        key, forger = PrivateKey.generate(), PrivateKey.generate()
+        forged = proofs.envelope(*self.digest(tmp_path), key=forger)
+        forged = forged.replace(forger.public.keyid.encode(), key.public.keyid.encode())
+        path = self.publish(index, tmp_path, forged, key)
+        assert [each.startswith(f"{path}: the signature by") for each in index.verify()] == [True]
+
+    def test_an_edited_log_and_a_lost_plan_are_reported(self, index: Index, tmp_path: Path) -> None:
+        log, plan = index.root / "records" / "aa" / "build.log", index.root / "records" / "aa" / "plan.json"
+        for file in (log, plan):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("as it was")
+        record = {str(file.relative_to(index.root)): sha256(file) for file in (log, plan)}
+        self.publish(index, tmp_path, proofs.envelope(*self.digest(tmp_path), record=record))
+        assert index.verify() == ()
+        log.write_text("edited")
+        plan.unlink()
+        edited, lost = index.verify()
+        assert edited.startswith("records/aa/build.log: has sha256 ") and "the provenance of attrs" in edited
+        assert lost.startswith("records/aa/plan.json: is missing")
 
 
 def test_refreshing_what_is_right_touches_nothing(index: Index) -> None:

@@ -40,7 +40,7 @@ def said(name, text):
     listen(events.Output(name=name, version="1.0", data=text.encode()))
 
 def published(name):
-    listen(events.Published(name=name, version="1.0", build=name + "==1.0+pb.1"))
+    listen(events.Published(name=name, version="1.0", build=name + "==1.0+pb.1", signed=True))
 
 def wait():
     assert sys.stdin.readline()

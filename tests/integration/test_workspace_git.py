@@ -9,8 +9,8 @@ import pytest
 from packaging.version import Version
 
 from pybuilder.processes import run
-from pybuilder.spec import Pin
-from pybuilder.workspace import Workspace, init
+from pybuilder.spec import Pin, parse_spec
+from pybuilder.workspace import Revision, Workspace, init
 
 SPEC = f'name = "six"\n[versions]\n"1.16.0" = {{ file = "six-1.16.0.tar.gz", sha256 = "{"cd" * 32}" }}\n'
 
@@ -127,3 +127,74 @@ def test_before_the_first_commit_everything_is_dirty(tmp_path: Path) -> None:
     workspace = Workspace.open(tmp_path, run=run)
     assert workspace.commit_id() is None
     assert workspace.dirty([tmp_path / "pybuild.toml"])
+
+
+class TestRevision:
+    """Which commit a build is made of, and whether that has all that its plan is made of."""
+
+    @staticmethod
+    def of(home: Path, spec: str = "") -> Revision:
+        workspace, version = Workspace.open(home, run=run), Version("1.16.0")
+        parsed = parse_spec(f'name = "six"\n{spec}', "specs/six.toml")
+        patches = [patch.path for patch in workspace.patches("six", version, parsed)]
+        return workspace.revision("six", version, parsed, patches=patches, beside=["setuptools"], buildroot="small")
+
+    @pytest.fixture
+    def home(self, home: Path) -> Path:
+        files = {
+            "buildroots/small.toml": 'name = "small"\nextends = "host"\nengine = "host"\n',
+            "buildroots/small.lock": "lock",
+            "specs/setuptools.toml": 'name = "setuptools"\n',
+            "src/six/setup.py": "",
+            ".gitignore": "*.pyc\n.pybuild/\n",
+        }
+        for name, text in files.items():
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            (home / name).write_text(text)
+        git(home, "add", "-A")
+        git(home, "commit", "-qm", "more")
+        return home
+
+    def test_the_commit_that_is_checked_out(self, home: Path) -> None:
+        assert self.of(home) == Revision(commit=git(home, "rev-parse", "HEAD").strip(), state="clean")
+
+    @pytest.mark.parametrize(
+        ("file", "spec", "state"),
+        [
+            ("specs/six.toml", "", "dirty"),
+            ("specs/setuptools.toml", "", "dirty"),
+            ("buildroots/small.toml", "", "dirty"),
+            ("buildroots/host.toml", "", "dirty"),
+            ("buildroots/small.lock", "", "dirty"),
+            ("patches/six/a.patch", "", "dirty"),
+            ("patches/six/new.patch", "", "dirty"),
+            ("src/six/setup.py", '[source]\ntype = "path"\npath = "src/{name}"', "dirty"),
+            ("src/six/new.py", '[source]\ntype = "path"\npath = "src/{name}"', "dirty"),
+            ("src/six/new.pyc", '[source]\ntype = "path"\npath = "src/{name}"', "clean"),
+            ("src/six/setup.py", "", "clean"),
+            ("specs/idna.toml", "", "clean"),
+            ("patches/six/a.patch~", "", "clean"),
+            ("patches/six/new.patch", "patches = []", "clean"),
+            ("pybuild.toml", "", "clean"),
+        ],
+    )
+    def test_what_counts_is_what_the_plan_read(self, home: Path, file: str, spec: str, state: str) -> None:
+        with (home / file).open("a") as stream:
+            stream.write("[test]\nimports = ['x']\n" if file.startswith("specs") else "# changed\n")
+        assert self.of(home, spec).state == state
+
+    def test_a_patch_that_is_gone_counts(self, home: Path) -> None:
+        (home / "patches" / "six" / "a.patch").unlink()
+        assert self.of(home).state == "dirty"
+        assert self.of(home, "patches = []").state == "clean"
+        (home / "patches" / "six").rmdir()
+        assert self.of(home).state == "dirty"
+
+    @pytest.mark.parametrize("kind", ["no repository", "no commit"])
+    def test_without_a_commit_it_says_so(self, tmp_path: Path, kind: str) -> None:
+        init(tmp_path)
+        if kind == "no commit":
+            git(tmp_path, "init", "-q")
+        workspace, spec = Workspace.open(tmp_path, run=run), parse_spec('name = "six"\n', "specs/six.toml")
+        found = workspace.revision("six", Version("1"), spec, patches=[], beside=[], buildroot="host")
+        assert found == Revision(commit="", state="unversioned")

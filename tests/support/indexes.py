@@ -7,13 +7,17 @@ import hashlib
 import os
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from pybuilder.index import Index, Release, Source
+from pybuilder.provenance import BILL
+from pybuilder.signing import SUFFIX
 from pybuilder.web.serve import listening
+from tests.support import proofs
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 987654, tzinfo=UTC)
 
@@ -57,14 +61,24 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def make_release(wheel: Path, *, source: Path | None = None, record: Path | None = None) -> Release:
+def make_release(
+    wheel: Path,
+    *,
+    source: Path | None = None,
+    record: Path | None = None,
+    beside: Mapping[str, bytes] = MappingProxyType({}),
+) -> Release:
+    """A release with provenance beside it, whatever else is."""
+    digest = sha256(wheel)
+    named = {f"files/{wheel.name}{BILL}": hashlib.sha256(beside[BILL]).hexdigest()} if BILL in beside else {}
     return Release(
         wheel=wheel,
-        sha256=sha256(wheel),
+        sha256=digest,
         upload_time=NOON,
         payload_sha256=hashlib.sha256(wheel.name.encode()).hexdigest(),
         source=Source(path=source, sha256=sha256(source)) if source else None,
         record=record,
+        beside={SUFFIX: proofs.envelope(wheel.name, digest, record=named), **beside},
     )
 
 

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from pybuilder.files import file_lock
-from pybuilder.rpm.roots import ROOT_FORMAT
+from pybuilder.plan import ROOT_FORMAT
 from tests.support.debian import CACHE
 from tests.support.distribution import distribution
 from tests.support.roots import Place, distributed

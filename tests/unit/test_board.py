@@ -23,7 +23,7 @@ def said(name: str, data: bytes) -> events.Output:
 
 
 def published(name: str) -> events.Published:
-    return events.Published(name=name, version="1.0", build=f"{name}==1.0+pb.1")
+    return events.Published(name=name, version="1.0", build=f"{name}==1.0+pb.1", signed=True)
 
 
 def failed(name: str, error: str = "no") -> events.Failed:

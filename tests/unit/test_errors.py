@@ -21,10 +21,12 @@ def test_the_contracts_exit_codes() -> None:
         "ConfigError": 3,
         "BuildError": 10,
         "BuildTimeout": 11,
+        "ReproducibilityError": 12,
         "EngineError": 20,
         "FetchError": 30,
         "ReviewError": 40,
         "ValidationError": 50,
+        "SigningError": 3,
         "ScreeningError": 50,
         "LockedError": 60,
     }

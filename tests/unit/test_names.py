@@ -4,7 +4,7 @@ import pytest
 from packaging.version import Version
 
 from pybuilder.errors import UsageError
-from pybuilder.names import BuildName, is_label, normalize, numbered_version, split_number, upstream_key
+from pybuilder.names import BuildName, any_number, is_label, normalize, numbered_version, split_number, upstream_key
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,20 @@ def test_spellings_of_one_release(a: str, b: str) -> None:
 def test_a_number_and_back(version: str, numbered: str) -> None:
     assert str(numbered_version(Version(version), "pb", 2)) == numbered
     assert split_number(Version(numbered), "pb") == (Version(version), 2)
+
+
+@pytest.mark.parametrize(
+    ("version", "found"),
+    [
+        ("1.2.3+pb.2", (Version("1.2.3"), "pb", 2)),
+        ("2.0+cu126.mine.7", (Version("2.0+cu126"), "mine", 7)),
+        ("1.2.3", None),
+        ("1.2.3+cu126", None),
+        ("1.2.3+pb.x", None),
+    ],
+)
+def test_a_number_under_any_label(version: str, found: tuple[Version, str, int] | None) -> None:
+    assert any_number(Version(version)) == found
 
 
 @pytest.mark.parametrize("version", ["1.2.3", "1.2.3+cu126", "1.2.3+pb", "1.2.3+pb.x", "1.2.3+xpb.2", "1.2.3+2"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pybuilder import plan as module
-from pybuilder.plan import Ingredient, Plan, Recipe, Root, Target, canonical_json, digest
+from pybuilder.plan import Ingredient, Plan, Recipe, Root, Target, canonical_json, digest, rpm_root_digest
 
 RECIPE = Recipe(
     name="six",
@@ -131,3 +131,28 @@ def test_as_the_record_keeps_it() -> None:
     assert kept["key"] == PLAN.key()
     assert kept["environment"][0] == {"name": "setuptools", "version": "80.0", "payload": "s1"}
     assert digest(kept["recipe"]) == RECIPE.digest()
+
+
+class TestRoots:
+    RPMS: tuple[dict[str, str], ...] = (
+        {"name": "gcc", "evra": "15.1-1.x86_64", "sha256": "b" * 64},
+        {"name": "bash", "evra": "5.3-1.x86_64", "sha256": "a" * 64},
+    )
+
+    def test_a_root_of_rpms_has_the_digest_of_its_list(self) -> None:
+        pairs = [("bash-5.3-1.x86_64", "a" * 64), ("gcc-15.1-1.x86_64", "b" * 64)]
+        root = Root(kind="rpm", digest=rpm_root_digest(pairs, {"a": "1"}), contents={"rpms": list(self.RPMS)})
+        assert root.stated_digest({"a": "1"}) == root.digest
+        assert root.stated_digest({}) != root.digest
+        swapped = [self.RPMS[0] | {"sha256": "c" * 64}, self.RPMS[1]]
+        assert replace(root, contents={"rpms": swapped}).stated_digest({"a": "1"}) != root.digest
+
+    def test_a_host_has_the_digest_of_its_contents(self) -> None:
+        root = Root(kind="host", digest=digest({"os_release": "x"}), contents={"os_release": "x"})
+        assert root.stated_digest({}) == root.digest
+
+    def test_the_address_of_a_root_never_moves(self) -> None:
+        """A change here means that every root is made again: raise ROOT_FORMAT and know why."""
+        assert rpm_root_digest([("bash-5.3-1.x86_64", "a" * 64)], {}) == (
+            "1961ac60ac20deccc1820f98c8872f07ad39375dfc0e08b34c8f13df173c5d11"
+        )

@@ -44,6 +44,8 @@ def account(**changes: Any) -> bytes:
         "source": {"file": "six-1.17.0.tar.gz", "sha256": "aa", "origin": "https://localhost/six-1.17.0.tar.gz"},
         "patches": [],
         "channel": "host",
+        "buildroot": "host",
+        "workspace": {"commit": "", "state": "unversioned"},
         "started": "2026-01-01T00:00:00Z",
         "seconds": 1.23456,
         "phases": {"unpack": 0.00049, "sandbox": 1.0},

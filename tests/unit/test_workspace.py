@@ -16,8 +16,8 @@ from packaging.version import Version
 from pybuilder import workspace as module
 from pybuilder.errors import ConfigError, EngineError, FetchError, StateError, UsageError
 from pybuilder.processes import Completed
-from pybuilder.spec import Pin
-from pybuilder.workspace import Workspace, init
+from pybuilder.spec import Pin, parse_spec
+from pybuilder.workspace import Revision, Workspace, init
 
 PIN = Pin(file="six-1.17.0.tar.gz", sha256="ab" * 32)
 V = Version("1.17.0")
@@ -306,3 +306,9 @@ def test_without_git_nothing_is_known_and_so_everything_is_dirty(home: Path) -> 
     assert opened(home).commit_id() is None
     assert opened(home).dirty([home / "pybuild.toml"])
     assert not opened(home).dirty([])
+
+
+def test_where_git_is_missing_nothing_is_said_of_a_commit(home: Path) -> None:
+    spec = parse_spec('name = "six"\n', "specs/six.toml")
+    found = opened(home).revision("six", V, spec, patches=[], beside=[], buildroot="host")
+    assert found == Revision(commit="", state="unversioned")

@@ -1,0 +1,197 @@
+"""A recorded plan, built once more: whether the same payload comes out. It is a proof: nothing of it is published.
+
+It is built in a state of its own that is gone afterwards, so that a payload that came out differently is never taken
+for the one that the key stands for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError as ModelError
+
+from pybuilder import record
+from pybuilder.environment import Environments
+from pybuilder.errors import EngineError, PybuildError, ReproducibilityError, ValidationError
+from pybuilder.files import disk_errors
+from pybuilder.layout import Layout
+from pybuilder.packages import blame
+from pybuilder.plan import BUILD_PATH, ENVIRONMENT_PATH, Plan
+from pybuilder.plan_diff import Account, input_changes
+from pybuilder.recorded import Recorded
+from pybuilder.sandbox import SANDBOX_VERSION
+from pybuilder.spec import EffectiveSpec, Limits
+from pybuilder.stages import Adapters, Source
+from pybuilder.stages.attempt import Built
+from pybuilder.stages.build import build
+from pybuilder.stages.inspect import inspect_source
+from pybuilder.stages.prebuilt import take_wheel
+from pybuilder.stages.prepared import payload_refs
+from pybuilder.state import State
+from pybuilder.store import Store
+from pybuilder.supplies import Supplies
+from pybuilder.wheel.canonical import VERSION as CANONICALISER_VERSION
+from pybuilder.wheel.differences import first_difference
+from pybuilder.work import work_directory
+
+
+def prove(adapters: Adapters, recorded: Recorded, supplies: Supplies, *, limits: Limits, cpus: int) -> tuple[str, ...]:
+    """Build the plan of a wheel again, exactly as it was.
+
+    Args:
+        adapters: The world; its roots, target and channel are those of the plan, or those that there are.
+        recorded: The wheel, and what its record says.
+        supplies: Where what is not in the store may be had.
+        limits: What the build may use, which no plan says.
+        cpus: The processors that are free for it.
+
+    Returns:
+        What had to be fetched, in words.
+
+    Raises:
+        EngineError: It can't be built here as it was: this machine, or this pybuild, is another.
+        FetchError: Something that the plan names can't be had.
+        ReproducibilityError: Another payload came out; both are kept.
+        PybuildError: It failed; its record is kept.
+    """
+    check_possible(adapters, recorded)
+    fetched = supplies.bring(recorded)
+    wheel = recorded.wheel
+    with blame((wheel.name, wheel.version)), _fresh_state(adapters, recorded.plan) as fresh:
+        try:
+            built = _build(adapters, fresh, recorded, limits=limits, cpus=cpus)
+        except PybuildError as error:
+            _keep_record(adapters.layout, error)
+            raise
+        if built.sha256 != wheel.payload_sha256:
+            raise _difference(adapters.layout, fresh.layout, recorded, built)
+    return fetched
+
+
+def check_possible(adapters: Adapters, recorded: Recorded) -> None:
+    """Refuse a plan that would be another one if it were made here.
+
+    Raises:
+        EngineError: Something in it is not what there is; says what.
+    """
+    plan = recorded.plan
+    here = dataclasses.replace(
+        plan,
+        root=adapters.roots.for_build(()) if plan.root.kind == "host" else plan.root,
+        target=adapters.target,
+        build_path=f"{BUILD_PATH}/{plan.recipe.name}-{plan.recipe.version}",
+        environment_path=ENVIRONMENT_PATH,
+        sandbox_version=SANDBOX_VERSION,
+        canonicaliser_version=CANONICALISER_VERSION,
+    )
+    changes = input_changes(recorded.account, Account(plan=here, record=recorded.account.record))
+    if changes:
+        raise EngineError(
+            f"{recorded.wheel.filename} can't be built again as it was; then and here: "
+            + "; ".join(change.sentence for change in changes),
+            where=recorded.where,
+            cure="build it on a machine, and with a pybuild, that are what they were",
+        )
+
+
+def _build(adapters: Adapters, fresh: Adapters, recorded: Recorded, *, limits: Limits, cpus: int) -> Built:
+    plan, source = recorded.plan, _source(adapters, recorded, limits)
+    if source.spec.prebuilt:
+        return take_wheel(fresh, source, plan, reason=source.spec.prebuilt.reason)
+    project = inspect_source(adapters, source)
+    # The plan has whatever the backend wanted then, so that is not asked again.
+    return build(fresh, source, project, plan, cpus=cpus, satisfied=lambda _: True, replan=lambda _: plan)
+
+
+def _source(adapters: Adapters, recorded: Recorded, limits: Limits) -> Source:
+    """The source under a spec that says what the recipe says.
+
+    Raises:
+        ValidationError: The recipe says what no spec can say.
+    """
+    recipe, account, wheel = recorded.plan.recipe, recorded.account.record, recorded.wheel
+    file = adapters.store.source(recipe.source)
+    assert file is not None, recipe.source
+    try:
+        spec = EffectiveSpec.model_validate(
+            {
+                "name": recipe.name,
+                "source": {"subdirectory": recipe.subdirectory},
+                "build": {"env": recipe.env, "config-settings": recipe.config_settings, "limits": limits},
+                "prebuilt": {"reason": account["prebuilt"]} if account.get("prebuilt") else None,
+            }
+        )
+    except ModelError as error:
+        what = f"the record of {wheel.filename} has a recipe that no spec can have: {error.errors()[0]['msg']}"
+        raise ValidationError(what, where=recorded.where) from error
+    return Source(
+        name=wheel.name,
+        version=wheel.version,
+        spec=spec,
+        sha256=recipe.source,
+        patches=recorded.patches,
+        file=file,
+        origin=account["source"]["origin"],
+        # Records of old don't say it; only what pybuild has packed itself is an uncompressed tar.
+        scm=bool(account["source"].get("scm", file.suffix == ".tar")),
+    )
+
+
+@contextmanager
+def _fresh_state(adapters: Adapters, plan: Plan) -> Iterator[Adapters]:
+    """The same world over a state that has nothing but the payloads of a plan's environment."""
+    with work_directory(adapters.layout, f"proof-{secrets.token_hex(4)}") as work:
+        layout = Layout(root=work / "state")
+        for ref in payload_refs(adapters, plan):
+            linked = layout.payload(ref.sha256) / ref.path.name
+            with disk_errors(linked):
+                linked.parent.mkdir(parents=True, exist_ok=True)
+                os.link(ref.path, linked)
+        with contextlib.closing(State.open(layout)) as state:
+            yield dataclasses.replace(
+                adapters, layout=layout, store=Store(layout), state=state, environments=Environments(layout)
+            )
+
+
+def _keep_record(layout: Layout, error: PybuildError) -> None:
+    """Keep the record of a build that failed, which else would go with its state."""
+    if error.log:
+        kept = _kept(layout, error.attempt) / "record"
+        directory = Path(error.log).parent
+        with disk_errors(kept):
+            shutil.move(directory, kept)
+        error.log = str(kept / record.LOG)
+        error.where = error.where.replace(str(directory), str(kept))
+        error.cure = error.cure.replace(f"pybuild log {error.attempt}", error.log)
+
+
+def _difference(layout: Layout, fresh: Layout, recorded: Recorded, built: Built) -> ReproducibilityError:
+    """What came out differently; both payloads and the record of the second are kept."""
+    kept = _kept(layout, built.attempt)
+    wheel = recorded.wheel
+    with disk_errors(kept):
+        for name, payload in (("recorded", wheel.payload), ("again", built.path)):
+            (kept / name).mkdir()
+            shutil.copyfile(payload, kept / name / built.filename)
+        shutil.move(fresh.record(built.plan.key(), built.attempt), kept / "record")
+    error = ReproducibilityError(
+        f"{wheel.filename} did not come out the same: {first_difference(wheel.payload, built.path)}",
+        where=f"both payloads: {kept}",
+        cure="find out what the build depends on that its plan does not have",
+    )
+    error.attempt, error.log = built.attempt, str(kept / "record" / record.LOG)
+    return error
+
+
+def _kept(layout: Layout, attempt: str) -> Path:
+    kept = layout.check(attempt)
+    with disk_errors(kept):
+        kept.mkdir(parents=True)
+    return kept
