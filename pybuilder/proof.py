@@ -34,6 +34,7 @@ from pybuilder.stages.build import build
 from pybuilder.stages.inspect import inspect_source
 from pybuilder.stages.prebuilt import take_wheel
 from pybuilder.stages.prepared import payload_refs
+from pybuilder.stages.screen import Screener
 from pybuilder.state import State
 from pybuilder.store import Store
 from pybuilder.supplies import Supplies
@@ -42,13 +43,16 @@ from pybuilder.wheel.reasons import told
 from pybuilder.work import work_directory
 
 
-def prove(adapters: Adapters, recorded: Recorded, supplies: Supplies, *, limits: Limits, cpus: int) -> tuple[str, ...]:
+def prove(
+    adapters: Adapters, recorded: Recorded, supplies: Supplies, *, screener: Screener, limits: Limits, cpus: int
+) -> tuple[str, ...]:
     """Build the plan of a wheel again, exactly as it was.
 
     Args:
         adapters: The world; its roots, target and channel are those of the plan, or those that there are.
         recorded: The wheel, and what its record says.
         supplies: Where what is not in the store may be had.
+        screener: Screens the source, which may come from anybody's index.
         limits: What the build may use, which no plan says.
         cpus: The processors that are free for it.
 
@@ -58,15 +62,19 @@ def prove(adapters: Adapters, recorded: Recorded, supplies: Supplies, *, limits:
     Raises:
         EngineError: It can't be built here as it was: this machine, or this pybuild, is another.
         FetchError: Something that the plan names can't be had.
+        ScreeningError, ReviewError: The workspace's policy doesn't let the source be used.
         ReproducibilityError: Another payload came out; both are kept.
         PybuildError: It failed; its record is kept.
     """
     check_possible(adapters, recorded)
     fetched = supplies.bring(recorded)
     wheel = recorded.wheel
+    with blame((wheel.name, wheel.version)):
+        source = _source(adapters, recorded, limits)
+        screener.screen(source)
     with blame((wheel.name, wheel.version)), _fresh_state(adapters, recorded.plan) as fresh:
         try:
-            built = _build(adapters, fresh, recorded, limits=limits, cpus=cpus)
+            built = _build(adapters, fresh, source, recorded.plan, cpus=cpus)
         except PybuildError as error:
             _keep_record(adapters.layout, error)
             raise
@@ -101,8 +109,7 @@ def check_possible(adapters: Adapters, recorded: Recorded) -> None:
         )
 
 
-def _build(adapters: Adapters, fresh: Adapters, recorded: Recorded, *, limits: Limits, cpus: int) -> Built:
-    plan, source = recorded.plan, _source(adapters, recorded, limits)
+def _build(adapters: Adapters, fresh: Adapters, source: Source, plan: Plan, *, cpus: int) -> Built:
     if source.spec.prebuilt:
         return take_wheel(fresh, source, plan, reason=source.spec.prebuilt.reason)
     project = inspect_source(adapters, source)

@@ -28,6 +28,7 @@ from pybuilder.sandbox.processors import usable
 from pybuilder.spec import Limits
 from pybuilder.stages import Adapters, Channel
 from pybuilder.stages.reap import reap
+from pybuilder.stages.screen import Screener
 from pybuilder.state import State
 from pybuilder.store import Store
 from pybuilder.supplies import Supplies
@@ -101,7 +102,8 @@ def _rebuild(options: Options, text: str, listen: Listener) -> dict[str, Any]:
             adapters = _adapters(bench, ground, recorded, buildroot)
             reap(layout, state, adapters.engine.clear)
             limits = _limits(workspace, recorded, buildroot)
-            fetched = prove(adapters, recorded, supplies, limits=limits, cpus=len(usable()))
+            screener = Screener(adapters=adapters, policy=workspace.settings.screen, root=workspace.root)
+            fetched = prove(adapters, recorded, supplies, screener=screener, limits=limits, cpus=len(usable()))
         wheel = recorded.wheel
         return {
             "wheel": wheel.filename,

@@ -187,7 +187,7 @@ class TestShowAndLog:
         here.build("alpha")
         here.rebuild("alpha==1.0")
         document = here.pybuild("show", "Alpha", "--json").json
-        assert set(document) == {"name", "builds"}
+        assert set(document) == {"name", "builds", "screening"}
         assert document["name"] == "alpha"
         assert [build["number"] for build in document["builds"]] == [2, 1]
         assert [build["state"] for build in document["builds"]] == ["published", "published"]

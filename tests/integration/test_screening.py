@@ -8,6 +8,7 @@ import json
 import subprocess
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,17 @@ class TestRefuse:
         here.build("alpha")
         [found] = record_of(here, "alpha")["screening"]["files"]
         assert found["path"] == "patches/alpha/0001-evil.patch: evil.txt"
+
+    def test_a_wheels_plan_is_not_built_again_from_such_a_source(self, here: Bench) -> None:
+        here.accept("alpha", files=COMPILED)
+        here.build("alpha")
+        [wheel] = (here.index.root / "files").glob("alpha-*.whl")
+        # Whoever has only the index, which may be a stranger's.
+        there = replace(here, state=here.root / "other")
+        assert there.pybuild("rebuild", str(wheel)).code == 0
+        here.settings("[screen]\ncompiled = 'refuse'\n")
+        ran = there.pybuild("rebuild", str(wheel))
+        assert ran.code == 50 and "the source of alpha 1.0 is refused" in ran.stderr
 
     def test_a_policy_that_is_none_is_refused(self, here: Bench) -> None:
         here.settings("[screen]\ncompield = 'refuse'\n")
