@@ -167,7 +167,8 @@ def test_a_damaged_wheel_is_refused(index: Index, tmp_path: Path, damage: bytes)
 def test_a_wheel_that_changed_since_validation_takes_its_group_back(index: Index, tmp_path: Path) -> None:
     index.publish([make_release(make_wheel(tmp_path, "attrs", "25.1+pb.1"))])
     before = tree_bytes(index.root)
-    good = make_release(make_wheel(tmp_path, "idna", "3.10+pb.1"), source=make_source(tmp_path))
+    wheel = make_wheel(tmp_path, "idna", "3.10+pb.1")
+    good = make_release(wheel, source=make_source(tmp_path), beside={".cdx.json": b"bill"})
     bad = replace(make_release(make_wheel(tmp_path)), sha256="0" * 64)
     with pytest.raises(ValidationError, match="is not the file that was validated"):
         index.publish([good, bad])
