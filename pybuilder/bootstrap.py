@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from pybuilder import events
-from pybuilder.errors import PybuildError
+from pybuilder.errors import PybuildError, ReviewError
 from pybuilder.estimates import estimates, wall_seconds
 from pybuilder.execution import MAX_REPLANS, Execution, Machine
 from pybuilder.packages import Packages, blame
@@ -34,7 +34,7 @@ class Assessed:
         statuses: How far each package is.
         seconds: What each package would take to build.
         wall: What building all that has to be built will take at least.
-        review: ``(name, requirement, wanted_by)`` of packages that nobody has accepted.
+        review: ``(name, requirement, wanted_by)`` of packages that nobody has accepted or somebody must look at.
     """
 
     planned: Planned
@@ -94,8 +94,7 @@ class Bootstrap:
     def assess(self, planned: Planned) -> Assessed:
         """Compare a tree with what has been built."""
         tree = planned.tree
-        unaccepted = self._unaccepted(tree)
-        waiting = needing(tree, unaccepted)
+        waiting = needing(tree, [*self._unaccepted(tree), *self._held(tree)])
         hopeless = waiting | needing(tree, planned.broken)
         statuses: dict[Package, Status] = {}
         broken: dict[Package, PybuildError] = {}
@@ -112,7 +111,7 @@ class Bootstrap:
             statuses=statuses,
             seconds=seconds,
             wall=wall_seconds(tree, todo, self.machine.jobs),
-            review=tuple(reviews(tree, unaccepted)),
+            review=self._reviews(tree),
         )
 
     def run(self, assessed: Assessed, *, replan: Callable[[], Planned] | None) -> Result:
@@ -151,7 +150,7 @@ class Bootstrap:
         )
         execution.run(assessed.planned)
         tree, outcomes = execution.tree, execution.outcomes
-        review = tuple(reviews(tree, self._unaccepted(tree)))
+        review = self._reviews(tree)
         if review != assessed.review:
             self.packages.queue_reviews(review)
         both = (self.outcomes, outcomes)
@@ -178,6 +177,15 @@ class Bootstrap:
 
     def _unaccepted(self, tree: Tree) -> set[Package]:
         return {node.package for node in tree if not self.workspace.accepts(node.name)}
+
+    def _held(self, tree: Tree) -> dict[Package, ReviewError]:
+        """The packages whose source somebody must look at first."""
+        broken = self.statements.broken.items()
+        return {package: e for package, e in broken if isinstance(e, ReviewError) and package in tree.nodes}
+
+    def _reviews(self, tree: Tree) -> tuple[Waiting, ...]:
+        held = [each for error in self._held(tree).values() for each in error.wanted]
+        return tuple(sorted({*reviews(tree, self._unaccepted(tree)), *held}))
 
     def _status(self, tree: Tree, package: Package, hopeless: Collection[Package]) -> Status:
         """How far a package is; notes its payload where that is known."""

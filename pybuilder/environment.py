@@ -14,16 +14,18 @@ import platform
 import shutil
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pybuilder.errors import BuildError, EngineError
+from pybuilder.errors import BuildError, EngineError, StateError
 from pybuilder.files import atomic_dir, disk_errors, file_lock, sync_filesystem
 from pybuilder.layout import Layout
-from pybuilder.plan import ENVIRONMENT_PATH, digest
+from pybuilder.plan import ENVIRONMENT_PATH, Ingredient, digest
 from pybuilder.processes import run
+from pybuilder.store import Store
+from pybuilder.usage import use
 from pybuilder.wheel.read import WheelName
 
 _COMPILE_TIMEOUT = 300.0  # seconds for one wheel
@@ -87,11 +89,11 @@ class Environments:
         sha256s = [payload.sha256 for payload in ordered]
         facts = [_FORMAT, python.executable, python.version, sha256s, *([] if bytecode else ["source"])]
         environment = self.layout.environment(digest(facts))
-        if not environment.is_dir():
+        if not use(self.layout, environment):
             _check_projects(ordered)
             with disk_errors(environment), file_lock(self.layout.lock(f"environment-{environment.name}")):
                 # Somebody else may have made it while we waited; so may they a tree.
-                if not environment.is_dir():
+                if not use(self.layout, environment):
                     self._make(environment, ordered, python, bytecode=bytecode)
         return environment
 
@@ -118,6 +120,8 @@ class Environments:
             if compiled.is_dir():
                 return compiled
             if not tree.is_dir():
+                if Store(self.layout).sound_payload(payload.sha256) is None:
+                    raise _damaged(payload)
                 with atomic_dir(tree) as fresh:
                     unpack(payload.path, fresh, python=python.minor, interpreter=f"{ENVIRONMENT_PATH}/bin/python")
                     if bytecode:
@@ -143,11 +147,9 @@ def _compile(tree: Path, python: PythonTarget) -> None:
         run([*compileall, "-s", str(tree), "-p", ENVIRONMENT_PATH, str(site_packages)], timeout=_COMPILE_TIMEOUT)
 
 
-def freeze(payloads: Sequence[PayloadRef]) -> str:
-    """The payloads as requirements with digests, one a line in order of name, in the form that pip reads."""
-    wheels = ((WheelName.parse(payload.path.name), payload.sha256) for payload in payloads)
-    lines = {wheel.name: f"{wheel.name}=={wheel.version} --hash=sha256:{sha256}\n" for wheel, sha256 in wheels}
-    return "".join(line for _, line in sorted(lines.items()))
+def freeze(environment: Iterable[Ingredient]) -> str:
+    """A plan's environment as requirements with digests, one a line in order of name, in the form that pip reads."""
+    return "".join(f"{each.name}=={each.version} --hash=sha256:{each.payload}\n" for each in sorted(environment))
 
 
 def _check_projects(payloads: Sequence[PayloadRef]) -> None:
@@ -160,6 +162,14 @@ def _check_projects(payloads: Sequence[PayloadRef]) -> None:
                 f"{other} and {payload.path.name} are the same project",
                 cure="a build environment takes one version of each: look at the build requirements",
             )
+
+
+def _damaged(payload: PayloadRef) -> StateError:
+    return StateError(
+        f"{payload.path.name} is damaged in the store, and was set aside",
+        where=str(payload.path),
+        cure="run the same command again: it will be built again",
+    )
 
 
 def _clash(path: str, one: str, other: str) -> BuildError:

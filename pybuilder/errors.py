@@ -155,6 +155,13 @@ class SigningError(PybuildError):
     phase = "sign"
 
 
+class ScreeningError(PybuildError):
+    """Something was found in a source, or is known of its version, for which the workspace refuses it."""
+
+    exit_code = 50
+    phase = "screen"
+
+
 class LockedError(PybuildError):
     """Another run holds the lock."""
 

@@ -21,6 +21,19 @@ class Preparing:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Damaged:
+    """Something in the store had another digest than it is filed under, and is not used.
+
+    Attributes:
+        what: Its kind and the digest it should have, ``sources/<sha256>``.
+        file: Where it lies now, for who wants to know what became of it.
+    """
+
+    what: str
+    file: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Fetching:
     """A source is being downloaded; ``total`` bytes where the server says so."""
 
@@ -141,6 +154,7 @@ class Failed:
 Event = (
     Chosen
     | Preparing
+    | Damaged
     | Planned
     | Remaining
     | Fetching

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 
 from pybuilder import events
 from pybuilder.crew import Crew
-from pybuilder.errors import BuildError, PybuildError
+from pybuilder.errors import BuildError, PybuildError, ReviewError
 from pybuilder.interruption import outcome
 from pybuilder.packages import Packages
 from pybuilder.plan import Plan
@@ -161,7 +161,8 @@ class Execution:
     def _adopt(self, planned: Planned) -> None:
         """Make a plan the one that is followed; what is done or runs stays what it is."""
         self._planned, tree = planned, planned.tree
-        for error in dict.fromkeys(planned.broken.values()):
+        # What waits for review is told as that.
+        for error in dict.fromkeys(e for e in planned.broken.values() if not isinstance(e, ReviewError)):
             self._note(error, [package for package, each in planned.broken.items() if each is error])
         # What is held back may not need what has failed any more.
         held = [task for task in self._tasks if self._schedule.state(task) is State.HELD_BACK]

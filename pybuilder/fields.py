@@ -113,7 +113,12 @@ def _duration(text: str) -> timedelta:
     return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
 
 
-def _size(text: str) -> int:
+def size(text: str) -> int:
+    """A number of bytes, such as ``4G``.
+
+    Raises:
+        ValueError: It is none.
+    """
     match = re.fullmatch(r"([0-9]{1,12})([KMGT]?)", text)
     if not match or not int(match[1]):
         raise ValueError(f"{text!r} is no size; write a number and K, M, G or T (powers of 1024), such as '4G'")
@@ -250,7 +255,7 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,6}[smhdw]$"}),
 ]
 Size = Annotated[
-    int, _parsed(_size, "a size such as '4G'"), WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,12}[KMGT]?$"})
+    int, _parsed(size, "a size such as '4G'"), WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,12}[KMGT]?$"})
 ]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 RelativePath = Annotated[str, AfterValidator(relative_path)]

@@ -192,18 +192,52 @@ def file_lock(path: Path, *, wait: bool = True, shared: bool = False, what: str 
         LockedError: ``wait`` is false and another process holds it.
         StateError: The disk is full or can't be written.
     """
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = _locked(path, wait=wait, shared=shared, what=what)
     try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_lock(path: Path) -> bool:
+    """Remove a lock file unless somebody holds it, beside whoever opens it meanwhile; whether it is gone."""
+    try:
+        with file_lock(path, wait=False):
+            path.unlink(missing_ok=True)
+            return True
+    except LockedError:
+        return False
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds a lock file."""
+    try:
+        with file_lock(path, wait=False):
+            return False
+    except LockedError:
+        return True
+
+
+def _locked(path: Path, *, wait: bool, shared: bool, what: str) -> int:
+    """The descriptor of a lock file, locked."""
+    while True:
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             _lock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, wait=wait)
+            # Whoever removed it while we waited left us one that nobody else will ever open.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                    return descriptor
         except BlockingIOError:
+            os.close(descriptor)
             raise LockedError(
                 what or "another run holds the lock", where=str(path), cure="wait until it has ended"
             ) from None
-        yield
-    finally:
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
 
 

@@ -34,20 +34,59 @@ class Layout:
 
     @property
     def locks(self) -> Path:
-        """Lock files; they may be removed when no pybuild runs."""
+        """Lock files; those that nobody holds may be removed by ``files.remove_lock``."""
         return self.root / "locks"
 
     def lock(self, name: str) -> Path:
         """The lock file for one thing, such as ``payload-<key>``."""
         return self.locks / f"{name}.lock"
 
+    @property
+    def runs(self) -> Path:
+        """A file for each run that works with the store, locked as long as it does."""
+        return self.root / "runs"
+
+    @property
+    def kept(self) -> Path:
+        """A file for each attempt that somebody told gc to keep, under its id."""
+        return self.root / "kept"
+
+    @property
+    def store(self) -> Path:
+        """Everything by digest, a directory for each kind."""
+        return self.root / "store"
+
+    def kind(self, name: str) -> Path:
+        """The directory of everything of one kind, such as ``sources``."""
+        return self.store / name
+
+    @property
+    def works(self) -> Path:
+        """The directory of all work directories."""
+        return self.root / "work"
+
+    @property
+    def plans(self) -> Path:
+        """The trees that were planned last, a file for each channel."""
+        return self.root / "plans"
+
+    @property
+    def indexes(self) -> Path:
+        """The published trees, a directory for each channel."""
+        return self.root / "index"
+
+    @property
+    def damaged(self) -> Path:
+        """What was found in the store without the digest that it was filed under."""
+        return self.store / "damaged"
+
     def source(self, sha256: str) -> Path:
         """The directory that holds one source archive under its own file name."""
-        return self.root / "store" / "sources" / sha256
+        return self.store / "sources" / sha256
 
     def payload(self, sha256: str) -> Path:
         """The directory that holds one payload wheel, and its unpacked tree once something needed it."""
-        return self.root / "store" / "payloads" / sha256
+        return self.store / "payloads" / sha256
 
     def rpm(self, sha256: str) -> Path:
         """The directory that holds one RPM under its own file name."""
@@ -55,17 +94,17 @@ class Layout:
 
     def repodata(self, sha256: str) -> Path:
         """A repository's list of packages in libsolv's form, by the digest of the repomd.xml that names it."""
-        return self.root / "store" / "repodata" / f"{sha256}.solv"
+        return self.store / "repodata" / f"{sha256}.solv"
 
     @property
     def rpms(self) -> Path:
         """The directory of all RPMs' directories."""
-        return self.root / "store" / "rpms"
+        return self.store / "rpms"
 
     @property
     def roots(self) -> Path:
         """The directory of all roots."""
-        return self.root / "store" / "roots"
+        return self.store / "roots"
 
     def root_of(self, digest: str) -> Path:
         """The directory of one root: ``tree/``, ``rpmdb/`` and ``root.json``."""
@@ -77,11 +116,11 @@ class Layout:
 
     def environment(self, digest: str) -> Path:
         """A virtual environment of unpacked payloads."""
-        return self.root / "store" / "envs" / digest
+        return self.store / "envs" / digest
 
     def records(self, key: str) -> Path:
         """All records of one key."""
-        return self.root / "store" / "records" / key
+        return self.store / "records" / key
 
     def record(self, key: str, attempt: str) -> Path:
         """The record of one attempt."""
@@ -89,7 +128,7 @@ class Layout:
 
     def work(self, attempt: str) -> Path:
         """What a running attempt writes: its log from the first moment, its tree. Moved or removed at its end."""
-        return self.root / "work" / attempt
+        return self.works / attempt
 
     def check(self, attempt: str) -> Path:
         """What is kept of a check that found a difference: both payloads, and the record of the one built again."""
@@ -97,7 +136,7 @@ class Layout:
 
     def plan(self, channel: str) -> Path:
         """The tree that was planned last for a channel."""
-        return self.root / "plans" / f"{channel}.json"
+        return self.plans / f"{channel}.json"
 
     @property
     def uv_cache(self) -> Path:
@@ -107,8 +146,8 @@ class Layout:
     @property
     def seen_inside(self) -> tuple[Path, ...]:
         """The directories of which builds see parts: roots, environments and work lie below them."""
-        return self.root / "store", self.root / "work"
+        return self.store, self.works
 
     def index(self, channel: str) -> Path:
         """The published tree of one channel."""
-        return self.root / "index" / channel
+        return self.indexes / channel

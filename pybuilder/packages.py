@@ -22,14 +22,17 @@ from pybuilder.files import file_lock
 from pybuilder.names import numbered_version, split_number
 from pybuilder.plan import Plan, digest
 from pybuilder.resolution import satisfied_by
+from pybuilder.screening.policy import is_screening
 from pybuilder.stages import Adapters, Made, Project, Source, supports_python
 from pybuilder.stages.build import build
 from pybuilder.stages.choose import Chooser
 from pybuilder.stages.inspect import inspect_source, made_from_payload, published_build
+from pybuilder.stages.intact import intact_payload
 from pybuilder.stages.plan import build_requirements, make_plan, recipe
 from pybuilder.stages.prebuilt import take_wheel
 from pybuilder.stages.prepared import payload_refs
 from pybuilder.stages.publish import Item, Outcome, newest_build, publish
+from pybuilder.stages.screen import Screener
 from pybuilder.stages.source import SourceGetter
 from pybuilder.stages.validate import validate, validation_key
 from pybuilder.timing import timed
@@ -44,26 +47,37 @@ class Packages:
         adapters: The world.
         sources: Gets sources.
         chooser: Says which versions there are.
+        screener: Screens sources before anything is done with them.
         made: The payloads that this run has come to, built or known.
     """
 
     adapters: Adapters
     sources: SourceGetter
     chooser: Chooser
+    screener: Screener
     made: dict[Package, Made] = field(default_factory=dict)
     _sources: dict[Package, tuple[Source, Project]] = field(default_factory=dict)
 
     def source(self, package: Package) -> tuple[Source, Project]:
-        """The source of a package, fetched and pinned if need be, and what it says of itself.
+        """The source of a package, fetched and pinned if need be, screened, and what it says of itself.
 
         Raises:
-            PybuildError: It can't be had, or can't be read.
+            PybuildError: It can't be had, can't be read, or must not be used.
         """
         if package not in self._sources:
             with blame(package):
                 source = self.sources.acquire(*package)
+                self.screener.screen(source)
                 self._sources[package] = (source, inspect_source(self.adapters, source))
         return self._sources[package]
+
+    def _sound(self, package: Package) -> Source:
+        """The source of a package as it is just before it is used; fetched again where the store's is damaged."""
+        source, project = self.source(package)
+        if self.adapters.store.sound_source(source.sha256) is None:
+            source = self.sources.acquire(*package)
+            self._sources[package] = (source, project)
+        return source
 
     def has_source(self, package: Package) -> bool:
         """Whether the source of a package has been fetched, in this run or before it.
@@ -140,7 +154,7 @@ class Packages:
     def known(self, plan: Plan) -> Made | None:
         """The payload that was made of these very inputs."""
         attempt = self.adapters.state.succeeded(plan.key())
-        if attempt is None or attempt.payload is None or self.adapters.store.payload(attempt.payload) is None:
+        if attempt is None or attempt.payload is None or intact_payload(self.adapters, attempt.payload) is None:
             return None
         return made_from_payload(
             self.adapters,
@@ -202,6 +216,7 @@ class Packages:
             # Whoever held the lock may have built it meanwhile.
             if not force and (known := self.known(plan)):
                 return known
+            source = self._sound(package)
             if source.spec.prebuilt:
                 built = take_wheel(self.adapters, source, plan, reason=source.spec.prebuilt.reason)
             else:
@@ -312,17 +327,24 @@ class Packages:
         return known is not None and known[0]
 
     def queue_reviews(self, wanted: Sequence[tuple[str, str, str]]) -> None:
-        """Put packages that nobody has accepted into the review queue, and take out those that have been.
+        """Put packages that must be looked at into the review queue, and take out those that have been.
+
+        What the screening of a source has put there stays until a source of that package has passed.
 
         Args:
             wanted: ``(name, requirement, wanted_by)``.
         """
         state = self.adapters.state
         before = state.review()
-        accepted = sorted({entry["name"] for entry in before if self.chooser.is_accepted(entry["name"])})
-        if wanted or accepted:
+        looked_at = {name for name, _, _ in wanted} | {name for name, _ in self._sources}
+        settled = [
+            name
+            for name, by in dict.fromkeys((entry["name"], entry["wanted_by"]) for entry in before)
+            if (name in looked_at if is_screening(by) else self.chooser.is_accepted(name))
+        ]
+        if wanted or settled:
+            state.drop_review(settled)
             state.ask_review(wanted, now=timestamp(self.adapters.now()))
-            state.drop_review(accepted)
             waiting = [(entry["name"], entry["requirement"], entry["wanted_by"]) for entry in state.review()]
             self.adapters.index.write_review(waiting)
 

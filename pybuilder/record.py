@@ -42,6 +42,7 @@ def record_json(
     result: Mapping[str, Any],
     prebuilt: str = "",
     tainted: Sequence[Mapping[str, str]] = (),
+    screening: Mapping[str, Any] | None = None,
 ) -> bytes:
     """The account of one attempt.
 
@@ -66,6 +67,7 @@ def record_json(
         prebuilt: Why upstream's wheel, which then is the source, was used in place of a build; empty for a build.
         tainted: ``name``, ``version``, ``payload_sha256`` and ``reason`` of each of upstream's wheels that had a part
             in what is in the environment, however far back; sorted.
+        screening: What was found in the source and is known of its version, as ``screening.policy.judge`` gives it.
     """
     return pretty_json(
         {
@@ -96,6 +98,7 @@ def record_json(
             "result": dict(result),
             "prebuilt": prebuilt or None,
             "tainted": [dict(taint) for taint in tainted],
+            "screening": None if screening is None else dict(screening),
         }
     )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from pybuilder.fields import Array, Duration, Table, Url
+from pybuilder.fields import Array, Duration, OwnName, Sha256, Table, Url
 from pybuilder.names import is_label
 from pybuilder.toml import parse, validated
 
@@ -15,6 +15,53 @@ def _label(text: str) -> str:
     if not is_label(text):
         raise ValueError(f"{text!r} is no label; write a lower-case letter, then letters and digits, such as 'pb'")
     return text
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a reason says why; write what somebody looked at, and what it is")
+    return text
+
+
+Policy = Literal["allow", "review", "refuse"]
+"""What happens to a source in which something is found: it is only told, it waits for a person, it is not used."""
+
+
+class Exempt(Table):
+    """What somebody has looked at and taken for good."""
+
+    package: OwnName = Field(description="The package that it is found in.")
+    sha256: Array[Sha256] = Field(
+        default=(), description="Digests of files that are found, or of a source or patch for all that is in it."
+    )
+    advisories: Array[str] = Field(default=(), description="Ids of advisories, or their aliases.")
+    reason: Annotated[str, AfterValidator(_reason)] = Field(description="Why; it is kept in every record.")
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not self.sha256 and not self.advisories:
+            raise ValueError('this names nothing that is found; write sha256 = ["…"] or advisories = ["…"]')
+        return self
+
+
+class Screen(Table):
+    """What happens to a source by what is found in it, and by what is known of its version."""
+
+    compiled: Policy = Field(default="allow", description="Compiled code in the source, whatever its name.")
+    archive: Policy = Field(default="allow", description="Archives in the source.")
+    advisory: Policy = Field(default="allow", description="Advisories that the version is affected by.")
+    advisories: str = Field(
+        default="", description="A dump of OSV records: a zip file or a directory; the path starts from the workspace."
+    )
+    exceptions: Array[Exempt] = Field(default=(), description="What somebody has looked at and taken for good.")
+
+    @model_validator(mode="after")
+    def _has_advisories(self) -> Self:
+        if self.advisory != "allow" and not self.advisories:
+            raise ValueError(
+                f"advisory = '{self.advisory}' has nothing to go by; name a dump of OSV records: advisories = \"FILE\""
+            )
+        return self
 
 
 class Settings(Table):
@@ -32,10 +79,8 @@ class Settings(Table):
     rebuild: Literal["never", "security", "monthly"] = Field(
         default="never", description="When a moved buildroot lock rebuilds what is published."
     )
-    screen: Literal["allow", "review", "refuse"] = Field(
-        default="allow", description="What happens to a source in which compiled objects are found."
-    )
-    keep: int = Field(default=3, ge=1, description="Records of a package that gc keeps, beside the published ones.")
+    screen: Screen = Field(default=Screen(), description="What happens to sources by what is found in them.")
+    keep: int = Field(default=3, ge=1, description="Last attempts at a package whose payload and inputs gc keeps.")
     notify: Array[Url] = Field(default=(), description="Webhooks that get messages.")
 
 

@@ -32,9 +32,11 @@ _COMMANDS = {
     "log": ("show", "The log of a build."),
     "audit": ("audit", "Verify wheels and print where they came from."),
     "challenge": ("challenge", "Compare our payloads with another pybuild's of the same keys."),
+    "check": ("check", "Build again in another world, and compare bit for bit."),
     "diff": ("diff", "What changed between two builds."),
     "sbom": ("sbom", "The bill of materials of a build, as CycloneDX or SPDX."),
     "key": ("key", "The key that signs what is published."),
+    "gc": ("gc", "Drop what no index, record, lock or running build needs."),
     "index": ("index", "Check or renew the published index."),
     "serve": ("index", "Serve the index over HTTP on this machine."),
 }

@@ -11,6 +11,7 @@ from pybuilder.audit import Audit, Check, Everything, Node
 from pybuilder.audit.graph import tree_lines
 from pybuilder.errors import ValidationError
 from pybuilder.record import Taint, recorded_taints
+from pybuilder.screening.account import found_lines
 
 if TYPE_CHECKING:
     from pybuilder.audit.original import Original
@@ -58,6 +59,7 @@ def _facts(found: Audit) -> dict[str, Any]:
         "patches": account.document["patches"] if account else [],
         "environment": account.document["environment"] if account else [],
         "prebuilt": (account.prebuilt or None) if account else None,
+        "screening": account.document.get("screening") if account else None,
         "tainted": [taint.as_json for taint in _taints(found)],
         "root": {
             "kind": plan.root.kind,
@@ -177,8 +179,18 @@ def _record_lines(found: Audit) -> Iterator[str]:
     yield f"           sha256 {account.source.sha256}"
     for patch in account.patches:
         yield f"  patch    {patch.file}  sha256 {patch.sha256}"
+    for line in _screening_lines(account.document.get("screening")):
+        yield f"  found    {line}"
     for each in account.environment:
         yield f"  with     {each.name} {each.version}  payload {each.payload}"
+
+
+def _screening_lines(screening: Any) -> list[str]:
+    """What was found in the source; the record may be a stranger's."""
+    try:
+        return list(found_lines(screening))
+    except (AttributeError, KeyError, TypeError):
+        return ["something, but what its record says of that can't be read"]
 
 
 def _root_lines(found: Audit) -> Iterator[str]:

@@ -105,7 +105,7 @@ class Board:
                 return None if again else (Piece(event_line(event), "dim"),)
             case events.Remaining():
                 self._reckon(event.seconds, now)
-            case events.Chosen() | events.Preparing():
+            case events.Chosen() | events.Preparing() | events.Damaged():
                 return (Piece(event_line(event), "dim"),)
             case _:
                 return self._finish(event, now)

@@ -28,7 +28,6 @@ from pybuilder.execution import Machine
 from pybuilder.files import disk_errors, write_atomic
 from pybuilder.joint import resolve_jointly
 from pybuilder.new import SpecWriter
-from pybuilder.packages import Packages
 from pybuilder.pipeline import Pipeline
 from pybuilder.planner import Request
 from pybuilder.requirements_reader import Asked, read_requirements
@@ -144,7 +143,7 @@ class _Command:
     def _bootstrap(self, session: Session) -> Bootstrap:
         workspace = session.workspace
         assert isinstance(workspace, Drafts)
-        packages = Packages(adapters=session.adapters, sources=session.sources, chooser=session.chooser)
+        packages = session.packages()
         pipeline = Pipeline(packages=packages, force=False)
         writer = SpecWriter(
             workspace=workspace,

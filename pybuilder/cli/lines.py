@@ -12,6 +12,8 @@ def event_line(event: events.Event) -> str:
             return f"buildroot {event.buildroot}, since none is named"
         case events.Preparing():
             return event.what
+        case events.Damaged():
+            return f"damaged, and set aside as {event.file}: {event.what}"
         case events.Planned():
             return f"{event.total} packages, {event.cached} of them cached; about {watch(event.seconds)} to go"
         case events.Started(phase="build"):

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pybuilder.cli.lines import event_line
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import lock_path
 from pybuilder.cli.session import choose_buildroot, open_layout, open_workspace
 from pybuilder.errors import ConfigError, StateError, UsageError
+from pybuilder.events import Event
 from pybuilder.lockfile import Change, Lock, Named, changes, format_lock, parse_lock
 from pybuilder.processes import run
 from pybuilder.workspace import Workspace
@@ -141,16 +143,21 @@ def _locker(options: Options, workspace: Workspace) -> Iterator[Locker]:
     from pybuilder.http import Client
     from pybuilder.rpm.lock import Locker
     from pybuilder.store import Store
+    from pybuilder.usage import at_work
 
     layout = open_layout(options, workspace)
-    with Client() as client:
+    with at_work(layout), Client() as client:
         yield Locker(
             layout=layout,
-            store=Store(layout),
+            store=Store(layout, _note),
             client=client,
             home=workspace.root / "buildroots",
             report=_silent if options.quiet else _report,
         )
+
+
+def _note(event: Event) -> None:
+    print(event_line(event), file=sys.stderr)
 
 
 def _report(text: str) -> None:

@@ -79,6 +79,8 @@ def _terminal_listener(status: Status) -> events.Listener:
                 status.update(f"[bold]{event.name}[/] {event.version}  {event.phase}")
             case events.Output():
                 pass
+            case events.Damaged():
+                status.console.print(f"[yellow]![/] {escape(event_line(event))}")
             case events.Failed():
                 status.console.print(f"[red]✗[/] {escape(event_line(event))}")
             case events.Published():

@@ -31,6 +31,7 @@ from pybuilder.stages.reap import reap
 from pybuilder.state import State
 from pybuilder.store import Store
 from pybuilder.supplies import Supplies
+from pybuilder.usage import at_work
 from pybuilder.work import work_directory
 from pybuilder.workspace import Workspace
 
@@ -86,6 +87,7 @@ def _rebuild(options: Options, text: str, listen: Listener) -> dict[str, Any]:
     layout = open_layout(options, workspace)
     with (
         contextlib.closing(State.open(layout)) as state,
+        at_work(layout),
         Client() as client,
         work_directory(layout, f"wheel-{secrets.token_hex(4)}") as scratch,
     ):
@@ -94,10 +96,10 @@ def _rebuild(options: Options, text: str, listen: Listener) -> dict[str, Any]:
         (scratch / "payload").mkdir()
         recorded = find_record(read_numbered(file, scratch / "payload"), readers, state=state, layout=layout)
         buildroot = options.buildroot or recorded.account.record.get("buildroot") or recorded.account.record["channel"]
-        supplies = Supplies(layout=layout, store=Store(layout), readers=readers)
+        supplies = Supplies(layout=layout, store=Store(layout, listen), readers=readers)
         with _ground(bench, recorded, buildroot) as ground:
             adapters = _adapters(bench, ground, recorded, buildroot)
-            reap(adapters)
+            reap(layout, state, adapters.engine.clear)
             limits = _limits(workspace, recorded, buildroot)
             fetched = prove(adapters, recorded, supplies, limits=limits, cpus=len(usable()))
         wheel = recorded.wheel
@@ -157,7 +159,7 @@ def _adapters(bench: _Bench, ground: Ground, recorded: Recorded, buildroot: str)
     recipe, channel = recorded.plan.recipe, recorded.account.record["channel"]
     return Adapters(
         layout=bench.layout,
-        store=Store(bench.layout),
+        store=Store(bench.layout, bench.listen),
         state=bench.state,
         engine=ground.engine,
         environments=Environments(bench.layout),

@@ -18,6 +18,7 @@ from pybuilder.cli.session import choose_buildroot, open_layout, open_workspace
 from pybuilder.errors import UsageError
 from pybuilder.http import Client
 from pybuilder.state import State
+from pybuilder.usage import at_work
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
@@ -37,6 +38,7 @@ def create(options: Options, name: str, as_json: bool) -> int:
     with (
         listener(options) as listen,
         contextlib.closing(State.open(layout)) as state,
+        at_work(layout),
         Client() as client,
         open_podman(state) as engine,
     ):

@@ -93,7 +93,7 @@ def recorded_rpm_ground(
         with disk_errors(tree):
             let_containers_use(tree)
     known = read_lock(workspace, buildroot) if lock_path(workspace, buildroot.name).exists() else None
-    archive = Archive(layout=layout, store=Store(layout), client=client, repositories=buildroot.repositories)
+    archive = Archive(layout=layout, store=Store(layout, listen), client=client, repositories=buildroot.repositories)
     lock = recorded_lock(plan, known=known, archive=archive)
     buildroot = buildroot.model_copy(update={"macros": dict(plan.recipe.root_macros)})
     with open_podman(facts, f"/usr/bin/python{plan.target.python}") as engine:
@@ -164,7 +164,7 @@ def locked_roots(
     buildroot: Buildroot, lock: Lock, *, layout: Layout, client: Client, services: Services, listen: Listener
 ) -> LockedRoots:
     """The roots of a locked buildroot; nothing is fetched or made before one is asked for."""
-    store = Store(layout)
+    store = Store(layout, listen)
 
     def fetch(rpms: Iterable[Rpm]) -> Mapping[str, Path]:
         rpms = tuple(rpms)
@@ -190,7 +190,7 @@ def local_roots(
     """The roots of a state, made by this machine's rpm where we may, else in the bootstrap container."""
     ours = os.geteuid() == 0 and shutil.which("rpm") is not None and shutil.which("bwrap") is not None
     installer = HostInstaller() if ours else ContainerInstaller(services=services, layout=layout, listen=listen)
-    return RpmRoots(layout=layout, store=Store(layout), installer=installer, fetch=fetch)
+    return RpmRoots(layout=layout, store=Store(layout, listen), installer=installer, fetch=fetch)
 
 
 def _only_python(buildroot: Buildroot) -> str:

@@ -28,12 +28,9 @@ def sbom(options: Options, build: str, as_spdx: bool) -> int:
     layout = open_layout(options, workspace)
     with contextlib.closing(State.open(layout)) as state:
         wheel = _one(_published(build, state, workspace.settings.label), build)
-    bill = _read(layout.index(wheel.channel) / "files" / f"{wheel.wheel}.cdx.json", wheel)
-    if as_spdx:
-        from pybuilder.sbom.spdx import spdx
-
-        bill = spdx(json.loads(bill))
-    sys.stdout.buffer.write(bill)
+    path = layout.index(wheel.channel) / "files" / f"{wheel.wheel}.cdx.json"
+    bill = _read(path, wheel)
+    sys.stdout.buffer.write(_as_spdx(bill, path) if as_spdx else bill)
     return 0
 
 
@@ -63,6 +60,17 @@ def _one(wheels: list[PublishedWheel], text: str) -> PublishedWheel:
             cure=f"name one of: {', '.join(sorted(wheel.wheel for wheel in wheels))}",
         )
     return wheels[0]
+
+
+def _as_spdx(bill: bytes, path: Path) -> bytes:
+    from pybuilder.sbom.spdx import spdx
+
+    try:
+        return spdx(json.loads(bill))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StateError(
+            f"the bill of materials is damaged: {error!r}", where=str(path), cure="pybuild index verify"
+        ) from error
 
 
 def _read(path: Path, wheel: PublishedWheel) -> bytes:

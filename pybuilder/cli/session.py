@@ -27,10 +27,12 @@ from pybuilder.stages import Adapters, Channel
 from pybuilder.stages.choose import Chooser
 from pybuilder.stages.reap import reap
 from pybuilder.stages.recover import recover
+from pybuilder.stages.screen import Screener
 from pybuilder.stages.source import SourceGetter
 from pybuilder.state import State
 from pybuilder.store import Store
 from pybuilder.upstream import Upstream
+from pybuilder.usage import at_work
 from pybuilder.workspace import Workspace
 
 __all__ = [
@@ -61,10 +63,15 @@ class Session:
     sources: SourceGetter
     chooser: Chooser
 
+    def packages(self) -> Packages:
+        """The packages of a run."""
+        policy = self.workspace.settings.screen
+        screener = Screener(adapters=self.adapters, policy=policy, root=self.workspace.root)
+        return Packages(adapters=self.adapters, sources=self.sources, chooser=self.chooser, screener=screener)
+
     def pipeline(self, *, force: bool) -> Pipeline:
         """A run."""
-        packages = Packages(adapters=self.adapters, sources=self.sources, chooser=self.chooser)
-        return Pipeline(packages=packages, force=force)
+        return Pipeline(packages=self.packages(), force=force)
 
 
 @contextlib.contextmanager
@@ -87,13 +94,14 @@ def open_session(options: Options, listen: events.Listener, *, workspace: Worksp
     buildroot = workspace.buildroot(chosen.name)
     with (
         contextlib.closing(State.open(layout)) as state,
+        at_work(layout),
         Client() as client,
         open_ground(buildroot, workspace=workspace, layout=layout, facts=state, client=client, listen=listen) as ground,
     ):
         name = chosen.channel(options.variant)
         adapters = Adapters(
             layout=layout,
-            store=Store(layout),
+            store=Store(layout, listen),
             state=state,
             engine=ground.engine,
             environments=Environments(layout),
@@ -113,11 +121,11 @@ def open_session(options: Options, listen: events.Listener, *, workspace: Worksp
             listen=listen,
             now=clock.now,
         )
-        recover(adapters)
-        reap(adapters)
+        recover(layout, state)
+        reap(layout, state, adapters.engine.clear)
         yield _session(workspace, adapters, client)
         # Another run may have been killed beside this one, which built what that had begun.
-        reap(adapters)
+        reap(layout, state, adapters.engine.clear)
 
 
 def _session(workspace: Workspace, adapters: Adapters, client: Client) -> Session:

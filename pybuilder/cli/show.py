@@ -20,6 +20,7 @@ from pybuilder.cli.places import find_attempt, open_layout, open_workspace
 from pybuilder.errors import UsageError
 from pybuilder.layout import Layout
 from pybuilder.names import normalize
+from pybuilder.screening.account import all_remembered, found_lines
 from pybuilder.stages.reap import is_alive
 from pybuilder.state import Attempt, State
 
@@ -39,12 +40,13 @@ def show(options: Options, name: str, as_json: bool) -> int:
         found = reports.builds(package, state, layout)
         causes = _add_causes(found, state.attempts(package), layout)
         lines = [line for pair in zip(reports.build_lines(found, state), causes, strict=True) for line in pair]
+        screened = all_remembered(state, package)
     if as_json:
-        json.dump({"name": package, "builds": found}, sys.stdout, indent=2)
+        json.dump({"name": package, "builds": found, "screening": screened}, sys.stdout, indent=2)
         print()
         return 0
     spec = workspace.spec(package)
-    if spec is None and not found:
+    if spec is None and not found and not screened:
         near = workspace.similar(package)
         raise UsageError(
             f"{package} is not accepted and was never built" + (f"; did you mean {near[0]}?" if near else ""),
@@ -55,6 +57,9 @@ def show(options: Options, name: str, as_json: bool) -> int:
         print(f"{package}: specs/{package}.toml, pins: {pins}")
     for line in lines:
         print(line)
+    for account in screened:
+        for line in found_lines(account):
+            print(f"found in {account['version']}: {line}")
     return 0
 
 

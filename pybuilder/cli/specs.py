@@ -213,10 +213,11 @@ def _reach(options: Options, workspace: Workspace) -> Iterator[_Reach]:
     from pybuilder.state import State
     from pybuilder.store import Store
     from pybuilder.upstream import Upstream
+    from pybuilder.usage import at_work
 
     layout = open_layout(options, workspace)
     chosen, target = choose_buildroot(options, workspace), this_target()
-    with contextlib.closing(State.open(layout)) as state, Client() as client:
+    with contextlib.closing(State.open(layout)) as state, at_work(layout), Client() as client:
         upstream = Upstream(client=client, url=str(workspace.settings.index or ""), environ=os.environ)
         chooser = Chooser(
             workspace=workspace,

@@ -122,7 +122,8 @@ class Locker:
         )
 
     def _verified(self, solution: Solution, fetcher: Fetcher) -> dict[str, Rpm]:
-        missing = [rpm for rpm in solution.rpms.values() if self.store.rpm(rpm.sha256) is None]
+        # Damage here would look like a signature that doesn't hold.
+        missing = [rpm for rpm in solution.rpms.values() if self.store.sound_rpm(rpm.sha256) is None]
         if missing:
             self.report(f"fetching {len(missing)} RPMs, {sum(rpm.size for rpm in missing) / 1e6:.0f} MB")
         files = fetcher.fetch_all(solution.rpms.values())

@@ -96,6 +96,11 @@ class LockedRoots:
         )
         return advice(search.answers(lacks), package=package, lock=self.lock)
 
+    def has(self, root: Root) -> bool:
+        """Whether the lock still has every RPM of a root, with the same digest."""
+        rpms = [rpm for entry in root.contents["rpms"] if (rpm := self.lock.rpms.get(entry["name"]))]
+        return root_digest(rpms, self.buildroot.macros) == root.digest
+
     @contextmanager
     def tree(self, root: Root) -> Iterator[Path]:
         """The root as a directory tree, made unless it is there; nobody prunes it as long as the block lasts.

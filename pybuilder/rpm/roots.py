@@ -21,7 +21,7 @@ from pathlib import Path
 from pybuilder import interruption
 from pybuilder.clock import now
 from pybuilder.errors import EngineError, LockedError, PybuildError, StateError
-from pybuilder.files import atomic_dir, disk_errors, file_lock, remove_tree, sha256_file, write_atomic
+from pybuilder.files import atomic_dir, disk_errors, file_lock, remove_tree, write_atomic
 from pybuilder.layout import Layout
 from pybuilder.lockfile import Rpm
 from pybuilder.plan import canonical_json, rpm_root_digest
@@ -30,6 +30,7 @@ from pybuilder.rpm.faults import fault
 from pybuilder.rpm.install import Installer, Ran, Transaction
 from pybuilder.rpm.layers import flatten
 from pybuilder.store import Store
+from pybuilder.sweep import Space
 
 _TREE, _DATABASE, _LIST = "tree", "rpmdb", "root.json"
 _UPPER, _OVERLAY, _LOG, _STARTED = "upper", "overlay", "log", "started"
@@ -58,9 +59,14 @@ class Root:
         return self.directory / _TREE
 
     @property
+    def marked(self) -> Path:
+        """The file whose time is that of the last use."""
+        return self.directory / _LIST
+
+    @property
     def last_use(self) -> datetime:
         """When a build last began or ended in it."""
-        return datetime.fromtimestamp((self.directory / _LIST).stat().st_mtime, UTC)
+        return datetime.fromtimestamp(self.marked.stat().st_mtime, UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,11 +111,11 @@ class Roots:
             with disk_errors(self.layout.locks):
                 held.enter_context(file_lock(self._in_use(name), shared=True))
             root = self.prepare(base, rpms, macros)
-            os.utime(root.directory / _LIST)
+            os.utime(root.marked)
             try:
                 yield root
             finally:
-                os.utime(root.directory / _LIST)
+                os.utime(root.marked)
 
     def prepare(self, base: Sequence[Rpm], rpms: Sequence[Rpm], macros: Mapping[str, str]) -> Root:
         """The root of some RPMs, made unless it is there.
@@ -128,7 +134,7 @@ class Roots:
         if found := self._find(name):
             return found
         with disk_errors(self.layout.roots):
-            self._sweep()
+            self.sweep()
             with file_lock(self._making(name)):
                 # Somebody else may have made it while we waited.
                 return self._find(name) or self._make(name, base, rpms, macros)
@@ -148,11 +154,37 @@ class Roots:
             unused_for: How long they must not have been used; None takes all.
         """
         latest = now() - unused_for if unused_for is not None else None
-        with disk_errors(self.layout.roots):
-            self._sweep()
-            old = [root for root in self.list() if latest is None or root.last_use <= latest]
-            freed = {root.digest: bytes_ for root in old if (bytes_ := self._remove(root)) is not None}
+        self.sweep()
+        old = [root for root in self.list() if latest is None or root.last_use <= latest]
+        space = Space()
+        freed = {root.digest: bytes_ for root in old if (bytes_ := self.remove(root, space)) is not None}
         return Pruned(digests=tuple(sorted(freed)), freed=sum(freed.values()))
+
+    def remove(self, root: Root, space: Space) -> int | None:
+        """Remove a root unless it is in use: the bytes that become free, or None."""
+        try:
+            with (
+                disk_errors(self.layout.roots),
+                file_lock(self._in_use(root.digest), wait=False),
+                file_lock(self._making(root.digest), wait=False),
+            ):
+                freed = space.freed_with(root.directory)
+                # No root any more at once, whatever becomes of the rest of this.
+                doomed = root.directory.with_name(f".{root.digest}.{os.getpid()}.tmp")
+                remove_tree(root.directory.rename(doomed))
+                return freed
+        except LockedError:
+            return None
+
+    def sweep(self) -> None:
+        """Remove what runs have left that were killed; those that live hold the lock of what they make."""
+        for path in self.layout.roots.glob(".*.tmp"):
+            found = _UNFINISHED.fullmatch(path.name)
+            if found:
+                with suppress(LockedError, EngineError, OSError), file_lock(self._making(found[1]), wait=False):
+                    # rpm in a container makes files of the user's subordinate ids, and gives them up at its end only.
+                    self.installer.reclaim(path)
+                    remove_tree(path)
 
     def _find(self, name: str) -> Root | None:
         directory = self.layout.root_of(name)
@@ -221,44 +253,10 @@ class Roots:
     def _files(self, rpms: Sequence[Rpm]) -> Sequence[Path]:
         """The RPMs' files, below the store's directory; each has just been found to be the one that is locked."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(interruption.carried(self._check), rpms))
+            # rpm would see damage too late, or not at all.
+            list(pool.map(interruption.carried(self.store.sound_rpm), [rpm.sha256 for rpm in rpms]))
         files = self.fetch(rpms)
         return [files[rpm.sha256].relative_to(self.layout.rpms) for rpm in rpms]
-
-    def _check(self, rpm: Rpm) -> None:
-        """Drop an RPM from the store that is damaged there; rpm would see it too late, or not at all."""
-        stored = self.store.rpm(rpm.sha256)
-        if stored is None or sha256_file(stored) == rpm.sha256:
-            return
-        with file_lock(self.layout.lock(f"rpm-{rpm.sha256}")):
-            stored = self.store.rpm(rpm.sha256)
-            if stored and sha256_file(stored) != rpm.sha256:
-                remove_tree(self.layout.rpm(rpm.sha256))
-
-    def _remove(self, root: Root) -> int | None:
-        """Remove a root unless it is in use: the bytes that become free, or None."""
-        try:
-            with (
-                file_lock(self._in_use(root.digest), wait=False),
-                file_lock(self._making(root.digest), wait=False),
-            ):
-                freed = _only_here(root.directory)
-                # No root any more at once, whatever becomes of the rest of this.
-                doomed = root.directory.with_name(f".{root.digest}.{os.getpid()}.tmp")
-                remove_tree(root.directory.rename(doomed))
-                return freed
-        except LockedError:
-            return None
-
-    def _sweep(self) -> None:
-        """Remove what runs have left that were killed; those that live hold the lock of what they make."""
-        for path in self.layout.roots.glob(".*.tmp"):
-            found = _UNFINISHED.fullmatch(path.name)
-            if found:
-                with suppress(LockedError, EngineError, OSError), file_lock(self._making(found[1]), wait=False):
-                    # rpm in a container makes files of the user's subordinate ids, and gives them up at its end only.
-                    self.installer.reclaim(path)
-                    remove_tree(path)
 
     def _making(self, name: str) -> Path:
         return self.layout.lock(f"root-{name}")
@@ -286,16 +284,3 @@ def _said(ran: Ran, log: Path) -> Iterator[str]:
 def _too_long(limit: float, log: Path) -> EngineError:
     what = f"rpm was still at work after {limit:.0f} s, and was ended"
     return EngineError(what, where=str(log), cure=f"read {log}: a scriptlet may wait for what never comes")
-
-
-def _only_here(directory: Path) -> int:
-    """The bytes that become free when a directory is removed: of its files, those that are linked from nowhere else."""
-    links: dict[int, int] = {}
-    freed = 0
-    for parent, _, names in os.walk(directory):
-        for name in names:
-            facts = os.lstat(os.path.join(parent, name))
-            links[facts.st_ino] = links.get(facts.st_ino, 0) + 1
-            if links[facts.st_ino] == facts.st_nlink:
-                freed += facts.st_blocks * 512
-    return freed

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from pybuilder.plan import ENVIRONMENT_PATH
 
 # Enters the key: raise it when what a build can see or observe changes.
-SANDBOX_VERSION = 2
+SANDBOX_VERSION = 3
 
 OUTPUT_PATH = "/out"
 RUNNER = "/.pybuild"
@@ -66,6 +66,7 @@ class Job:
         log: The file that receives everything the steps print, from the first byte on.
         typed: A descriptor of ours that is read for what a person types into a ``shell`` step; None is nobody.
         cpus: On how many processors it runs, and backends compile side by side; 0 is all there are, one by one.
+        other_ids: Whether it has other ids outside than builds have, where it has ids of its own.
     """
 
     root: Path
@@ -78,6 +79,7 @@ class Job:
     log: Path
     typed: int | None = None
     cpus: int = 0
+    other_ids: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,9 +151,12 @@ def parallel_environ(cpus: int) -> dict[str, str]:
 def build_environ(*, source_date_epoch: int, build_dir: str, extra: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of a build: ours, then what the buildroot and the spec add.
 
-    Compiler flags of the spec are appended to ours, so that a spec that sets CFLAGS doesn't lose the prefix map.
+    Compiler flags of the spec are appended to ours, so that a spec that sets CFLAGS doesn't lose the prefix map. For
+    Rust it stands in the variable that adds to what a package's own ``.cargo/config.toml`` says; RUSTFLAGS, which would
+    replace that, is only ours to complete where the spec sets it (the Cargo Book, "build.rustflags").
     """
     prefix_map = f"-ffile-prefix-map={build_dir}=."
+    rust_map = f"--remap-path-prefix={build_dir}=."
     ours = {
         "PATH": f"{ENVIRONMENT_PATH}/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "HOME": "/tmp/home",
@@ -165,9 +170,15 @@ def build_environ(*, source_date_epoch: int, build_dir: str, extra: Mapping[str,
         "LANG": "C.UTF-8",
         "PYTHONHASHSEED": "0",
         "PYTHONNOUSERSITE": "1",
+        # Backends take whatever lies in a package for a part of it.
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # Static libraries without times and owners, also where ar was not built to leave them out.
+        "ARFLAGS": "crD",
         "VIRTUAL_ENV": ENVIRONMENT_PATH,
         "SOURCE_DATE_EPOCH": str(source_date_epoch),
     }
-    flags = dict.fromkeys(("CFLAGS", "CXXFLAGS", "FFLAGS"), prefix_map)
-    appended = {name: f"{flags[name]} {value}" for name, value in extra.items() if name in flags}
+    flags = dict.fromkeys(("CFLAGS", "CXXFLAGS", "FFLAGS", "FCFLAGS"), prefix_map)
+    flags["CARGO_BUILD_RUSTFLAGS"] = rust_map
+    completed = {**flags, "RUSTFLAGS": rust_map}
+    appended = {name: f"{completed[name]} {value}" for name, value in extra.items() if name in completed}
     return {**ours, **flags, **extra, **appended}

@@ -168,6 +168,7 @@ def probe() -> dict[str, Any]:
         "devices": sorted(os.listdir("/dev")),
         "writable": [path for path in MUST_BE_READ_ONLY if writable(path)],
         "root": sorted(os.listdir("/")),
+        "processors": len(os.sched_getaffinity(0)),
     }
 
 

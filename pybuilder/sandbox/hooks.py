@@ -7,6 +7,7 @@ pyproject-hooks' script, a JSON list a line, from one descriptor, and writes for
 """
 
 import contextlib
+import importlib
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 def main() -> None:
     """Serve until nobody asks any more."""
+    steady_ourselves()
     script, reader, writer = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     sys.path[0] = os.path.dirname(script)
     for descriptor in (reader, writer):
@@ -36,6 +38,16 @@ def main() -> None:
         status = os.waitpid(child, 0)[1]
         results.write(f"{os.waitstatus_to_exitcode(status)}\n")
         results.flush()
+
+
+def steady_ourselves() -> None:
+    """Take out of this process, and the hooks that are forked from it, what differs from run to run by itself."""
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    steady = importlib.import_module("steady")
+    # A backend may have a module of that name.
+    del sys.modules["steady"], sys.path[0]
+    steady.sort_directories()
+    steady.name_temporaries()
 
 
 def import_backend(code: Any) -> None:

@@ -63,7 +63,7 @@ class HostEngine:
         bubblewrap could be killed before it has told its child to go on, which then waits for ever.
         """
         started = time.monotonic()
-        ids = unprivileged_ids() if os.geteuid() == 0 else None
+        ids = unprivileged_ids(other=job.other_ids) if os.geteuid() == 0 else None
         prepare(job.work, ids)
         with (
             job.log.open("ab") as stream,

@@ -69,6 +69,10 @@ class HostRoots:
         has = "the package that has it" if len(sure) == 1 else "the packages that have them"
         return f"it lacks {', '.join(map(str, sure))}: install {has}"
 
+    def has(self, root: Root) -> bool:
+        """Whether nothing of this machine has changed since."""
+        return root == self.root
+
     def tree(self, root: Root) -> AbstractContextManager[Path]:
         """Where this machine's own system is."""
         return nullcontext(Path("/"))

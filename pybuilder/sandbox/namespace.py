@@ -38,19 +38,24 @@ class IdMap:
     gid: int
 
 
-def unprivileged_ids() -> IdMap | None:
+def unprivileged_ids(*, other: bool = False) -> IdMap | None:
     """Ids that are nobody's for a build that root starts, or None where there is only one id to map to.
 
     Read from ``/proc/self/uid_map``: pybuild may itself be root of a container that has a small range of ids.
+
+    Args:
+        other: Whether others are wanted than builds have.
     """
     uid, gid = (_free_id(Path(f"/proc/self/{kind}_map")) for kind in ("uid", "gid"))
-    return None if uid is None or gid is None else IdMap(uid=uid, gid=gid)
+    if uid is None or gid is None:
+        return None
+    return IdMap(uid=uid - other, gid=gid - other)
 
 
 def _free_id(id_map: Path) -> int | None:
     ranges = [tuple(int(n) for n in line.split()) for line in id_map.read_text().splitlines()]
     for first, _, count in ranges:
-        if first <= PREFERRED_ID < first + count:
+        if first < PREFERRED_ID < first + count:
             return PREFERRED_ID
     first, _, count = max(ranges, key=lambda r: r[2])
     # 65534 is "nobody", which other services use as well.

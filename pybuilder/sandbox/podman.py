@@ -61,7 +61,7 @@ class PodmanEngine:
         """
         started = time.monotonic()
         _check_root(job.root)
-        ids = _ids()
+        ids = _ids(other=job.other_ids)
         prepare(job.work, ids)
         _furnish(job.work)
         with job.log.open("ab") as stream, _talk(job.work / "pybuild") as talk:
@@ -136,15 +136,15 @@ class PodmanEngine:
             self.services.remove(name)
 
 
-def _ids() -> IdMap | None:
-    """The ids of a build outside, where we are root.
+def _ids(*, other: bool = False) -> IdMap | None:
+    """The ids of a build outside, where we are root; others than builds have, where these are wanted.
 
     Raises:
         EngineError: We are root of a container that has too few.
     """
     if os.geteuid():
         return None
-    if ids := unprivileged_ids():
+    if ids := unprivileged_ids(other=other):
         return ids
     raise EngineError(
         "there are too few user ids here to give a build one of its own",

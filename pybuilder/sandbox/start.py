@@ -22,7 +22,7 @@ OWN_ETC = {
 }
 """The files of /etc that name people and machines: ours, whatever lies under a build."""
 
-PROGRAMS = ("inside.py", "confine.py", "hooks.py", "parallel.py")
+PROGRAMS = ("inside.py", "confine.py", "hooks.py", "parallel.py", "steady.py")
 """What of this directory runs inside, below ``RUNNER``."""
 
 _NO_MEMORY = (b"MemoryError", b"Cannot allocate memory", b"bad_alloc", b"virtual memory exhausted", b"out of memory")

@@ -35,6 +35,9 @@ def spdx(bill: Mapping[str, Any]) -> bytes:
 
     Args:
         bill: The CycloneDX document that `build_sbom` wrote.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is no such document.
     """
     wheel, tools = bill["metadata"]["component"], bill["metadata"]["tools"]["components"]
     others = {f"SPDXRef-{number}": each for number, each in enumerate((*bill["components"], *tools), start=1)}
@@ -97,7 +100,7 @@ def _relationship(one: str, kind: str, other: str) -> _Json:
 
 
 def _role(component: _Json) -> str:
-    return next(str(each["value"]) for each in component["properties"] if each["name"] == ROLE)
+    return {str(each["name"]): str(each["value"]) for each in component["properties"]}[ROLE]
 
 
 def _licence(component: _Json) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import calendar
 import contextlib
+import errno
 import gzip
 import lzma
 import stat
@@ -72,8 +73,9 @@ def damage(archive: Path) -> Iterator[None]:
     except (*broken, NotImplementedError, ValueError, struct.error) as error:
         raise _damaged(archive, str(error)) from error
     except OSError as error:
-        # gzip and bz2 report bad data so; what the system reports has a number.
-        if error.errno is not None:
+        # gzip and bz2 report bad data so; what the system reports has a number, also that there is nothing before the
+        # beginning of a file, where a zip may say that a member lies.
+        if error.errno not in (None, errno.EINVAL):
             raise
         raise _damaged(archive, str(error)) from error
 
@@ -91,7 +93,7 @@ def members(archive: Path, limits: Limits) -> Iterator[Member]:
     if magic.startswith((b"PK\x03\x04", _END_OF_DIRECTORY)):
         yield from _zip_members(archive, limits)
         return
-    with archive.open("rb") as raw, _decompressed(raw, magic) as stream:
+    with archive.open("rb") as raw, decompressed(raw, magic) as stream:
         yield from _tar_members(archive, stream, limits)
 
 
@@ -108,7 +110,16 @@ def refused(archive: Path, why: str) -> FetchError:
     return FetchError(f"{archive.name} is refused: {why}", where=str(archive), cure=cure)
 
 
-def _decompressed(raw: IO[bytes], magic: bytes) -> contextlib.AbstractContextManager[IO[bytes]]:
+def decompressed(raw: IO[bytes], magic: bytes) -> contextlib.AbstractContextManager[IO[bytes]]:
+    """A file as it was before it was compressed, by gz, bz2, xz or zst; a tar that is not compressed as it is.
+
+    Args:
+        raw: The file, at its beginning.
+        magic: Its first 262 bytes or more.
+
+    Raises:
+        tarfile.ReadError: It is none of these; ``damage`` turns it into an error of ours.
+    """
     if magic.startswith(b"\x1f\x8b"):
         return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
     if magic.startswith(b"BZh"):

@@ -87,6 +87,10 @@ class Roots(Protocol):
         """
         ...
 
+    def has(self, root: Root) -> bool:
+        """Whether a recorded root can still be had just as it was."""
+        ...
+
     def tree(self, root: Root) -> AbstractContextManager[Path]:
         """The root as a directory tree, made unless it is there, and kept as long as the block lasts."""
         ...

@@ -17,9 +17,9 @@ from pybuilder.errors import BuildError, PybuildError
 from pybuilder.files import disk_errors, fsync_dir, remove_tree, sha256_file, write_atomic
 from pybuilder.plan import Plan
 from pybuilder.processes import process_identity
+from pybuilder.screening.account import remembered
 from pybuilder.signing import load_private
 from pybuilder.stages import Adapters, Source
-from pybuilder.stages.prepared import payload_refs
 from pybuilder.stages.taint import environment_taints, remember
 from pybuilder.state import Attempt
 from pybuilder.timing import timed
@@ -182,7 +182,7 @@ class UnderWay:
         plan, source, engine = self.plan, self.source, self.adapters.engine
         prebuilt = source.spec.prebuilt
         write_atomic(directory / record.PLAN, record.pretty_json(plan.as_json()))
-        write_atomic(directory / record.ENVIRONMENT, freeze(payload_refs(self.adapters, plan)).encode())
+        write_atomic(directory / record.ENVIRONMENT, freeze(plan.environment).encode())
         for patch in source.patches:
             write_atomic(directory / "patches" / patch.path.name, patch.path.read_bytes())
         write_atomic(
@@ -210,6 +210,7 @@ class UnderWay:
                 result=result,
                 prebuilt=prebuilt.reason if prebuilt else "",
                 tainted=[taint.as_json for taint in environment_taints(self.adapters.state, plan)],
+                screening=remembered(self.adapters.state, source.name, str(source.version), source.sha256),
             ),
         )
         target = self.adapters.layout.record(plan.key(), self.row.id)

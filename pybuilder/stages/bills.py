@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pybuilder.files import remove_tree
 from pybuilder.patching import apply
 from pybuilder.sbom import Contents, Origin, PatchNote
 from pybuilder.sbom.cargo import Crate, locked_crates
@@ -88,6 +89,9 @@ def _locks(source: Path) -> dict[str, bytes]:
 
 def _patched_locks(source: Path, patches: Sequence[Path], work: Path) -> dict[str, bytes]:
     tree = extract(source, work).root
-    apply(tree, patches)
-    locks = [path for path in sorted(tree.rglob(_LOCK)) if path.is_file() and not path.is_symlink()]
-    return {str(path.relative_to(tree)): path.read_bytes() for path in locks if path.stat().st_size <= _LARGEST}
+    try:
+        apply(tree, patches)
+        locks = [path for path in sorted(tree.rglob(_LOCK)) if path.is_file() and not path.is_symlink()]
+        return {str(path.relative_to(tree)): path.read_bytes() for path in locks if path.stat().st_size <= _LARGEST}
+    finally:
+        remove_tree(tree)

@@ -23,6 +23,7 @@ from pybuilder.sources.archive import extract, walk
 from pybuilder.sources.limits import source_date_epoch
 from pybuilder.sources.members import damage, zip_time
 from pybuilder.stages import Adapters, Made, Project, Source
+from pybuilder.stages.intact import intact_payload
 from pybuilder.timing import timed
 from pybuilder.wheel.read import WheelName, open_archive, open_wheel
 from pybuilder.wheel.tags import accepted
@@ -184,7 +185,7 @@ def published_build(adapters: Adapters, name: str, version: Version, number: int
     wanted = max((wheel.number for wheel in published), default=0) if number is None else number
     for wheel in published:
         serves = accepted(WheelName.parse(wheel.wheel).tags, adapters.target.tags)
-        if wheel.number == wanted and serves and adapters.store.payload(wheel.payload):
+        if wheel.number == wanted and serves and intact_payload(adapters, wheel.payload):
             return made_from_payload(
                 adapters,
                 sha256=wheel.payload,

@@ -19,10 +19,8 @@ from pybuilder.index import Source as IndexSource
 from pybuilder.names import normalize, numbered_version, split_number
 from pybuilder.provenance import BILL
 from pybuilder.record import read_plan, read_record
-from pybuilder.sbom import build_sbom, wheel_sbom
 from pybuilder.signing import SUFFIX, PrivateKey, load_private
 from pybuilder.stages import Adapters, Made
-from pybuilder.stages.bills import contents
 from pybuilder.stages.envelope import envelope
 from pybuilder.state import PublishedWheel
 from pybuilder.timing import timed
@@ -164,16 +162,14 @@ def _wheel(
     What its bills of materials and its provenance say of the build is read from the record, so that a payload that is
     published again says the same as the first time.
     """
+    # Imported here, since a build that finds everything published never comes this far.
+    from pybuilder.sbom import build_sbom, wheel_sbom
+    from pybuilder.stages.bills import contents
+
     directory = adapters.layout.record(one.key, one.attempt)
     account, plan = read_record(directory), read_plan(directory)
-    payload = adapters.store.payload(one.payload)
-    if payload is None:
-        raise StateError(
-            f"the payload of {one.name} {one.version} is gone from the store",
-            where=str(adapters.layout.payload(one.payload)),
-            cure=f"pybuild rebuild {one.name}=={one.version}",
-        )
-    source = adapters.store.source(account["source"]["sha256"])
+    payload = _payload(adapters, one)
+    source = _archive(adapters, one, account["source"]["sha256"])
     label = adapters.channel.label
     with disk_errors(work):
         bundled = contents(
@@ -190,34 +186,59 @@ def _wheel(
     signed = envelope(
         directory, wheel=numbered.path.name, sha256=numbered.sha256, account=account, plan=plan, bill=bill, key=key
     )
-    now = adapters.now()
-    row = PublishedWheel(
-        label=label,
-        name=one.name,
-        version=one.version,
-        number=chosen,
-        target=one.target,
-        channel=adapters.channel.name,
-        wheel=numbered.path.name,
-        wheel_sha256=numbered.sha256,
-        payload=one.payload,
-        key=one.key,
-        recipe=one.recipe,
-        attempt=one.attempt,
-        published=timestamp(now),
-    )
     # Upstream's wheel is nobody's source, and is not published as one.
     archive = None if account.get("prebuilt") else source
     release = Release(
         wheel=numbered.path,
         sha256=numbered.sha256,
-        upload_time=now,
+        upload_time=adapters.now(),
         payload_sha256=one.payload,
         source=IndexSource(path=archive, sha256=account["source"]["sha256"]) if archive else None,
         record=directory,
         beside={BILL: bill, SUFFIX: signed},
     )
-    return row, release
+    return _row(adapters, one, chosen, release), release
+
+
+def _row(adapters: Adapters, one: _Numberable, chosen: int, release: Release) -> PublishedWheel:
+    return PublishedWheel(
+        label=adapters.channel.label,
+        name=one.name,
+        version=one.version,
+        number=chosen,
+        target=one.target,
+        channel=adapters.channel.name,
+        wheel=release.wheel.name,
+        wheel_sha256=release.sha256,
+        payload=one.payload,
+        key=one.key,
+        recipe=one.recipe,
+        attempt=one.attempt,
+        published=timestamp(release.upload_time),
+    )
+
+
+def _payload(adapters: Adapters, one: _Numberable) -> Path:
+    payload = adapters.store.sound_payload(one.payload)
+    if payload is None:
+        raise StateError(
+            f"the payload of {one.name} {one.version} is gone from the store, or damaged",
+            where=str(adapters.layout.payload(one.payload)),
+            cure=f"pybuild rebuild {one.name}=={one.version}",
+        )
+    return payload
+
+
+def _archive(adapters: Adapters, one: _Numberable, sha256: str) -> Path | None:
+    """The source of a payload, None where it is gone."""
+    file = adapters.store.source(sha256)
+    if file and adapters.store.sound_source(sha256) is None:
+        raise StateError(
+            f"the source of {one.name} {one.version} is damaged in the store, and was set aside",
+            where=str(file),
+            cure="run the same command again: it will be fetched again",
+        )
+    return file
 
 
 def _make_visible(adapters: Adapters, wheels: Sequence[tuple[PublishedWheel, Release]], key: PrivateKey | None) -> None:

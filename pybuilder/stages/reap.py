@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from pybuilder import record
 from pybuilder.files import fsync_dir, remove_tree
+from pybuilder.layout import Layout
 from pybuilder.processes import process_identity
-from pybuilder.stages import Adapters
-from pybuilder.state import Attempt
+from pybuilder.state import Attempt, State
 from pybuilder.work import strays
 
 
-def reap(adapters: Adapters) -> tuple[Attempt, ...]:
+def reap(layout: Layout, state: State, clear: Callable[[Path], None]) -> tuple[Attempt, ...]:
     """End the attempts whose process is gone; their logs are kept.
+
+    Args:
+        layout: Where their work lies.
+        state: Has them.
+        clear: Ends what a sandbox left that had a work directory; see ``Engine.clear``.
 
     Returns:
         The attempts that had been interrupted.
     """
-    dead = [attempt for attempt in adapters.state.running() if not is_alive(attempt)]
+    dead = [attempt for attempt in state.running() if not is_alive(attempt)]
     for attempt in dead:
-        _keep_log(adapters, attempt)
-        adapters.state.end_attempt(
-            attempt.id, seconds=0.0, sealed=False, failure=("build", "interrupted: the run was killed")
-        )
-    left = {adapters.layout.work(attempt.id) for attempt in dead} | set(strays(adapters.layout))
+        _keep_log(layout, attempt)
+        state.end_attempt(attempt.id, seconds=0.0, sealed=False, failure=("build", "interrupted: the run was killed"))
+    left = {layout.work(attempt.id) for attempt in dead} | set(strays(layout))
     for work in left:
-        adapters.engine.clear(work)
+        clear(work)
         remove_tree(work)
     return tuple(dead)
 
@@ -36,9 +41,9 @@ def is_alive(attempt: Attempt) -> bool:
     return process_identity(int(attempt.owner.partition(":")[0])) == attempt.owner
 
 
-def _keep_log(adapters: Adapters, attempt: Attempt) -> None:
-    left = adapters.layout.work(attempt.id) / "record"
-    kept = adapters.layout.record(attempt.key, attempt.id)
+def _keep_log(layout: Layout, attempt: Attempt) -> None:
+    left = layout.work(attempt.id) / "record"
+    kept = layout.record(attempt.key, attempt.id)
     if (left / record.LOG).is_file() and not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         with suppress(OSError):

@@ -9,15 +9,15 @@ from typing import Any
 
 from packaging.version import Version
 
-from pybuilder.clock import new_attempt_id, timestamp
+from pybuilder.clock import new_attempt_id, now, timestamp
 from pybuilder.errors import BuildError, PybuildError, ValidationError
 from pybuilder.files import file_lock
 from pybuilder.index import File, Index
+from pybuilder.layout import Layout
 from pybuilder.names import any_number
 from pybuilder.record import RECORD, read_record
-from pybuilder.stages import Adapters
 from pybuilder.stages.taint import remember
-from pybuilder.state import Attempt, PublishedWheel
+from pybuilder.state import Attempt, PublishedWheel, State
 from pybuilder.wheel.numbering import strip
 from pybuilder.work import work_directory
 
@@ -25,37 +25,37 @@ from pybuilder.work import work_directory
 _WHOLE = ("recovered", "")
 
 
-def recover(adapters: Adapters) -> None:
+def recover(layout: Layout, state: State) -> None:
     """Fill a new database from the store's records and the published indexes, as far as they go.
 
     Numbers that were handed out must never be handed out again, so whatever an index lists raises the floor, also
     where its record is gone. Who dies meanwhile leaves it to the next run, and who comes meanwhile waits.
     """
-    if adapters.state.fact(*_WHOLE):
+    if state.fact(*_WHOLE):
         return
-    with file_lock(adapters.layout.lock("recover")):
-        if not adapters.state.fact(*_WHOLE):
-            _recover(adapters)
-            adapters.state.add_fact(*_WHOLE, True)
+    with file_lock(layout.lock("recover")):
+        if not state.fact(*_WHOLE):
+            _recover(layout, state)
+            state.add_fact(*_WHOLE, True)
 
 
-def _recover(adapters: Adapters) -> None:
+def _recover(layout: Layout, state: State) -> None:
     attempts: dict[str | None, list[Attempt]] = {}
-    for account in sorted(_recorded(adapters), key=lambda account: str(account["attempt"])):
+    for account in sorted(_recorded(layout), key=lambda account: str(account["attempt"])):
         attempt = _attempt(account)
-        remember(adapters.state, account)
-        adapters.state.restore_attempt(attempt)
+        remember(state, account)
+        state.restore_attempt(attempt)
         attempts.setdefault(attempt.payload, []).append(attempt)
-    indexes = adapters.layout.index("x").parent
+    indexes = layout.index("x").parent
     for root in sorted(indexes.iterdir()) if indexes.is_dir() else ():
-        index = Index(root, lock=adapters.layout.lock(f"index-{root.name}"))
+        index = Index(root, lock=layout.lock(f"index-{root.name}"))
         for project in index.projects():
             for file in index.files(project):
-                _restore_wheel(adapters, root, project, file, attempts)
+                _restore_wheel(layout, state, root, project, file, attempts)
 
 
-def _recorded(adapters: Adapters) -> Iterator[dict[str, Any]]:
-    for file in sorted(adapters.layout.records("x").parent.glob(f"*/*/{RECORD}")):
+def _recorded(layout: Layout) -> Iterator[dict[str, Any]]:
+    for file in sorted(layout.records("x").parent.glob(f"*/*/{RECORD}")):
         try:
             yield read_record(file.parent)
         except PybuildError:
@@ -86,22 +86,22 @@ def _attempt(account: Mapping[str, Any]) -> Attempt:
 
 
 def _restore_wheel(
-    adapters: Adapters, root: Path, project: str, file: File, attempts: dict[str | None, list[Attempt]]
+    layout: Layout, state: State, root: Path, project: str, file: File, attempts: dict[str | None, list[Attempt]]
 ) -> None:
     numbered = any_number(Version(file.version))
     if numbered is None:
         return
     upstream, label, number = numbered
-    adapters.state.raise_floor(label, project, str(upstream), number)
-    payload = _payload_of(adapters, root / "files" / file.filename, label)
+    state.raise_floor(label, project, str(upstream), number)
+    payload = _payload_of(layout, root / "files" / file.filename, label)
     # Of several that made the same, the last that had begun when it was published; the index knows whole seconds.
-    published = file.upload_time or adapters.now()
+    published = file.upload_time or now()
     latest = timestamp(published + timedelta(seconds=1))
     attempt = next((one for one in reversed(attempts.get(payload, ())) if one.started < latest), None)
-    known = {(wheel.channel, wheel.wheel) for wheel in adapters.state.published_anywhere(project)}
+    known = {(wheel.channel, wheel.wheel) for wheel in state.published_anywhere(project)}
     if payload is None or attempt is None or (root.name, file.filename) in known:
         return
-    adapters.state.claim_label(root.name, label)
+    state.claim_label(root.name, label)
     row = PublishedWheel(
         label=label,
         name=project,
@@ -117,13 +117,13 @@ def _restore_wheel(
         attempt=attempt.id,
         published=timestamp(published),
     )
-    adapters.state.begin_publish([row])
-    adapters.state.finish_publish(label, project, str(upstream), number)
+    state.begin_publish([row])
+    state.finish_publish(label, project, str(upstream), number)
 
 
-def _payload_of(adapters: Adapters, wheel: Path, label: str) -> str | None:
+def _payload_of(layout: Layout, wheel: Path, label: str) -> str | None:
     """The digest of what a numbered wheel was made of; None where it is gone or damaged, which `index verify` tells."""
-    with work_directory(adapters.layout, new_attempt_id(adapters.now())) as work:
+    with work_directory(layout, new_attempt_id(now())) as work:
         try:
             return strip(wheel, work / "payload.whl", label=label)
         except (FileNotFoundError, BuildError, ValidationError):

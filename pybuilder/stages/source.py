@@ -15,6 +15,7 @@ from pybuilder.files import file_lock
 from pybuilder.sources.fetch import Fetched, Sources, Wanted, WantedWheel
 from pybuilder.spec import EffectiveSpec, Pin
 from pybuilder.stages import Adapters, AppliedPatch, Pinned, Source
+from pybuilder.stages.intact import intact_source
 from pybuilder.timing import timed
 from pybuilder.wheel.read import WheelName
 from pybuilder.wheel.tags import accepted
@@ -102,7 +103,7 @@ class SourceGetter:
         def progress(done: int, total: int | None) -> None:
             self.adapters.listen(events.Fetching(name=name, version=str(version), done=done, total=total))
 
-        if pin is None or not pin.sha256 or self.adapters.store.source(pin.sha256) is None:
+        if pin is None or not pin.sha256 or intact_source(self.adapters, pin.sha256) is None:
             self.adapters.listen(events.Started(name=name, version=str(version), phase="fetch"))
         sources = dataclasses.replace(self.sources, progress=progress)
         target = self.adapters.target

@@ -136,6 +136,10 @@ class Attempts(Database):
             )
         ]
 
+    def ended(self) -> list[dict[str, Any]]:
+        """Of every attempt that has ended: ``id``, ``key``, ``name``, ``channel``, ``target``, ``payload``."""
+        return self._rows("SELECT id, key, name, channel, target, payload FROM attempts WHERE state != 'running'")
+
     def running(self) -> list[Attempt]:
         """Attempts that were begun and not ended."""
         return [_attempt(row) for row in self._rows("SELECT * FROM attempts WHERE state = 'running'")]

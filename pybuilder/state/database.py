@@ -29,16 +29,21 @@ class Database:
     let them look again and again; those of other processes wait for the file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, alone: bool = False) -> None:
         self._path = path
+        self._alone = alone
         self._here = threading.local()
         self._idle: deque[sqlite3.Connection] = deque()
         self._closed = False
         self._writing = threading.RLock()
 
     @classmethod
-    def open(cls, layout: Layout) -> Self:
+    def open(cls, layout: Layout, *, alone: bool = False) -> Self:
         """Open the database, made anew where there is none.
+
+        Args:
+            layout: Where it is.
+            alone: Whether nobody else gets at it meanwhile; then reading needs no room on the disk. For one thread.
 
         Raises:
             StateError: It is damaged, or the disk doesn't let us.
@@ -55,7 +60,7 @@ class Database:
                 ) from error
             check_owner(layout)
         with _sqlite_errors(layout.database):
-            database = cls(layout.database)
+            database = cls(layout.database, alone=alone)
             if database._version() != SCHEMA_VERSION:
                 # Who changes the journal's mode beside another gets no turn to wait for.
                 with disk_errors(layout.root), file_lock(layout.lock("database")):
@@ -87,6 +92,9 @@ class Database:
         # One thread after the other has it.
         connection = sqlite3.connect(self._path, timeout=60, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
+        if self._alone:
+            # No file of shared memory then (SQLite's documents, "Use of WAL Without Shared-Memory").
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA synchronous = FULL")
         return connection
 
@@ -165,7 +173,7 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
         text = str(error)
         if "full" in text or _is_full(path.parent):
             # SQLite has several words for it, few of which name it: a journal that can't be made, an I/O error.
-            text, cure = "the disk is full", "free some space, then run the same command again"
+            text, cure = "the disk is full", "free some space (`pybuild gc`), then run the same command again"
         elif "malformed" in text or "not a database" in text:
             cure = f"move {path.name} away and run again: numbers, records and index are read back from the store"
         elif "readonly" in text or "unable to open" in text:

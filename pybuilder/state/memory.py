@@ -33,6 +33,12 @@ class Memory(Database):
         row = self._row("SELECT value FROM facts WHERE kind = :kind AND key = :key", kind=kind, key=key)
         return json.loads(row["value"]) if row else None
 
+    def facts(self, kind: str, prefix: str) -> dict[str, Any]:
+        """What is known under all keys that begin so."""
+        same = "kind = :kind AND substr(key, 1, :length) = :prefix"
+        rows = self._rows(f"SELECT key, value FROM facts WHERE {same}", kind=kind, prefix=prefix, length=len(prefix))
+        return {row["key"]: json.loads(row["value"]) for row in rows}
+
     def add_fact(self, kind: str, key: str, value: Any) -> None:
         """Remember a fact."""
         self._write(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pybuilder.errors import ConfigError, StateError
 from pybuilder.state.database import Database
@@ -140,6 +141,10 @@ class Numbers(Database):
     def published_anywhere(self, name: str) -> list[PublishedWheel]:
         """What any channel has published of a package, newest first."""
         return self._wheels("name = :name AND visible = 1 ORDER BY published DESC, number DESC, target", name=name)
+
+    def numbered(self) -> list[dict[str, Any]]:
+        """Of everything that was published, or begun to be: ``id`` (the attempt's) and the rest as in ``ended``."""
+        return self._rows("SELECT DISTINCT attempt AS id, key, name, channel, target, payload FROM wheels")
 
     def _wheels(self, condition: str, **values: str | None) -> list[PublishedWheel]:
         return [

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from packaging.metadata import parse_email
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -28,9 +27,9 @@ _SHARED = re.compile(r"lib[^/]*\.so(?:\.[^/]*)?", re.DOTALL)
 _AUDITWHEEL = re.compile(r"-[0-9a-f]{8}(?=\.so(?:\.|\Z))")
 _LARGEST = 8 << 20
 _ELF, _ARCHIVE = b"\x7fELF", b"!<arch>\n"
-# What rustc leaves in what it compiles: its name in .comment, and in panics the paths of its own library's files, which
-# distributions move below rustlib or keep as upstream's builders had them.
-_RUST = (b"rustc version ", b"/rustc/", b"/rustlib/src/rust/", b"library/core/src/panicking.rs")
+# What rustc leaves in what it compiles: its name in .comment, and in panics the paths of its own library's files. Two
+# marks, since each is looked for in every byte.
+_RUST = (b"rustc version ", b"library/core/src/")
 _OVERLAP = 64
 
 
@@ -148,10 +147,11 @@ def _has_rust(archive: zipfile.ZipFile, name: str) -> bool:
 
 
 def _overlapping(stream: IO[bytes]) -> Iterator[bytes]:
-    """A stream in pieces that share their ends, so that whatever is short lies whole in one of them."""
+    """A stream in pieces, and what lies around their ends, so that whatever is short lies whole in one of them."""
     before = b""
     while chunk := stream.read(CHUNK):
-        yield before + chunk
+        yield before + chunk[:_OVERLAP]
+        yield chunk
         before = chunk[-_OVERLAP:]
 
 
@@ -180,6 +180,8 @@ def _packages(archive: zipfile.ZipFile, entries: list[Entry]) -> tuple[Vendored,
 
 def _stated(metadata: bytes) -> Iterator[tuple[str, str]]:
     """The name and version that a metadata file states, if it does."""
+    from packaging.metadata import parse_email
+
     raw, _ = parse_email(metadata)
     try:
         yield canonicalize_name(raw["name"], validate=True), str(Version(raw["version"]))

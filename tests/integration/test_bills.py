@@ -160,12 +160,16 @@ class TestPrinted:
         ran = built[0].pybuild("sbom", name)
         assert ran.code == 2 and said in ran.stderr and ran.stdout == ""
 
-    def test_one_that_is_lost_is_said_to_be(self, built: tuple[Bench, Any]) -> None:
+    def test_one_that_is_damaged_or_lost_is_said_to_be(self, built: tuple[Bench, Any]) -> None:
         here, build = built
         path = beside(build["wheels"][0]["wheel"])
         whole = path.read_bytes()
-        path.unlink()
         try:
+            for damaged in (whole[:-9], b"[]", whole.replace(b"pybuild:role", b"pybuild:roll")):
+                path.write_bytes(damaged)
+                ran = here.pybuild("sbom", "--spdx", "alpha")
+                assert ran.code == 1 and "the bill of materials is damaged" in ran.stderr and ran.stdout == ""
+            path.unlink()
             ran = here.pybuild("sbom", "alpha")
             assert ran.code == 1 and "has no bill of materials beside it" in ran.stderr
         finally:

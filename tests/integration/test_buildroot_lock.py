@@ -125,6 +125,27 @@ def test_locking_again_changes_nothing_and_reports_in_json(place: Place) -> None
     assert listed["fedora-test"]["rpms"] == first["rpms"]
 
 
+def test_an_rpm_that_is_damaged_in_the_store_is_fetched_again(place: Place) -> None:
+    """Its signature would not hold; that is no fault of who signed it."""
+    rpm = place.lock().rpms["bash"]
+    file = place.file(rpm)
+    file.write_bytes(file.read_bytes()[:-100] + bytes(100))
+    done = place.pybuild("buildroot", "lock", "fedora-test")
+    assert f"damaged, and set aside as {place.root / '.pybuild/store/damaged'}" in done.stderr
+    assert hashlib.sha256(place.file(rpm).read_bytes()).hexdigest() == rpm.sha256
+
+
+def test_gc_keeps_what_is_locked(place: Place) -> None:
+    lock = place.lock()
+    place.pybuild("gc")
+    for rpm in lock.rpms.values():
+        assert place.file(rpm).exists()
+    again = place.pybuild("buildroot", "lock", "fedora-test")
+    assert "fetching" not in again.stderr
+    place.lock_path.unlink()
+    assert place.json("gc")["freed"]["rpms"]["count"] == len(lock.rpms)
+
+
 def test_a_new_request_is_added_alone_and_diff_says_so(place: Place) -> None:
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
     before = place.lock()

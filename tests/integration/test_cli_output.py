@@ -33,6 +33,7 @@ class TestStreams:
         assert [line.partition(", log")[0] for line in ran.stderr.splitlines()] == [
             "buildroot host, since none is named",
             "alpha 1.0: fetch",
+            "alpha 1.0: screen",
             "alpha 1.0: inspect",
             "alpha 1.0: build",
             "alpha 1.0: validate",
@@ -77,6 +78,7 @@ class TestStreams:
         assert {name: round(spans[name]["seconds"], 3) for name in phases} == phases
         assert spans.keys() - phases.keys() == {
             "fetch",
+            "screen",
             "inspect",
             "build",
             "record",

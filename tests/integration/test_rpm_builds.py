@@ -97,6 +97,31 @@ class TestBuild:
         rpms = plan_of(here.state, build)["root"]["contents"]["rpms"]
         assert named == {f"{rpm['name']}-{rpm['evra']}": rpm["sha256"] for rpm in rpms}
 
+    def test_its_bill_of_materials_names_every_rpm(self, here: Bench) -> None:
+        from cyclonedx.schema import SchemaVersion
+        from cyclonedx.validation.json import JsonStrictValidator
+        from packageurl import PackageURL
+
+        ran = here.build("alpha")
+        [build] = ran.json["built"] or ran.json["cached"]
+        data = Path(f"{build['wheels'][0]['wheel']}.cdx.json").read_text()
+        assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(data) is None
+        components = json.loads(data)["components"]
+        [root] = [each for each in components if each["type"] == "operating-system"]
+        found = set()
+        for each in components:
+            if each["bom-ref"].startswith("rpm:"):
+                purl = PackageURL.from_string(each["purl"])
+                assert purl.namespace == root["name"] == "fedora"
+                qualifiers = {key: purl.qualifiers.get(key) for key in ("arch", "epoch", "distro")}
+                assert qualifiers["distro"] == f"fedora-{root['version']}"
+                epoch = f"{qualifiers['epoch']}:" if qualifiers["epoch"] else ""
+                evra = f"{epoch}{purl.version}.{qualifiers['arch']}"
+                found.add((purl.name, evra, each["hashes"][0]["content"]))
+        rpms = plan_of(here.state, build)["root"]["contents"]["rpms"]
+        assert found == {(rpm["name"], rpm["evra"].removeprefix("0:"), rpm["sha256"]) for rpm in rpms}
+        assert len(found) > 10
+
     def test_a_second_build_makes_nothing(self, here: Bench) -> None:
         here.build("alpha")
         before = roots(here)

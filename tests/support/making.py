@@ -169,6 +169,7 @@ class FakeStatements:
 
     packages: FakePackages
     given_up: dict[Package, PybuildError] = field(default_factory=dict)
+    broken: dict[Package, PybuildError] = field(default_factory=dict)
 
     def hold(self, node: Node) -> bool:
         real = {str(requirement) for requirement in self.packages.made[node.package].requires_dist}

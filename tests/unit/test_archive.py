@@ -240,6 +240,16 @@ def test_a_zip_that_lies_about_a_size(tmp_path: Path) -> None:
         take(tmp_path / "foo.zip", tmp_path)
 
 
+def test_a_zip_whose_members_lie_before_its_beginning(tmp_path: Path) -> None:
+    archive = write(tmp_path / "x", [Item("x/a", b"a")], "zip")
+    data = bytearray(archive.read_bytes())
+    at = len(data) - 22 + 16
+    data[at : at + 4] = struct.pack("<L", len(data))
+    archive.write_bytes(data)
+    with pytest.raises(FetchError, match="truncated or damaged"):
+        take(archive, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("mtime", "on_disk"),
     [(0, EARLIEST), (-5, EARLIEST), (1_600_000_000.9, 1_600_000_000), (NOW + 9, NOW), (float("nan"), EARLIEST)],

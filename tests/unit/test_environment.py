@@ -9,6 +9,8 @@ from pybuilder import environment
 from pybuilder.environment import Environments, PayloadRef, PythonTarget, freeze
 from pybuilder.errors import BuildError, StateError
 from pybuilder.layout import Layout
+from pybuilder.plan import Ingredient
+from pybuilder.store import Store
 from tests.support.wheels import Draft, stored_payload
 
 PYTHON = PythonTarget(executable="/usr/bin/python3.14", version="3.14.2")
@@ -219,13 +221,22 @@ def test_several_at_once_make_one(layout, add):
     assert [path.name for path in (layout.root / "store/envs").iterdir()] == [made[0].name]
 
 
-def test_freeze_is_what_pip_reads(add):
-    zope, demo2, demo = add(name="Zope.x", version="1!2.0", files={}), add(name="demo2"), add()
-    assert freeze([zope, demo2, demo]).splitlines() == [
-        f"demo==1.0 --hash=sha256:{demo.sha256}",
-        f"demo2==1.0 --hash=sha256:{demo2.sha256}",
-        f"zope-x==1!2.0 --hash=sha256:{zope.sha256}",
+def test_freeze_is_what_pip_reads():
+    named = [("zope-x", "1!2.0", "a" * 64), ("demo2", "1.0", "b" * 64), ("demo", "1.0", "c" * 64)]
+    environment = [Ingredient(name=name, version=version, payload=sha256) for name, version, sha256 in named]
+    assert freeze(environment).splitlines() == [
+        f"demo==1.0 --hash=sha256:{'c' * 64}",
+        f"demo2==1.0 --hash=sha256:{'b' * 64}",
+        f"zope-x==1!2.0 --hash=sha256:{'a' * 64}",
     ]
+
+
+def test_a_payload_that_is_damaged_is_not_unpacked(layout, add):
+    payload = add(files={"one.py": b""})
+    payload.path.write_bytes(payload.path.read_bytes() + b"x")
+    with pytest.raises(StateError, match="damaged in the store, and was set aside"):
+        Environments(layout).prepare([payload], python=PYTHON)
+    assert Store(layout).payload(payload.sha256) is None
 
 
 def test_bytecode_is_left_out_where_it_is_not_worth_it(layout, add, monkeypatch):

@@ -27,6 +27,7 @@ def test_the_contracts_exit_codes() -> None:
         "ReviewError": 40,
         "ValidationError": 50,
         "SigningError": 3,
+        "ScreeningError": 50,
         "LockedError": 60,
     }
 

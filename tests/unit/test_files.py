@@ -3,13 +3,23 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from pybuilder import files
 from pybuilder.errors import LockedError, StateError
-from pybuilder.files import atomic_dir, atomic_writer, disk_errors, file_lock, remove_tree, sha256_file, write_atomic
+from pybuilder.files import (
+    atomic_dir,
+    atomic_writer,
+    disk_errors,
+    file_lock,
+    remove_lock,
+    remove_tree,
+    sha256_file,
+    write_atomic,
+)
 
 
 def names(directory: Path) -> list[str]:
@@ -188,3 +198,32 @@ class TestLocks:
             raise KeyboardInterrupt
         with file_lock(tmp_path / "x", wait=False):
             pass
+
+    def test_a_file_that_nobody_holds_can_be_removed(self, tmp_path: Path) -> None:
+        lock = tmp_path / "x"
+        with file_lock(lock, shared=True):
+            assert not remove_lock(lock) and lock.exists()
+        assert remove_lock(lock) and not lock.exists()
+
+    def test_who_waited_for_a_file_that_was_removed_locks_the_next_one(self, tmp_path: Path) -> None:
+        """Or two would hold the same lock: one the file that is gone, one the file that is there."""
+        lock = tmp_path / "x"
+        held, go_on = threading.Event(), threading.Event()
+
+        def wait_for_it() -> None:
+            with file_lock(lock):
+                held.set()
+                go_on.wait(10)
+
+        waiting = threading.Thread(target=wait_for_it)
+        with file_lock(lock):
+            waiting.start()
+            assert not held.wait(0.05)
+            lock.unlink()
+        assert held.wait(10)
+        try:
+            with pytest.raises(LockedError), file_lock(lock, wait=False):
+                pass
+        finally:
+            go_on.set()
+            waiting.join()

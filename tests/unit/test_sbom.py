@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -251,6 +252,16 @@ class TestOfTheWholeBuild:
         origin = Origin(filename="demo.tar", sha256="b" * 64, url="")
         (source,) = of_role(json.loads(whole(dataclasses.replace(CONTENTS, origin=origin))), "source")
         assert "externalReferences" not in source
+
+
+def test_a_large_root_takes_little_time():
+    """Provenance and bill may take a tenth of a second together; CPU time, since other tests run beside this one."""
+    contents = PLAN.root.contents | {"rpms": [RPMS[1] | {"sha256": f"{number:064x}"} for number in range(500)]}
+    plan = dataclasses.replace(PLAN, root=dataclasses.replace(PLAN.root, contents=contents))
+    began = time.process_time()
+    bom = json.loads(whole(plan=plan))
+    assert time.process_time() - began < 0.1
+    assert len(of_role(bom, "rpm")) == 500
 
 
 ODD = dataclasses.replace(

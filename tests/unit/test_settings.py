@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -28,14 +29,31 @@ jobs = 4
 cooldown = "3d"
 accept-new = true
 rebuild = "security"
-screen = "review"
 keep = 5
 notify = ["https://hooks.example.org/x"]
+[screen]
+compiled = "refuse"
+archive = "review"
+advisory = "refuse"
+advisories = "/srv/osv/pypi.zip"
+[[screen.exceptions]]
+package = "packaging"
+sha256 = ["ababababababababababababababababababababababababababababababab00"]
+reason = "headers of ELF files, which its tests read"
 """,
         "pybuild.toml",
     )
     assert settings.cooldown == timedelta(days=3)
     assert (settings.label, settings.jobs, settings.accept_new, settings.keep) == ("fc45", 4, True, 5)
+    screen = settings.screen
+    assert (screen.compiled, screen.archive, screen.advisory) == ("refuse", "review", "refuse")
+    assert [(each.package, each.reason[:7]) for each in screen.exceptions] == [("packaging", "headers")]
+
+
+def test_nothing_is_refused_that_nobody_asked_to_refuse() -> None:
+    screen = parse_settings("", "pybuild.toml").screen
+    assert (screen.compiled, screen.archive, screen.advisory, screen.advisories) == ("allow", "allow", "allow", "")
+    assert screen == parse_settings("[screen]", "pybuild.toml").screen
 
 
 @pytest.mark.parametrize(
@@ -50,11 +68,24 @@ notify = ["https://hooks.example.org/x"]
         ("index = 'https:///simple'", "1:1 index§names no host"),
         ("\nrebuild = 'always'", "2:1 rebuild§expected 'never', 'security' or 'monthly'"),
         ("cooldown = 3", "1:1 cooldown§expected a duration"),
+        ("screen = 'review'", "1:1 screen§expected a table, found the string 'review'"),
+        ("[screen]\ncompild = 'allow'", "2:1 [screen].compild§did you mean 'compiled'?"),
+        ("[screen]\narchive = 'deny'", "2:1 [screen].archive§expected 'allow', 'review' or 'refuse'"),
+        ("[screen]\nadvisory = 'refuse'", "1:1 [screen]§name a dump of OSV records"),
+        (
+            "[[screen.exceptions]]\npackage = 'x'\nreason = 'y'",
+            "1:1 [screen].exceptions[0]§names nothing that is found",
+        ),
+        ("[[screen.exceptions]]\npackage = 'x'\nadvisories = ['y']", "[screen].exceptions[0].reason§is missing"),
+        ("[[screen.exceptions]]\npackage = 'x'\nsha256 = ['y']\nreason = 'z'", "sha256[0]§'y' is no sha256"),
+        ("[[screen.exceptions]]\npackage = 'x'\nadvisories = ['y']\nreason = ' '", "reason§a reason says why"),
+        ("[[screen.exceptions]]\npackage = 'X'\nadvisories = ['y']\nreason = 'z'", "package§must be written as 'x'"),
+        ("[[screen.exceptions]]\npakage = 'x'", "[screen].exceptions[0].pakage§did you mean 'package'?"),
     ],
 )
 def test_what_is_wrong_is_refused_with_its_place(text: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_settings(text, "pybuild.toml")
     place, what = words.split("§")
-    assert f"pybuild.toml:{place}" in str(caught.value)
+    assert re.search(rf"pybuild\.toml:[^\n]*{re.escape(place)}", str(caught.value))
     assert what in str(caught.value)

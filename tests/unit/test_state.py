@@ -125,6 +125,18 @@ class TestOpening:
             for n in range(100):
                 assert set(pool.map(opened, [Layout(root=tmp_path / str(n))] * 6)) == {"{'journal_mode': 'wal'}"}
 
+    def test_alone(self, tmp_path: Path) -> None:
+        """No file of shared memory, for which a full disk has no room; what others wrote is there all the same."""
+        layout = Layout(root=tmp_path)
+        with closing(State.open(layout)) as state:
+            state.begin_attempt(ATTEMPT)
+        with closing(State.open(layout, alone=True)) as state:
+            assert state.running() == [ATTEMPT]
+            assert not list(tmp_path.glob("state.db-shm"))
+            state.end_attempt(ATTEMPT.id, seconds=1.0, sealed=True, failure=("build", "no"))
+        with closing(State.open(layout)) as state:
+            assert state.running() == []
+
 
 class TestOwner:
     @pytest.mark.parametrize("change", [{"uid": 12345}, {"uid_map": ["0", "100000", "65536"]}])
@@ -372,6 +384,25 @@ class TestNumbers:
         with pytest.raises(ConfigError, match="'pb', the workspace says 'xy'") as caught:
             state.claim_label("host", "xy")
         assert caught.value.exit_code == 3
+
+
+class TestForGc:
+    """Of everything that ever was, the few columns that gc asks for."""
+
+    def test_attempts_that_ended(self, state: State) -> None:
+        state.begin_attempt(ATTEMPT)
+        assert state.ended() == []
+        state.end_attempt(ATTEMPT.id, seconds=1.0, sealed=True, payload=("p1", "six.whl"))
+        facts = {"key": "k1", "name": "six", "channel": "host", "target": "cp311-linux_x86_64", "payload": "p1"}
+        assert state.ended() == [{"id": ATTEMPT.id, **facts}]
+
+    def test_what_is_published_or_about_to_be(self, state: State) -> None:
+        state.begin_publish([WHEEL])
+        facts = {"key": "k1", "name": "six", "channel": "host", "target": "cp311-linux_x86_64", "payload": "p1"}
+        assert state.numbered() == [{"id": ATTEMPT.id, **facts}]
+        state.finish_publish("pb", "six", "1.17.0", 1)
+        state.begin_publish([replace(WHEEL, number=2)])
+        assert state.numbered() == [{"id": ATTEMPT.id, **facts}], "once, however often it is published"
 
 
 class TestPublishing:

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from pybuilder import files
 from pybuilder.errors import StateError
+from pybuilder.events import Damaged, Event
 from pybuilder.layout import Layout
 from pybuilder.store import Store
 
-SHA = "ab" * 32
+SHA = hashlib.sha256(b"x").hexdigest()
 
 
 @pytest.fixture
@@ -60,3 +62,36 @@ def test_a_full_disk(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(StateError, match="full"):
         store.add_source(make(tmp_path), sha256=SHA, name="x.tar.gz")
     assert store.source(SHA) is None
+
+
+class TestDamage:
+    @pytest.fixture
+    def told(self) -> list[Event]:
+        return []
+
+    @pytest.fixture
+    def store(self, tmp_path: Path, told: list[Event]) -> Store:
+        return Store(Layout(root=tmp_path / "state"), told.append)
+
+    @pytest.mark.parametrize("kind", ["source", "payload", "rpm"])
+    def test_is_set_aside_and_told(self, kind: str, store: Store, tmp_path: Path, told: list[Event]) -> None:
+        add, get, sound = (getattr(store, name) for name in (f"add_{kind}", kind, f"sound_{kind}"))
+        stored = add(make(tmp_path), sha256=SHA, name="x.bin")
+        assert sound(SHA) == stored and not told
+        stored.write_text("y")
+        assert get(SHA) == stored, "who only looks does not read it"
+        assert sound(SHA) is None and get(SHA) is None and sound(SHA) is None
+        [event] = told
+        assert isinstance(event, Damaged) and SHA in event.what
+        assert Path(event.file).read_text() == "y" and Path(event.file).is_relative_to(store.layout.damaged)
+        assert add(make(tmp_path), sha256=SHA, name="x.bin") == stored == sound(SHA)
+
+    def test_what_is_added_takes_the_place_of_what_is_damaged(self, store: Store, tmp_path: Path) -> None:
+        store.add_source(make(tmp_path), sha256=SHA, name="x.bin").write_text("y")
+        assert store.add_source(make(tmp_path), sha256=SHA, name="x.bin").read_text() == "x"
+
+    def test_twice_the_same(self, store: Store, tmp_path: Path) -> None:
+        for _ in range(2):
+            store.add_source(make(tmp_path), sha256=SHA, name="x.bin").write_text("y")
+            assert store.sound_source(SHA) is None
+        assert len(list(store.layout.damaged.iterdir())) == 2

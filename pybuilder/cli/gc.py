@@ -1,0 +1,134 @@
+"""``pybuild gc``: what nothing needs any more goes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pybuilder.cli.options import Options
+from pybuilder.cli.places import find_attempt, lock_path, open_layout, open_workspace
+from pybuilder.cli.rpm_ground import local_roots, open_podman
+from pybuilder.errors import UsageError
+from pybuilder.fields import size as parse_size
+from pybuilder.gc import Collector, Ground, Report
+from pybuilder.gc.facts import keep, kept, let_go, named_by
+from pybuilder.layout import Layout
+from pybuilder.lockfile import Lock, parse_lock
+from pybuilder.state import State, check_owner
+from pybuilder.workspace import Workspace
+
+
+def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    try:
+        return None if value is None else parse_size(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only tell what would go.")
+@click.option("--max-size", callback=_size, metavar="SIZE", help="Also what was used longest ago, until it fits: 20G.")
+@click.option("--keep", "kept_builds", multiple=True, metavar="BUILD", help="Keep BUILD from now on; frees nothing.")
+@click.option("--let-go", "let_go_builds", multiple=True, metavar="BUILD", help="Keep BUILD no longer; frees nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_obj
+def gc(
+    options: Options,
+    dry_run: bool,
+    max_size: int | None,
+    kept_builds: tuple[str, ...],
+    let_go_builds: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Drop what no index, record, lock or running build needs; logs and records always stay."""
+    workspace = open_workspace(options)
+    layout = open_layout(options, workspace)
+    if not layout.owner.exists() and not layout.store.is_dir():
+        raise UsageError("there is no state here yet", where=str(layout.root), cure="pybuild build NAME")
+    check_owner(layout)
+    report = None
+    if kept_builds or let_go_builds:
+        if dry_run or max_size is not None:
+            raise UsageError("--keep and --let-go free nothing", cure="run gc again without them")
+        with contextlib.closing(State.open(layout)) as state:
+            for note, builds in ((keep, kept_builds), (let_go, let_go_builds)):
+                for build in builds:
+                    note(layout, find_attempt(build, state, workspace.settings.label).id)
+    else:
+        collector = Collector(
+            layout=layout,
+            ground=partial(_ground, layout),
+            named=named_by(workspace, _locks(workspace)),
+            keep=workspace.settings.keep,
+            dry_run=dry_run,
+        )
+        report = collector.run(max_size)
+    if as_json:
+        document = {"kept": list(kept(layout)), **(_facts(report, dry_run, max_size) if report else {})}
+        print(json.dumps(document, indent=2))
+    elif report and not options.quiet:
+        print("\n".join(_lines(report, dry_run)))
+    if report:
+        _warn(report, max_size)
+    return 0
+
+
+@contextlib.contextmanager
+def _ground(layout: Layout, full: bool) -> Iterator[Ground]:
+    with contextlib.closing(State.open(layout, alone=full)) as state, open_podman(state) as engine:
+        clear_podman = engine.clear if shutil.which("podman") and layout.roots.is_dir() else None
+        roots = local_roots(layout, services=engine.services)
+        yield Ground(state=state, roots=roots, clear=_clearing(clear_podman))
+
+
+def _locks(workspace: Workspace) -> Iterator[Lock]:
+    for name in workspace.buildroot_names():
+        path = lock_path(workspace, name)
+        if path.exists():
+            yield parse_lock(path.read_text("utf-8", "replace"), f"buildroots/{path.name}")
+
+
+def _clearing(clear_podman: Callable[[Path], None] | None) -> Callable[[Path], None]:
+    """What ends what a sandbox left, whichever engine had made it; podman has left nothing where there are no roots."""
+    from pybuilder.sandbox.host import HostEngine
+
+    def clear(work: Path) -> None:
+        HostEngine.of_this_interpreter().clear(work)
+        if clear_podman:
+            clear_podman(work)
+
+    return clear
+
+
+def _facts(report: Report, dry_run: bool, max_size: int | None) -> dict[str, Any]:
+    return {
+        "dry_run": dry_run,
+        "freed": {kind: {"count": count, "bytes": report.freed[kind]} for kind, count in sorted(report.count.items())},
+        "bytes": sum(report.freed.values()),
+        "size": report.size,
+        "fits": None if report.size is None or max_size is None else report.size <= max_size,
+        "unread": list(report.unread),
+    }
+
+
+def _lines(report: Report, dry_run: bool) -> Iterator[str]:
+    for kind, count in sorted(report.count.items()):
+        yield f"{kind:26} {count:8} {report.freed[kind] / 1e6:12.1f} MB"
+    total = sum(report.freed.values())
+    yield f"{'would be freed' if dry_run else 'freed':26} {'':8} {total / 1e6:12.1f} MB"
+
+
+def _warn(report: Report, max_size: int | None) -> None:
+    for record in report.unread:
+        print(f"pybuild: this can't be read, so what it was made from may have gone: {record}", file=sys.stderr)
+    if max_size is not None and report.size is not None and report.size > max_size:
+        rest = f"{report.size / 1e6:.1f} MB are left"
+        print(f"pybuild: {rest}: all of it is published, kept with --keep, or in use", file=sys.stderr)

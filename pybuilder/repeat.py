@@ -1,0 +1,175 @@
+"""Build a recorded plan once more, in a fresh state: from the kept source, the kept patches and the kept payloads."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from pybuilder import record
+from pybuilder.environment import Environments
+from pybuilder.errors import StateError, UsageError
+from pybuilder.files import disk_errors
+from pybuilder.layout import Layout
+from pybuilder.plan import Plan, Recipe
+from pybuilder.sandbox import SANDBOX_VERSION, Engine
+from pybuilder.spec import EffectiveSpec
+from pybuilder.stages import Adapters, AppliedPatch, Source
+from pybuilder.stages.attempt import Built
+from pybuilder.stages.build import build
+from pybuilder.stages.inspect import inspect_source
+from pybuilder.stages.prepared import payload_refs
+from pybuilder.state import Attempt, State
+from pybuilder.store import Store
+from pybuilder.wheel.canonical import VERSION as CANONICALISER_VERSION
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """A build that succeeded, as its record has it.
+
+    Attributes:
+        attempt: The attempt.
+        account: Its record.
+        plan: What was built.
+        payload: What it made, in the store.
+        source: What it was built from, under the spec that its recipe comes to.
+    """
+
+    attempt: Attempt
+    account: dict[str, Any]
+    plan: Plan
+    payload: Path
+    source: Source
+
+
+def recorded(adapters: Adapters, attempt: Attempt, spec: EffectiveSpec) -> Recorded:
+    """What is kept of an attempt that succeeded, enough to build its plan again.
+
+    Args:
+        adapters: The world.
+        attempt: The attempt.
+        spec: What the workspace says today, for limits; what the recipe says goes over it.
+
+    Raises:
+        UsageError: It can't be built again here, or nothing was built; says why.
+        StateError: Something of it is lost or damaged.
+    """
+    directory = adapters.layout.record(attempt.key, attempt.id)
+    account, plan = record.read_record(directory), record.read_plan(directory)
+    if plan.key() != attempt.key:
+        raise StateError("the plan of an attempt has another key than it had", where=str(directory / record.PLAN))
+    if account.get("prebuilt"):
+        raise UsageError(f"{attempt.name} {attempt.version} was not built: it is upstream's wheel")
+    if why := _hindrance(adapters, attempt, plan):
+        cure = f"pybuild rebuild {attempt.name}=={attempt.version}, and check that"
+        raise UsageError(f"{attempt.name} {attempt.version} can't be built again as it was: {why}", cure=cure)
+    payload = adapters.store.payload(attempt.payload or "")
+    file = adapters.store.source(plan.recipe.source)
+    if payload is None or file is None:
+        what = "payload" if payload is None else "source"
+        cure = f"build it again: pybuild rebuild {attempt.name}=={attempt.version}"
+        raise StateError(f"the {what} of {attempt.name} {attempt.version} is gone from the store", cure=cure)
+    spec = spec_of(plan.recipe, spec)
+    source = Source(
+        name=canonicalize_name(attempt.name),
+        version=Version(attempt.version),
+        spec=spec,
+        sha256=plan.recipe.source,
+        patches=tuple(_patch(directory, entry) for entry in account["patches"]),
+        file=file,
+        origin=account["source"]["origin"],
+        scm=spec.source.type != "sdist",
+    )
+    return Recorded(attempt=attempt, account=account, plan=plan, payload=payload, source=source)
+
+
+def spec_of(recipe: Recipe, spec: EffectiveSpec) -> EffectiveSpec:
+    """A spec that says what a recipe says, and in all that is no part of recipes what another spec says."""
+    env_and_settings = {"env": dict(recipe.env), "config_settings": dict(recipe.config_settings)}
+    return spec.model_copy(
+        update={
+            "build": spec.build.model_copy(update=env_and_settings),
+            "source": spec.source.model_copy(update={"subdirectory": recipe.subdirectory}),
+            "prebuilt": None,
+        }
+    )
+
+
+def _patch(directory: Path, entry: dict[str, str]) -> AppliedPatch:
+    path = directory / "patches" / Path(entry["file"]).name
+    return AppliedPatch(file=entry["file"], path=path, sha256=entry["sha256"])
+
+
+def _hindrance(adapters: Adapters, attempt: Attempt, plan: Plan) -> str:
+    """Why a plan can't be built again with these adapters; empty if it can."""
+    if attempt.channel != adapters.channel.name:
+        return f"it is of the channel {attempt.channel}, this is {adapters.channel.name} (-b chooses)"
+    if (plan.sandbox_version, plan.canonicaliser_version) != (SANDBOX_VERSION, CANONICALISER_VERSION):
+        return "another version of pybuild built it, whose sandbox was another"
+    before, now = plan.target, adapters.target
+    if (before.name, before.full_version, tuple(before.tags)) != (now.name, now.full_version, now.tags):
+        return f"it was built for {before.name}, Python {before.full_version}; here is {now.name}, {now.full_version}"
+    if not adapters.roots.has(plan.root):
+        return "the lock has moved since" if plan.root.kind == "rpm" else "this machine's system has changed since"
+    return ""
+
+
+@contextmanager
+def fresh_state(adapters: Adapters, plan: Plan, root: Path) -> Iterator[Adapters]:
+    """The same world over a state of its own, in which there is nothing but the payloads of a plan's environment.
+
+    Args:
+        adapters: The world.
+        plan: The plan.
+        root: Where the state is made; on the same file system as the other.
+    """
+    layout = Layout(root=root)
+    for ref in payload_refs(adapters, plan):
+        kept = layout.payload(ref.sha256) / ref.path.name
+        with disk_errors(kept):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            os.link(ref.path, kept)
+    with contextlib.closing(State.open(layout)) as state:
+        yield dataclasses.replace(
+            adapters,
+            layout=layout,
+            store=Store(layout),
+            state=state,
+            environments=Environments(layout),
+            channel=dataclasses.replace(adapters.channel, env=plan.recipe.root_env, macros=plan.recipe.root_macros),
+        )
+
+
+def build_again(adapters: Adapters, fresh: Adapters, again: Recorded, engine: Engine, *, cpus: int) -> Built:
+    """Build a recorded plan.
+
+    Args:
+        adapters: The world in which the source is known.
+        fresh: That in which it is built.
+        again: What is built.
+        engine: Makes the sealed place.
+        cpus: The processors that are free for it.
+
+    Raises:
+        PybuildError: It failed.
+    """
+    project = inspect_source(adapters, again.source)
+    return build(
+        dataclasses.replace(fresh, engine=engine),
+        again.source,
+        project,
+        again.plan,
+        cpus=cpus,
+        # The plan has what the backend wanted then; it is not planned again.
+        satisfied=lambda wanted: True,
+        replan=lambda wanted: again.plan,
+    )

@@ -1,0 +1,194 @@
+"""What becomes of a source by what was found in it and what is known of its version: a workspace's ``[screen]``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from pybuilder.errors import PybuildError, ReviewError, ScreeningError
+from pybuilder.screening.found import Findings, Found
+from pybuilder.screening.osv import Advisory
+
+if TYPE_CHECKING:
+    from pybuilder.screening.formats import Kind
+    from pybuilder.settings import Exempt, Policy, Screen
+
+_SCREENING = "the screening of its source"
+_NAMED = 8
+# What is of no kind is an advisory.
+_WORDS: Mapping[Kind | None, tuple[str, str]] = {
+    "compiled": ("compiled object", "compiled objects"),
+    "archive": ("archive", "archives"),
+    None: ("advisory", "advisories"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """A source, or a patch of it, with what was found there.
+
+    Attributes:
+        sha256: Its digest.
+        findings: What was found.
+        accepted: Why all of it is taken for good already; empty where it is not.
+    """
+
+    sha256: str
+    findings: Findings
+    accepted: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Item:
+    """One thing that a policy judges, and why it is accepted, if somebody has."""
+
+    kind: Kind | None
+    text: str
+    ids: frozenset[str]
+    accepted: str
+    count: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """The screening of one version.
+
+    Attributes:
+        account: As records have it; see ``judge``.
+        stopped: Why it goes no further, or None.
+    """
+
+    account: Mapping[str, Any]
+    stopped: PybuildError | None
+
+
+def judge(
+    name: str,
+    version: str,
+    *,
+    parts: Sequence[Part],
+    advisories: Sequence[Advisory],
+    dump: str,
+    policy: Screen,
+) -> Judged:
+    """What becomes of a version.
+
+    The account has ``files`` (``path``, ``kind``, ``format``, ``size``, ``sha256``, ``note``), ``unlisted`` (how many
+    there are besides, by kind) and ``advisories`` (``id``, ``aliases``, ``summary``, ``fixed``), each with why it is
+    ``accepted``, or an empty text where the policy lets it be without; and ``dump_sha256`` of the dump that was asked.
+
+    Args:
+        name: The package, normalised.
+        version: Upstream's.
+        parts: Its source, then its patches.
+        advisories: Those that it is affected by.
+        dump: The digest of the dump that says so, or empty where none was asked.
+        policy: The workspace's.
+    """
+    exempts = [each for each in policy.exceptions if each.package == name]
+    files: list[dict[str, Any]] = []
+    unlisted: dict[Kind, int] = {}
+    items: list[_Item] = []
+    for part in parts:
+        whole = part.accepted or _reason(exempts, {part.sha256})
+        for found in part.findings.files:
+            accepted = whole or _reason(exempts, {found.sha256})
+            files.append({**asdict(found), "accepted": accepted})
+            items.append(_Item(kind=found.kind, text=_told(found), ids=frozenset({found.sha256}), accepted=accepted))
+        for kind, count in part.findings.unlisted.items():
+            unlisted[kind] = unlisted.get(kind, 0) + count
+            text = f"{count} more in what has sha256 {part.sha256}"
+            items.append(_Item(kind=kind, text=text, ids=frozenset({part.sha256}), accepted=whole, count=count))
+    known = []
+    for advisory in advisories:
+        accepted = next((each.reason for each in exempts if advisory.ids & set(each.advisories)), "")
+        known.append({**advisory.as_json, "accepted": accepted})
+        items.append(_Item(kind=None, text=_advised(advisory), ids=frozenset({advisory.id}), accepted=accepted))
+    account = {"files": files, "unlisted": unlisted, "advisories": known, "dump_sha256": dump or None}
+    return Judged(account=account, stopped=_stopped(name, version, items, policy, source=parts[0].sha256))
+
+
+def is_screening(wanted_by: str) -> bool:
+    """Whether it is its own source for which a package waits for review."""
+    return wanted_by.startswith(_SCREENING)
+
+
+def cure(name: str) -> str:
+    """What to do about a source that waits for somebody to look at it."""
+    return (
+        f"see what was found with `pybuild show {name}`; where it is as it should be, say so in pybuild.toml under"
+        f" [[screen.exceptions]], with package, sha256 or advisories, and reason"
+    )
+
+
+def _reason(exempts: Sequence[Exempt], digests: set[str]) -> str:
+    return next((each.reason for each in exempts if digests & set(each.sha256)), "")
+
+
+def _told(found: Found) -> str:
+    return f"{found.path}: {found.format}, sha256 {found.sha256}"
+
+
+def _advised(advisory: Advisory) -> str:
+    aliases = f" ({', '.join(advisory.aliases)})" if advisory.aliases else ""
+    mended = f", fixed in {', '.join(advisory.fixed)}" if advisory.fixed else ", not fixed in any version"
+    return f"{advisory.id}{aliases}: {advisory.summary or 'no summary'}{mended}"
+
+
+def _stopped(name: str, version: str, items: Sequence[_Item], policy: Screen, *, source: str) -> PybuildError | None:
+    """The error that ends it, or lets it wait; what is refused comes before what waits."""
+    refused = [item for item in items if not item.accepted and _policy(item, policy) == "refuse"]
+    if refused:
+        where = [item.text for item in refused[:_NAMED]]
+        where += [f"and {len(refused) - _NAMED} more: pybuild show {name}"] if len(refused) > _NAMED else []
+        return ScreeningError(
+            f"the source of {name} {version} is refused: it has {_summed(refused)} that nobody has accepted",
+            where="\n         ".join(where),
+            cure=_cure(name, refused, source),
+        )
+    waiting = [item for item in items if not item.accepted and _policy(item, policy) == "review"]
+    if not waiting:
+        return None
+    told = "; ".join([*(item.text for item in waiting[:2]), *(["…"] if len(waiting) > 2 else [])])
+    wanted = (name, f"{name}=={version}", f"{_SCREENING}, which has {_summed(waiting)}: {told}")
+    return ReviewError(
+        f"the source of {name} {version} waits for review: it has {_summed(waiting)}",
+        wanted=(wanted,),
+        cure=cure(name),
+    )
+
+
+def _policy(item: _Item, policy: Screen) -> Policy:
+    return {"compiled": policy.compiled, "archive": policy.archive, None: policy.advisory}[item.kind]
+
+
+def _cure(name: str, refused: Sequence[_Item], source: str) -> str:
+    """What to write where somebody finds that all is well, word for word."""
+    digests = sorted(frozenset().union(*(item.ids for item in refused if item.kind)))
+    advisories = sorted(frozenset().union(*(item.ids for item in refused if not item.kind)))
+    # So many are hardly looked at one by one.
+    digests = digests if len(digests) <= _NAMED else [source]
+    lines = ["[[screen.exceptions]]", f'package = "{name}"']
+    lines += [f"{key} = {list(ids)}".replace("'", '"') for key, ids in _named(digests, advisories) if ids]
+    sentence = "take another version; or look at it, and where it is as it should be, write into pybuild.toml:"
+    return "\n       ".join([sentence, *lines, 'reason = "…"'])
+
+
+def _named(digests: Sequence[str], advisories: Sequence[str]) -> tuple[tuple[str, Sequence[str]], ...]:
+    return ("sha256", digests), ("advisories", advisories)
+
+
+def _summed(items: Sequence[_Item]) -> str:
+    counts: dict[Kind | None, int] = {}
+    for item in items:
+        counts[item.kind] = counts.get(item.kind, 0) + item.count
+    return _counted(counts)
+
+
+def _counted(counts: Mapping[Any, int]) -> str:
+    told = []
+    for kind, (one, many) in _WORDS.items():
+        if count := counts.get(kind, 0):
+            told.append(f"{count} {one if count == 1 else many}")
+    return ", ".join(told)

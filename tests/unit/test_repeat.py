@@ -1,0 +1,191 @@
+"""What must be as it was for a plan to be built again, and what of a spec counts then."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from packaging.version import Version
+
+from pybuilder.errors import PybuildError, StateError, UsageError
+from pybuilder.layout import Layout
+from pybuilder.plan import Plan
+from pybuilder.record import PLAN, RECORD, pretty_json, record_json
+from pybuilder.repeat import fresh_state, recorded, spec_of
+from pybuilder.sandbox import SANDBOX_VERSION
+from pybuilder.spec import EffectiveSpec, parse_spec
+from pybuilder.stages import Channel
+from pybuilder.state import Attempt
+from pybuilder.store import Store
+from pybuilder.wheel.canonical import VERSION
+from tests.support.making import plan
+from tests.support.planning import TARGET
+
+PLAN_NOW = dataclasses.replace(
+    plan(("demo", Version("1.0")), ()),  # type: ignore[arg-type]
+    sandbox_version=SANDBOX_VERSION,
+    canonicaliser_version=VERSION,
+)
+
+
+def spec(text: str = "") -> EffectiveSpec:
+    parsed = parse_spec(f'name = "demo"\n{text}', "specs/demo.toml")
+    return parsed.effective(version=Version("1.0"), buildroot="host", python="3.11")
+
+
+class World:
+    """A state with one attempt, and adapters over it."""
+
+    def __init__(self, root: Path) -> None:
+        self.layout = Layout(root=root)
+        self.store = Store(self.layout)
+        self.changed = False
+        self.target = TARGET
+        self.channel = Channel(name="host", label="pb", buildroot="host", variant="", env={}, macros={})
+        self.roots = SimpleNamespace(has=lambda root: not self.changed)
+
+    def keep(self, made: Plan = PLAN_NOW, *, prebuilt: str = "", missing: str = "", **facts: Any) -> Attempt:
+        for kind, sha256, name in (("payload", "p" * 64, "demo-1.0-py3-none-any.whl"), ("source", "s", "demo.tar.gz")):
+            if kind != missing:
+                directory = getattr(self.layout, kind)(sha256)
+                directory.mkdir(parents=True)
+                (directory / name).write_bytes(b"")
+        attempt = Attempt(
+            id="attempt",
+            key=made.key(),
+            recipe="r",
+            name="demo",
+            version="1.0",
+            channel="host",
+            target="t",
+            engine="host",
+            state="succeeded",
+            owner="",
+            started="",
+            payload="p" * 64,
+        )
+        directory = self.layout.record(attempt.key, attempt.id)
+        directory.mkdir(parents=True)
+        (directory / PLAN).write_bytes(pretty_json(made.as_json()))
+        (directory / RECORD).write_bytes(account(made, prebuilt))
+        return dataclasses.replace(attempt, **facts)
+
+
+def account(made: Plan, prebuilt: str) -> bytes:
+    patches = [{"file": "patches/demo/0001-a.patch", "sha256": "a"}]
+    source: Mapping[str, Any] = {"file": "demo.tar.gz", "sha256": "s", "origin": "somewhere"}
+    return record_json(
+        attempt="attempt",
+        plan=made,
+        source=source,
+        patches=patches,
+        channel="host",
+        buildroot="host",
+        workspace={"commit": "", "state": "unversioned"},
+        started="",
+        seconds=1,
+        phases={},
+        engine="host",
+        seal={},
+        tools={},
+        log_sha256="l",
+        result={"payload_sha256": "p" * 64},
+        prebuilt=prebuilt,
+    )
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path / "state")
+
+
+def test_what_is_kept_is_enough(world: World) -> None:
+    found = recorded(world, world.keep(), spec())  # type: ignore[arg-type]
+    assert found.plan.key() == PLAN_NOW.key()
+    assert (found.source.name, found.source.origin, found.source.scm) == ("demo", "somewhere", False)
+    [patch] = found.source.patches
+    assert patch.path == world.layout.record(PLAN_NOW.key(), "attempt") / "patches" / "0001-a.patch"
+    assert found.payload.name == "demo-1.0-py3-none-any.whl"
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (dataclasses.replace(PLAN_NOW, sandbox_version=SANDBOX_VERSION - 1), "another version of pybuild"),
+        (dataclasses.replace(PLAN_NOW, canonicaliser_version=VERSION + 1), "another version of pybuild"),
+        (dataclasses.replace(PLAN_NOW, target=dataclasses.replace(TARGET, full_version="3.0.1")), "Python 3.0.1"),
+    ],
+)
+def test_a_plan_of_another_world_is_refused(world: World, made: Plan, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        recorded(world, world.keep(made), spec())  # type: ignore[arg-type]
+    assert caught.value.cure == "pybuild rebuild demo==1.0, and check that"
+
+
+def test_a_system_that_has_changed_since(world: World) -> None:
+    world.changed = True
+    with pytest.raises(UsageError, match="system has changed"):
+        recorded(world, world.keep(), spec())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("facts", "kind", "said"),
+    [
+        ({"channel": "other"}, UsageError, "channel other"),
+        ({"prebuilt": "because"}, UsageError, "upstream's wheel"),
+        ({"missing": "payload"}, StateError, "the payload of demo 1.0 is gone"),
+        ({"missing": "source"}, StateError, "the source of demo 1.0 is gone"),
+    ],
+)
+def test_what_cannot_be_built_again(world: World, facts: dict[str, str], kind: type[PybuildError], said: str) -> None:
+    with pytest.raises(kind, match=said):
+        recorded(world, world.keep(**facts), spec())  # type: ignore[arg-type]
+
+
+def test_a_plan_whose_key_is_another_is_damaged(world: World) -> None:
+    attempt = world.keep()
+    directory = world.layout.record(attempt.key, attempt.id)
+    (directory / PLAN).write_bytes(pretty_json(dataclasses.replace(PLAN_NOW, source_date_epoch=2).as_json()))
+    with pytest.raises(StateError, match="another key"):
+        recorded(world, attempt, spec())  # type: ignore[arg-type]
+
+
+def test_the_recipe_goes_over_the_spec_of_today() -> None:
+    recipe = dataclasses.replace(PLAN_NOW.recipe, env={"A": "then"}, subdirectory="py", config_settings={"k": "v"})
+    today = spec('[build]\nenv = { A = "now", B = "now" }\nlimits = { cpus = 3 }\n[prebuilt]\nreason = "now"\n')
+    found = spec_of(recipe, today)
+    assert (found.build.env, found.build.config_settings) == ({"A": "then"}, {"k": "v"})
+    assert (found.source.subdirectory, found.build.limits.cpus, found.prebuilt) == ("py", 3, None)
+
+
+def test_a_fresh_state_has_the_environment_and_nothing_else(world: World, tmp_path: Path) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Adapters:
+        layout: Layout
+        store: Store
+        channel: Channel
+        state: Any = None
+        environments: Any = None
+
+    world.keep()
+    made = dataclasses.replace(
+        plan(("user", Version("1")), [made_ingredient()]),  # type: ignore[arg-type]
+        recipe=dataclasses.replace(PLAN_NOW.recipe, root_env={"THEN": "1"}),
+    )
+    adapters = Adapters(layout=world.layout, store=world.store, channel=world.channel)
+    with fresh_state(adapters, made, tmp_path / "fresh") as fresh:  # type: ignore[type-var]
+        kept = fresh.store.payload("p" * 64)
+        assert kept is not None and kept.is_relative_to(tmp_path / "fresh")
+        assert fresh.store.source("s") is None
+        assert fresh.state.attempts("demo") == []
+        assert fresh.channel.env == {"THEN": "1"}
+
+
+def made_ingredient() -> Any:
+    from pybuilder.plan import Ingredient
+
+    return Ingredient(name="demo", version="1.0", payload="p" * 64)
