@@ -181,11 +181,13 @@ class Content:
         sha256: Their digest.
         payload: The digest of what is left without the number; empty where it can't be taken off.
         problems: What is wrong with it: RECORD against the files, METADATA against the file name, and so on.
+        unpacked: Whether it was looked into; else a Statement that a trusted key has signed tells the payload.
     """
 
     sha256: str
     payload: str
     problems: tuple[str, ...]
+    unpacked: bool = True
 
 
 SignedBy = Literal["a trusted key", "a key from the index itself", "nobody", "a wrong key"]

@@ -81,6 +81,8 @@ def _content_checks(found: Evidence) -> Iterator[Check]:
     if content is None:
         return
     yield equal("the wheel has the published digest", content.sha256, found.listed)
+    if not content.unpacked:
+        return
     yield Check(what="the wheel is sound, and RECORD is right for every file", problem="; ".join(content.problems))
     stated = found.account.payload if found.account else found.claim.payload_sha256 if found.claim else ""
     if stated:

@@ -107,29 +107,32 @@ class Shelf:
         cure = "`pybuild index refresh` where it was published; mirror it again elsewhere"
         return ValidationError(f"{path} {what}", where=self.reader.where, cure=cure)
 
-    def evidence(self, file: File, *, content: Path | None = None) -> Evidence:
+    def evidence(self, file: File, *, content: Path | None = None, unpack: bool = True) -> Evidence:
         """All that there is of a wheel.
 
         Args:
             file: As its page lists it.
             content: The wheel itself, where it is another file than the index has.
+            unpack: Whether to look into it also where a trusted key vouches for its digest and its payload.
         """
         if content is not None:
-            return _Reading(self, file).evidence(content)
-        if file.filename not in self._evidence:
-            self._evidence[file.filename] = _Reading(self, file).evidence(None)
-        return self._evidence[file.filename]
+            return _Reading(self, file).evidence(content, unpack=unpack)
+        known = self._evidence.get(file.filename)
+        if known is None or (unpack and known.content and not known.content.unpacked):
+            known = self._evidence[file.filename] = _Reading(self, file).evidence(None, unpack=unpack)
+        return known
 
     def find(self, wanted: Ingredient) -> Evidence | None:
         """What there is of a wheel with this payload, the newest of several.
 
-        A wheel whose provenance names another payload is not opened: taking each apart would take minutes.
+        A wheel whose provenance names another payload is not opened, and one that a trusted key vouches for is not
+        unpacked: taking apart all that built a wheel would take minutes.
         """
         for file in reversed(self._of_version(wanted)):
             claim = self.claim(file)
             # One that claims it is the one that is meant, also where it was changed since: its own checks tell.
             if claim is None or claim.payload_sha256 == wanted.payload:
-                found = self.evidence(file)
+                found = self.evidence(file, unpack=False)
                 if claim is not None or found.payload == wanted.payload:
                     return found
         return None
@@ -196,7 +199,8 @@ class Shelf:
             if file is None:
                 return None
             try:
-                return sha256_file(file)
+                with disk_errors(file):
+                    return sha256_file(file)
             finally:
                 self.reader.forget(path)
 
@@ -209,14 +213,16 @@ class Shelf:
 
     def content(self, wheel: Path) -> Content:
         """What a wheel's bytes say."""
-        name = WheelName.parse(wheel.name)
-        payload, wrong = "", problems(wheel, name=name.name, version=name.version)
-        try:
-            with self.stripped(wheel) as (_, digest):
-                payload = digest
-        except (BuildError, ValidationError) as error:
-            wrong = wrong or (error.what,)
-        return Content(sha256=sha256_file(wheel), payload=payload, problems=wrong)
+        payload, wrong = "", tuple[str, ...]()
+        with disk_errors(wheel):
+            try:
+                name = WheelName.parse(wheel.name)
+                wrong = problems(wheel, name=name.name, version=name.version)
+                with self.stripped(wheel) as (_, digest):
+                    payload = digest
+            except (BuildError, ValidationError) as error:
+                wrong = wrong or (error.what,)
+            return Content(sha256=sha256_file(wheel), payload=payload, problems=wrong)
 
     @contextmanager
     def stripped(self, wheel: Path) -> Iterator[tuple[Path, str]]:
@@ -243,14 +249,11 @@ class _Reading:
     file: File
     faults: list[Check] = field(default_factory=list)
 
-    def evidence(self, content: Path | None) -> Evidence:
+    def evidence(self, content: Path | None, *, unpack: bool) -> Evidence:
         shelf, file = self.shelf, self.file
-        path = content or shelf.reader.file(f"files/{file.filename}")
-        if path is None:
-            self._fault("the wheel is there", "it is missing, though its page lists it")
-        held = shelf.content(path) if path else None
-        shelf.reader.forget(f"files/{file.filename}")
         vouched, claim = self._provenance()
+        trusted = claim if vouched.by == "a trusted key" and not unpack else None
+        held = self._content(content, trusted)
         record = self.record(claim, held)
         account, plan, key, files = self.documents(record) if record else (None, None, "", {})
         if account:
@@ -276,6 +279,23 @@ class _Reading:
             faults=tuple(self.faults),
             read=shelf.now(),
         )
+
+    def _content(self, other: Path | None, trusted: Provenance | None) -> Content | None:
+        """What the wheel's bytes say; the Statement of a trusted key spares looking into those that it is about."""
+        wheel = f"files/{self.file.filename}"
+        path = other or self.shelf.reader.file(wheel)
+        if path is None:
+            self._fault("the wheel is there", "it is missing, though its page lists it")
+            return None
+        try:
+            if trusted:
+                with disk_errors(path):
+                    digest = sha256_file(path)
+                if digest == trusted.wheel_sha256:
+                    return Content(sha256=digest, payload=trusted.payload_sha256, problems=(), unpacked=False)
+            return self.shelf.content(path)
+        finally:
+            self.shelf.reader.forget(wheel)
 
     def _fault(self, what: str, problem: str) -> None:
         self.faults.append(Check(what=what, problem=problem))
@@ -315,17 +335,15 @@ class _Reading:
         except Damaged as error:
             self._fault("its record is there", str(error))
             return ""
-        attempts = self.shelf.reader.names(f"records/{held.payload}") if held and held.payload else ()
+        payload = held.payload if held else ""
+        attempts = self.shelf.reader.names(f"records/{payload}") if payload else ()
         if attempts:
             # Of several that made the same payload, the last that had begun when this wheel was published.
             stamp = f"{self.file.upload_time:%Y%m%dT%H%M%S}~"
-            return (
-                f"records/{held.payload}/{max((a for a in attempts if a < stamp), default=attempts[0])}" if held else ""
-            )
-        why = (
-            "the index has none for its payload" if attempts == () else "without provenance nobody can say where it is"
-        )
-        self._fault("its record is there", why)
+            begun = [attempt for attempt in attempts if attempt < stamp] or attempts[:1]
+            return f"records/{payload}/{max(begun)}"
+        unknown = "without provenance nobody can say where it is"
+        self._fault("its record is there", unknown if attempts is None else "the index has none for its payload")
         return ""
 
     def documents(self, record: str) -> tuple[Account | None, Plan | None, str, dict[str, str]]:

@@ -71,10 +71,11 @@ class DirectoryReader:
 
     def names(self, path: str) -> tuple[str, ...] | None:
         """What a directory has, sorted; nothing where there is none."""
-        try:
-            return tuple(sorted(os.listdir(self.root / path)))
-        except (FileNotFoundError, NotADirectoryError):
-            return ()
+        with disk_errors(self.root / path):
+            try:
+                return tuple(sorted(os.listdir(self.root / path)))
+            except (FileNotFoundError, NotADirectoryError):
+                return ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

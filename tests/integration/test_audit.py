@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.indexes import served
+from tests.support.presses import Press
 from tests.support.wheels import Draft
 from tests.support.workspaces import Bench, Ran, bench, clean_environ
 
@@ -307,6 +308,19 @@ class TestChallenge:
         wheel.write_bytes(wheel.read_bytes()[:-9])
         ran = here.pybuild("challenge", str(rival.index.root))
         assert ran.code == 50 and "theirs, beta-1.0+pb.1-py3-none-any.whl, is not the one that its page" in ran.stdout
+
+    def test_the_same_key_and_another_payload(self, tmp_path: Path) -> None:
+        for name, value in (("ours", b"VALUE = 1\n"), ("theirs", b"VALUE = 2\n")):
+            Press(state=tmp_path / name).publish("six", module=value)
+        ours, theirs = (str(tmp_path / name / "index" / "host") for name in ("ours", "theirs"))
+        ran = elsewhere(tmp_path / "elsewhere", "challenge", "--index", ours, theirs)
+        assert ran.code == 12
+        assert "six-1.0+pb.1-py3-none-any.whl: the same key, another payload" in ran.stdout
+        assert "six.py: a line was 'VALUE = 1' and is 'VALUE = 2'" in ran.stdout
+        with served(tmp_path / "theirs" / "index") as url:
+            ran = elsewhere(tmp_path / "elsewhere", "challenge", "--index", ours, f"{url}host/", "--json")
+        assert ran.code == 12 and ran.json["ok"] is False
+        assert ran.json["compared"][0]["difference"].startswith("six.py: ")
 
     def test_no_index(self, here: Bench, tmp_path: Path) -> None:
         assert here.pybuild("challenge", str(tmp_path)).code == 2

@@ -345,6 +345,11 @@ class TestRecord:
         assert wrong["its record is there"].endswith(" is missing")
         assert desk.six.wheel.name in desk.wrong_anywhere()
 
+    def test_it_is_missing_and_nothing_says_where_it_was(self, desk: Desk) -> None:
+        shutil.rmtree(desk.six.record.parent)
+        desk.six.envelope.unlink()
+        assert desk.wrong()["its record is there"] == "the index has none for its payload"
+
     @pytest.mark.parametrize("name", ["record.json", "plan.json", "build.log"])
     def test_a_file_of_it_is_missing(self, desk: Desk, name: str) -> None:
         (desk.six.record / name).unlink()
@@ -433,6 +438,21 @@ class TestWalk:
             ("tool", "the source tool-1.0.tar.gz is there")
         ]
 
+    def test_what_a_trusted_key_vouches_for_is_not_unpacked_below_and_all_else_is(self, desk: Desk) -> None:
+        def unpacked(keys: Any) -> list[bool]:
+            nodes = desk.audit(keys=keys).graph.nodes.values()
+            return [bool(node.evidence and node.evidence.content and node.evidence.content.unpacked) for node in nodes]
+
+        assert unpacked(OURS) == [True, False]
+        keys = desk.press.index.root / "keys"
+        keys.mkdir()
+        (keys / f"{KEY.public.keyid}.pem").write_bytes(KEY.public.pem)
+        assert unpacked({}) == [True, True]
+        shelf = desk.shelf()
+        audit(shelf, named(shelf, desk.six.wheel.name))
+        for node in (audit(shelf, named(shelf, desk.tool.wheel.name)).graph.top, *audit_all(shelf).wheels):
+            assert node.evidence and node.evidence.content and node.evidence.content.unpacked
+
     def test_a_changed_wheel_that_built_it_is_told_as_what_it_is(self, desk: Desk) -> None:
         desk.tool.wheel.write_bytes(desk.tool.wheel.read_bytes()[:-9])
         assert {node.name for node, _ in desk.audit().problems()} == {"tool"}
@@ -515,6 +535,13 @@ class TestChoosing:
         with pytest.raises(ValidationError, match=r"simple/six/index\.json"):
             desk.audit()
         assert "simple/six/index.json" in desk.wrong_anywhere()
+
+    def test_a_page_that_lists_what_is_no_wheel(self, desk: Desk) -> None:
+        page = desk.press.index.root / "simple" / "six" / "index.json"
+        page.write_text(page.read_text().replace("-py3-none-any.whl", ".tar.gz"))
+        desk.six.wheel.rename(desk.six.wheel.with_name("six-1.0+pb.1.tar.gz"))
+        [wheel] = {where for where, _ in audit_all(desk.shelf()).problems}
+        assert wheel == "six-1.0+pb.1.tar.gz"
 
     def test_no_index(self, desk: Desk, tmp_path: Path) -> None:
         shelf = Shelf(reader=DirectoryReader(tmp_path), trust=Trust(keys={}), scratch=desk.scratch)
