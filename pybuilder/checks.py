@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import secrets
 import shutil
@@ -127,7 +128,8 @@ class Checker:
             layout, libraries = fresh.layout, self.libraries
             engine = VaryingEngine(engine=adapters.engine, layout=layout, before=before, libraries=libraries)
             with self._keeping_log():
-                built = build_again(adapters, fresh, again, engine, cpus=cpus)
+                varied = dataclasses.replace(fresh, engine=engine)
+                built = build_again(adapters, varied, again.source, again.plan, cpus=cpus)
             same = built.sha256 == again.attempt.payload
             unlike = None if same else self._unlike(again, built, fresh, ahead=engine.ahead)
         checked = Checked(

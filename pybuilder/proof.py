@@ -6,37 +6,27 @@ for the one that the key stands for.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError as ModelError
 
 from pybuilder import record
-from pybuilder.environment import Environments
 from pybuilder.errors import EngineError, PybuildError, ReproducibilityError, ValidationError
 from pybuilder.files import disk_errors
 from pybuilder.layout import Layout
 from pybuilder.packages import blame
-from pybuilder.plan import BUILD_PATH, ENVIRONMENT_PATH, Plan
+from pybuilder.plan import BUILD_PATH, ENVIRONMENT_PATH
 from pybuilder.plan_diff import Account, input_changes
 from pybuilder.recorded import Recorded
+from pybuilder.repeat import build_again, fresh_state
 from pybuilder.sandbox import SANDBOX_VERSION
 from pybuilder.spec import EffectiveSpec, Limits
 from pybuilder.stages import Adapters, Source
 from pybuilder.stages.attempt import Built
-from pybuilder.stages.build import build
-from pybuilder.stages.inspect import inspect_source
-from pybuilder.stages.prebuilt import take_wheel
-from pybuilder.stages.prepared import payload_refs
 from pybuilder.stages.screen import Screener
-from pybuilder.state import State
-from pybuilder.store import Store
 from pybuilder.supplies import Supplies
 from pybuilder.wheel.canonical import VERSION as CANONICALISER_VERSION
 from pybuilder.wheel.reasons import told
@@ -72,9 +62,13 @@ def prove(
     with blame((wheel.name, wheel.version)):
         source = _source(adapters, recorded, limits)
         screener.screen(source)
-    with blame((wheel.name, wheel.version)), _fresh_state(adapters, recorded.plan) as fresh:
+    with (
+        blame((wheel.name, wheel.version)),
+        work_directory(adapters.layout, f"proof-{secrets.token_hex(4)}") as work,
+        fresh_state(adapters, recorded.plan, work / "state") as fresh,
+    ):
         try:
-            built = _build(adapters, fresh, source, recorded.plan, cpus=cpus)
+            built = build_again(adapters, fresh, source, recorded.plan, cpus=cpus)
         except PybuildError as error:
             _keep_record(adapters.layout, error)
             raise
@@ -109,14 +103,6 @@ def check_possible(adapters: Adapters, recorded: Recorded) -> None:
         )
 
 
-def _build(adapters: Adapters, fresh: Adapters, source: Source, plan: Plan, *, cpus: int) -> Built:
-    if source.spec.prebuilt:
-        return take_wheel(fresh, source, plan, reason=source.spec.prebuilt.reason)
-    project = inspect_source(adapters, source)
-    # The plan has whatever the backend wanted then, so that is not asked again.
-    return build(fresh, source, project, plan, cpus=cpus, satisfied=lambda _: True, replan=lambda _: plan)
-
-
 def _source(adapters: Adapters, recorded: Recorded, limits: Limits) -> Source:
     """The source under a spec that says what the recipe says.
 
@@ -149,22 +135,6 @@ def _source(adapters: Adapters, recorded: Recorded, limits: Limits) -> Source:
         # Records of old don't say it; only what pybuild has packed itself is an uncompressed tar.
         scm=bool(account["source"].get("scm", file.suffix == ".tar")),
     )
-
-
-@contextmanager
-def _fresh_state(adapters: Adapters, plan: Plan) -> Iterator[Adapters]:
-    """The same world over a state that has nothing but the payloads of a plan's environment."""
-    with work_directory(adapters.layout, f"proof-{secrets.token_hex(4)}") as work:
-        layout = Layout(root=work / "state")
-        for ref in payload_refs(adapters, plan):
-            linked = layout.payload(ref.sha256) / ref.path.name
-            with disk_errors(linked):
-                linked.parent.mkdir(parents=True, exist_ok=True)
-                os.link(ref.path, linked)
-        with contextlib.closing(State.open(layout)) as state:
-            yield dataclasses.replace(
-                adapters, layout=layout, store=Store(layout), state=state, environments=Environments(layout)
-            )
 
 
 def _keep_record(layout: Layout, error: PybuildError) -> None:

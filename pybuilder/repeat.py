@@ -20,12 +20,13 @@ from pybuilder.errors import StateError, UsageError
 from pybuilder.files import disk_errors
 from pybuilder.layout import Layout
 from pybuilder.plan import Plan, Recipe
-from pybuilder.sandbox import SANDBOX_VERSION, Engine
+from pybuilder.sandbox import SANDBOX_VERSION
 from pybuilder.spec import EffectiveSpec
 from pybuilder.stages import Adapters, AppliedPatch, Source
 from pybuilder.stages.attempt import Built
 from pybuilder.stages.build import build
 from pybuilder.stages.inspect import inspect_source
+from pybuilder.stages.prebuilt import take_wheel
 from pybuilder.stages.prepared import payload_refs
 from pybuilder.state import Attempt, State
 from pybuilder.store import Store
@@ -149,27 +150,21 @@ def fresh_state(adapters: Adapters, plan: Plan, root: Path) -> Iterator[Adapters
         )
 
 
-def build_again(adapters: Adapters, fresh: Adapters, again: Recorded, engine: Engine, *, cpus: int) -> Built:
+def build_again(adapters: Adapters, fresh: Adapters, source: Source, plan: Plan, *, cpus: int) -> Built:
     """Build a recorded plan.
 
     Args:
         adapters: The world in which the source is known.
         fresh: That in which it is built.
-        again: What is built.
-        engine: Makes the sealed place.
+        source: What is built.
+        plan: How.
         cpus: The processors that are free for it.
 
     Raises:
         PybuildError: It failed.
     """
-    project = inspect_source(adapters, again.source)
-    return build(
-        dataclasses.replace(fresh, engine=engine),
-        again.source,
-        project,
-        again.plan,
-        cpus=cpus,
-        # The plan has what the backend wanted then; it is not planned again.
-        satisfied=lambda wanted: True,
-        replan=lambda wanted: again.plan,
-    )
+    if source.spec.prebuilt:
+        return take_wheel(fresh, source, plan, reason=source.spec.prebuilt.reason)
+    project = inspect_source(adapters, source)
+    # The plan has what the backend wanted then; it is not asked again.
+    return build(fresh, source, project, plan, cpus=cpus, satisfied=lambda _: True, replan=lambda _: plan)
