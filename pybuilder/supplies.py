@@ -50,11 +50,11 @@ class Supplies:
         fetched: list[str] = []
         lacking: list[str] = []
         source = recorded.account.record["source"]
-        if self.store.source(source["sha256"]) is None:
+        if self.store.sound_source(source["sha256"]) is None:
             there = self._fetch_source(recorded.wheel, source["sha256"], source["file"])
             (fetched if there else lacking).append(f"the source {source['file']}, sha256 {source['sha256']}")
         for each in recorded.plan.environment:
-            if self.store.payload(each.payload) is None:
+            if self.store.sound_payload(each.payload) is None:
                 there = self._fetch_payload(each)
                 (fetched if there else lacking).append(
                     f"the payload of {each.name} {each.version}, sha256 {each.payload}"

@@ -116,6 +116,16 @@ def test_what_is_in_the_store_is_not_looked_for(place: Place) -> None:
     assert place.supplies.bring(place.recorded()) == ()
 
 
+def test_what_is_damaged_in_the_store_is_fetched_again(place: Place) -> None:
+    place.index.add("demo", "1.0", SOURCE, "demo-1.0.tar.gz", tree="sources/")
+    place.supplies.bring(place.recorded())
+    stored = place.store.source(SOURCE_SHA256)
+    assert stored is not None
+    stored.write_bytes(SOURCE[:-1])
+    assert place.supplies.bring(place.recorded()) == (f"the source demo-1.0.tar.gz, sha256 {SOURCE_SHA256}",)
+    assert stored.read_bytes() == SOURCE and len(list(place.store.layout.damaged.iterdir())) == 1
+
+
 def test_a_source_by_its_digest_whatever_its_name_there(place: Place) -> None:
     place.index.add("demo", "1.0", b"another", "demo-1.0.tar.gz", tree="sources/")
     place.index.add("demo", "1.0+pb.1", SOURCE, "demo-1.0+pb.1.tar.gz", tree="sources/")
