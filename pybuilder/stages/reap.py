@@ -26,7 +26,9 @@ def reap(adapters: Adapters) -> tuple[Attempt, ...]:
         )
     left = {adapters.layout.work(attempt.id) for attempt in dead} | set(strays(adapters.layout))
     for work in left:
-        adapters.engine.clear(work)
+        # A check has a state of its own in there, with what it had started.
+        for started in (work, *work.glob("state/work/*")):
+            adapters.engine.clear(started)
         remove_tree(work)
     return tuple(dead)
 
