@@ -89,7 +89,7 @@ def outcome(future: Future[T]) -> T:
     """
     while not future.done():
         check()
-        wait([future], timeout=patience())
+        wait([future], timeout=TICK)
     return future.result()
 
 
@@ -125,7 +125,8 @@ def side_by_side(function: Callable[[S], T], items: Iterable[S], *, threads: int
     pool = ThreadPoolExecutor(threads)
     try:
         futures = [pool.submit(listening, item) for item in items]
-        while futures and wait(futures, timeout=patience(), return_when=FIRST_EXCEPTION).not_done:
+        # Not for ever, in the main thread either: Ctrl-C in the moment before it waits would not end its waiting.
+        while futures and wait(futures, timeout=TICK, return_when=FIRST_EXCEPTION).not_done:
             check()
             for future in futures:
                 if future.done():

@@ -31,7 +31,9 @@ def reap(layout: Layout, state: State, clear: Callable[[Path], None]) -> tuple[A
         state.end_attempt(attempt.id, seconds=0.0, sealed=False, failure=("build", "interrupted: the run was killed"))
     left = {layout.work(attempt.id) for attempt in dead} | set(strays(layout))
     for work in left:
-        clear(work)
+        # A check has a state of its own in there, with what it had started.
+        for started in (work, *work.glob("state/work/*")):
+            clear(started)
         remove_tree(work)
     return tuple(dead)
 

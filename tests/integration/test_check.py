@@ -18,7 +18,7 @@ import pytest
 from pybuilder.state import State
 from tests.support.distribution import missing_tools
 from tests.support.fedora import NAME, fedora_bench, lock
-from tests.support.workspaces import Bench, bench, processes_of, wait_for
+from tests.support.workspaces import Bench, bench, control_groups, processes_of, wait_for
 
 # What a package does, by the kind of reason that is told for it.
 CAUGHT = {
@@ -415,6 +415,7 @@ def test_a_check_that_is_ended_leaves_nothing_that_runs(here: Bench, number: sig
     with here.start("check", "alpha") as process:
         wait_for(lambda: list(here.state.glob("work/check-*/state/work/*/record/build.log")) or None)
         busy = wait_for(lambda: busy_processes(here) or None)
+        works = {path.name for path in here.state.glob("work/check-*/state/work/*")}
         host = subprocess.run(["nsenter", "--uts", "-t", busy[0], "hostname"], check=True, capture_output=True)
         assert host.stdout == b"elsewhere\n" != f"{socket.gethostname()}\n".encode()
         process.send_signal(number)
@@ -424,4 +425,5 @@ def test_a_check_that_is_ended_leaves_nothing_that_runs(here: Bench, number: sig
     assert here.build("alpha").cached() == ["alpha==1.0+pb.1"]
     wait_for(lambda: not processes_of(here.state) or None, what="the end of the build")
     assert here.attempts("alpha") == before
+    assert control_groups(works) == []
     here.check_sound()

@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from pybuilder.errors import EngineError, StateError
+from pybuilder.events import ignore
 from pybuilder.lockfile import Rpm
+from pybuilder.plan import Root
 from pybuilder.rpm import install
 from pybuilder.rpm.faults import fault
 from pybuilder.rpm.install import HostInstaller, Transaction
 from pybuilder.rpm.layers import flatten
+from pybuilder.rpm.locked import LockedRoots
 from pybuilder.rpm.roots import root_digest
+from pybuilder.sandbox.host_root import HostRoots
 
 DEBIAN = "rpm: RPM should not be used directly install RPM packages, use Alien instead!\n"
 
@@ -200,3 +206,29 @@ class TestFlatten:
             "gone": (0o755, 1),
             "usr": (0o1777, 3),
         }
+
+
+class TestRecordedRoots:
+    def locked(self, *rpms: Rpm, macros: str = "") -> LockedRoots:
+        buildroot: Any = SimpleNamespace(macros={"_x": macros})
+        lock: Any = SimpleNamespace(rpms={each.name: each for each in rpms})
+        nothing: Any = None
+        return LockedRoots(buildroot=buildroot, lock=lock, roots=nothing, listen=ignore)
+
+    def recorded(self, *rpms: Rpm) -> Root:
+        contents = {"rpms": [{"name": each.name} for each in rpms]}
+        return Root(kind="rpm", digest=root_digest(rpms, {"_x": ""}), contents=contents)
+
+    def test_a_lock_that_has_the_same_rpms_and_more(self) -> None:
+        assert self.locked(rpm("a"), rpm("b"), rpm("c")).has(self.recorded(rpm("a"), rpm("b")))
+
+    def test_a_lock_that_has_moved(self) -> None:
+        recorded = self.recorded(rpm("a"), rpm("b"))
+        assert not self.locked(rpm("a"), rpm("b", "1")).has(recorded)
+        assert not self.locked(rpm("a")).has(recorded)
+        assert not self.locked(rpm("a"), rpm("b"), macros="other").has(recorded)
+
+    def test_a_machine_that_has_changed(self) -> None:
+        before, now = (Root(kind="host", digest=each, contents={}) for each in ("before", "now"))
+        assert HostRoots(now).has(now)
+        assert not HostRoots(now).has(before)
