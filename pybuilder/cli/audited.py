@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pybuilder.audit import Audit, Check, Everything, Node
 from pybuilder.audit.graph import tree_lines
-from pybuilder.errors import ValidationError
+from pybuilder.errors import ReproducibilityError, ValidationError
 from pybuilder.record import Taint, recorded_taints
 from pybuilder.screening.account import found_lines
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pybuilder.http import Client
     from pybuilder.workspace import Workspace
 
-NOT_THE_SAME = 12
 _SHOWN = 5  # packages that a line names
 
 
@@ -26,7 +25,7 @@ def exit_code(found: Sequence[Audit], originals: Sequence[Original]) -> int:
     """How the command ends."""
     if not all(each.ok for each in found):
         return ValidationError.exit_code
-    return 0 if all(each.same for each in originals) else NOT_THE_SAME
+    return 0 if all(each.same for each in originals) else ReproducibilityError.exit_code
 
 
 # JSON.

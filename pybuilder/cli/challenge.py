@@ -14,11 +14,9 @@ from pybuilder.audit.challenge import Challenge, Compared
 from pybuilder.audit.challenge import challenge as compare
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import channel_name, open_layout, open_workspace
-from pybuilder.errors import UsageError, ValidationError
+from pybuilder.errors import ReproducibilityError, UsageError, ValidationError
 from pybuilder.http import Client
 from pybuilder.names import normalize
-
-NOT_THE_SAME = 12
 
 
 @click.command()
@@ -46,7 +44,7 @@ def challenge(options: Options, other: str, names: tuple[str, ...], index: str |
         for line in _lines(found):
             print("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line))
     if found.differ:
-        return NOT_THE_SAME
+        return ReproducibilityError.exit_code
     return ValidationError.exit_code if found.broken else 0
 
 
