@@ -86,7 +86,7 @@ def test_what_came_out_different_is_refused() -> None:
     assert lines[1:5] == [
         "    demo.py, line 1, byte 0",
         "    recorded: a",
-        "    again:    b",
+        "    again: b",
         "    and 1 more file differs",
     ]
     assert lines[-1] == f"  do: specs/a.toml: {TIME.cure}"
