@@ -73,12 +73,14 @@ def recorded(adapters: Adapters, attempt: Attempt, spec: EffectiveSpec) -> Recor
     if why := _hindrance(adapters, attempt, plan):
         cure = f"pybuild rebuild {attempt.name}=={attempt.version}, and check that"
         raise UsageError(f"{attempt.name} {attempt.version} can't be built again as it was: {why}", cure=cure)
-    payload = adapters.store.payload(attempt.payload or "")
-    file = adapters.store.source(plan.recipe.source)
+    payload = adapters.store.sound_payload(attempt.payload or "")
+    file = adapters.store.sound_source(plan.recipe.source)
     if payload is None or file is None:
         what = "payload" if payload is None else "source"
         cure = f"build it again: pybuild rebuild {attempt.name}=={attempt.version}"
-        raise StateError(f"the {what} of {attempt.name} {attempt.version} is gone from the store", cure=cure)
+        raise StateError(
+            f"the {what} of {attempt.name} {attempt.version} is gone from the store, or damaged", cure=cure
+        )
     spec = spec_of(plan.recipe, spec)
     source = Source(
         name=canonicalize_name(attempt.name),

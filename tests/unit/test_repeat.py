@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,8 +26,12 @@ from pybuilder.wheel.canonical import VERSION
 from tests.support.making import plan
 from tests.support.planning import TARGET
 
+PAYLOAD_DATA, SOURCE_DATA = b"payload", b"source"
+PAYLOAD, SOURCE = (hashlib.sha256(data).hexdigest() for data in (PAYLOAD_DATA, SOURCE_DATA))
+_MADE = plan(("demo", Version("1.0")), ())  # type: ignore[arg-type]
 PLAN_NOW = dataclasses.replace(
-    plan(("demo", Version("1.0")), ()),  # type: ignore[arg-type]
+    _MADE,
+    recipe=dataclasses.replace(_MADE.recipe, source=SOURCE),
     sandbox_version=SANDBOX_VERSION,
     canonicaliser_version=VERSION,
 )
@@ -49,11 +54,14 @@ class World:
         self.roots = SimpleNamespace(has=lambda root: not self.changed)
 
     def keep(self, made: Plan = PLAN_NOW, *, prebuilt: str = "", missing: str = "", **facts: Any) -> Attempt:
-        for kind, sha256, name in (("payload", "p" * 64, "demo-1.0-py3-none-any.whl"), ("source", "s", "demo.tar.gz")):
+        for kind, sha256, name, data in (
+            ("payload", PAYLOAD, "demo-1.0-py3-none-any.whl", PAYLOAD_DATA),
+            ("source", SOURCE, "demo.tar.gz", SOURCE_DATA),
+        ):
             if kind != missing:
                 directory = getattr(self.layout, kind)(sha256)
                 directory.mkdir(parents=True)
-                (directory / name).write_bytes(b"")
+                (directory / name).write_bytes(data)
         attempt = Attempt(
             id="attempt",
             key=made.key(),
@@ -66,7 +74,7 @@ class World:
             state="succeeded",
             owner="",
             started="",
-            payload="p" * 64,
+            payload=PAYLOAD,
         )
         directory = self.layout.record(attempt.key, attempt.id)
         directory.mkdir(parents=True)
@@ -77,7 +85,7 @@ class World:
 
 def account(made: Plan, prebuilt: str) -> bytes:
     patches = [{"file": "patches/demo/0001-a.patch", "sha256": "a"}]
-    source: Mapping[str, Any] = {"file": "demo.tar.gz", "sha256": "s", "origin": "somewhere"}
+    source: Mapping[str, Any] = {"file": "demo.tar.gz", "sha256": SOURCE, "origin": "somewhere"}
     return record_json(
         attempt="attempt",
         plan=made,
@@ -93,7 +101,7 @@ def account(made: Plan, prebuilt: str) -> bytes:
         seal={},
         tools={},
         log_sha256="l",
-        result={"payload_sha256": "p" * 64},
+        result={"payload_sha256": PAYLOAD},
         prebuilt=prebuilt,
     )
 
@@ -146,6 +154,15 @@ def test_what_cannot_be_built_again(world: World, facts: dict[str, str], kind: t
         recorded(world, world.keep(**facts), spec())  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("kind", ["payload", "source"])
+def test_what_is_damaged_is_not_compared_with(world: World, kind: str) -> None:
+    attempt = world.keep()
+    [file] = getattr(world.layout, kind)({"payload": PAYLOAD, "source": SOURCE}[kind]).iterdir()
+    file.write_bytes(b"other")
+    with pytest.raises(StateError, match=f"the {kind} of demo 1.0 is gone from the store, or damaged"):
+        recorded(world, attempt, spec())  # type: ignore[arg-type]
+
+
 def test_a_plan_whose_key_is_another_is_damaged(world: World) -> None:
     attempt = world.keep()
     directory = world.layout.record(attempt.key, attempt.id)
@@ -178,9 +195,9 @@ def test_a_fresh_state_has_the_environment_and_nothing_else(world: World, tmp_pa
     )
     adapters = Adapters(layout=world.layout, store=world.store, channel=world.channel)
     with fresh_state(adapters, made, tmp_path / "fresh") as fresh:  # type: ignore[type-var]
-        kept = fresh.store.payload("p" * 64)
+        kept = fresh.store.payload(PAYLOAD)
         assert kept is not None and kept.is_relative_to(tmp_path / "fresh")
-        assert fresh.store.source("s") is None
+        assert fresh.store.source(SOURCE) is None
         assert fresh.state.attempts("demo") == []
         assert fresh.channel.env == {"THEN": "1"}
 
@@ -188,4 +205,4 @@ def test_a_fresh_state_has_the_environment_and_nothing_else(world: World, tmp_pa
 def made_ingredient() -> Any:
     from pybuilder.plan import Ingredient
 
-    return Ingredient(name="demo", version="1.0", payload="p" * 64)
+    return Ingredient(name="demo", version="1.0", payload=PAYLOAD)
