@@ -316,11 +316,11 @@ class TestChallenge:
         ran = elsewhere(tmp_path / "elsewhere", "challenge", "--index", ours, theirs)
         assert ran.code == 12
         assert "six-1.0+pb.1-py3-none-any.whl: the same key, another payload" in ran.stdout
-        assert "six.py: a line was 'VALUE = 1' and is 'VALUE = 2'" in ran.stdout
+        assert "six.py, line 1, byte 8; ours: VALUE = 1; theirs: VALUE = 2" in ran.stdout
         with served(tmp_path / "theirs" / "index") as url:
             ran = elsewhere(tmp_path / "elsewhere", "challenge", "--index", ours, f"{url}host/", "--json")
         assert ran.code == 12 and ran.json["ok"] is False
-        assert ran.json["compared"][0]["difference"].startswith("six.py: ")
+        assert ran.json["compared"][0]["difference"].startswith("six.py, line 1, byte 8")
 
     def test_no_index(self, here: Bench, tmp_path: Path) -> None:
         assert here.pybuild("challenge", str(tmp_path)).code == 2
