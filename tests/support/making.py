@@ -16,12 +16,13 @@ from packaging.version import Version
 
 from pybuilder.errors import PybuildError
 from pybuilder.events import Event
-from pybuilder.plan import Ingredient, Plan, Recipe, Root
+from pybuilder.plan import Ingredient, Plan
 from pybuilder.spec import parse_spec
 from pybuilder.stages import Made
 from pybuilder.stages.publish import Outcome
 from pybuilder.tree import Node, Package, package_id
 from tests.support.planning import TARGET
+from tests.support.plans import plan_with
 
 Replan = Callable[[tuple[Requirement, ...]], Plan]
 
@@ -187,29 +188,8 @@ def _source(limits: str) -> Any:
 
 def plan(package: Package, environment: Collection[Ingredient]) -> Plan:
     """A plan of which only the package and its environment matter."""
-    recipe = Recipe(
-        name=package[0],
-        version=str(package[1]),
-        source="s",
-        subdirectory="",
-        patches=(),
-        add_requires=(),
-        remove_requires=(),
-        env={},
-        config_settings={},
-        vendor="",
-        root_env={},
-        root_macros={},
-    )
-    return Plan(
-        recipe=recipe,
-        root=Root(kind="host", digest="r", contents={}),
+    return plan_with(
+        recipe={"name": package[0], "version": str(package[1])},
         target=TARGET,
-        requires=(),
         environment=tuple(sorted(environment)),
-        source_date_epoch=1,
-        build_path="/build",
-        environment_path="/env",
-        sandbox_version=1,
-        canonicaliser_version=1,
     )

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 from pybuilder.plan import Plan, Recipe, Root, Target
 
 PLAN = Plan(
@@ -29,3 +34,8 @@ PLAN = Plan(
     sandbox_version=1,
     canonicaliser_version=1,
 )
+
+
+def plan_with(*, recipe: Mapping[str, Any] = MappingProxyType({}), **changes: Any) -> Plan:
+    """``PLAN`` with other fields, also of its recipe."""
+    return dataclasses.replace(PLAN, recipe=dataclasses.replace(PLAN.recipe, **recipe), **changes)

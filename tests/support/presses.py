@@ -16,7 +16,7 @@ from packaging.version import Version
 
 from pybuilder.files import sha256_file
 from pybuilder.index import Index, Release, Source
-from pybuilder.plan import Ingredient, Plan, Recipe, Root, Target, digest, rpm_root_digest
+from pybuilder.plan import Ingredient, Plan, Root, Target, digest, rpm_root_digest
 from pybuilder.provenance import BILL
 from pybuilder.record import record_json
 from pybuilder.signing import SUFFIX, PrivateKey, seal
@@ -24,6 +24,7 @@ from pybuilder.stages.envelope import envelope
 from pybuilder.wheel.canonical import canonicalise
 from pybuilder.wheel.numbering import number
 from tests.support.indexes import open_index
+from tests.support.plans import plan_with
 from tests.support.wheels import EPOCH, Draft
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
@@ -175,31 +176,18 @@ class Press:
         return release, made
 
     def plan(self, name: str, version: str, source: str, environment: Sequence[Made], *, patched: bool) -> Plan:
-        recipe = Recipe(
-            name=name,
-            version=str(Version(version)),
-            source=source,
-            subdirectory="",
-            patches=(hashlib.sha256(PATCH).hexdigest(),) if patched else (),
-            add_requires=(),
-            remove_requires=(),
-            env={},
-            config_settings={},
-            vendor="",
-            root_env={},
-            root_macros={},
-        )
-        return Plan(
-            recipe=recipe,
+        return plan_with(
+            recipe={
+                "name": name,
+                "version": str(Version(version)),
+                "source": source,
+                "patches": (hashlib.sha256(PATCH).hexdigest(),) if patched else (),
+            },
             root=self.root,
             target=TARGET,
-            requires=(),
             environment=tuple(sorted(each.ingredient for each in environment)),
             source_date_epoch=EPOCH,
             build_path=f"/build/{name}-{version}",
-            environment_path="/env",
-            sandbox_version=1,
-            canonicaliser_version=1,
         )
 
     def write_record(

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from pybuilder.plan import Ingredient, Plan, Recipe, Root, Target
+from pybuilder.plan import Ingredient, Root, Target
 from pybuilder.provenance import statement
 from pybuilder.record import record_json
 from pybuilder.signing import PrivateKey, seal
+from tests.support.plans import plan_with
 
 SOURCE, PATCH, RPM, BACKEND, PAYLOAD = (letter * 64 for letter in "abcde")
 COMMIT = "12" * 20
@@ -24,30 +25,14 @@ _GCC = {
     "source": "gcc-15.2.1-1.fc45.src.rpm",
     "key": "31645531",
 }
-PLAN = Plan(
-    recipe=Recipe(
-        name="six",
-        version="1.17.0",
-        source=SOURCE,
-        subdirectory="",
-        patches=(PATCH,),
-        add_requires=(),
-        remove_requires=(),
-        env={},
-        config_settings={},
-        vendor="",
-        root_env={},
-        root_macros={},
-    ),
+PLAN = plan_with(
+    recipe={"name": "six", "version": "1.17.0", "source": SOURCE, "patches": (PATCH,)},
     root=Root(kind="rpm", digest="9" * 64, contents={"base": ["gcc"], "rpms": [_GCC]}),
     target=Target(name="cp314-linux_x86_64", python="3.14", full_version="3.14.0", tags=(), markers={}),
     requires=("setuptools",),
     environment=(Ingredient(name="setuptools", version="80.9.0", payload=BACKEND),),
     source_date_epoch=1_700_000_000,
     build_path="/build/six-1.17.0",
-    environment_path="/env",
-    sandbox_version=1,
-    canonicaliser_version=1,
 )
 
 

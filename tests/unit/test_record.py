@@ -8,36 +8,12 @@ import pytest
 
 from pybuilder import __version__
 from pybuilder.errors import StateError
-from pybuilder.plan import Plan, Recipe, Root, Target
 from pybuilder.record import RECORD, last_lines, pretty_json, read_record, record_json
+from tests.support.plans import plan_with
 
 
 def account(**changes: Any) -> bytes:
-    plan = Plan(
-        recipe=Recipe(
-            name="six",
-            version="1.17.0",
-            source="aa",
-            subdirectory="",
-            patches=(),
-            add_requires=(),
-            remove_requires=(),
-            env={},
-            config_settings={},
-            vendor="",
-            root_env={},
-            root_macros={},
-        ),
-        root=Root(kind="host", digest="rr", contents={}),
-        target=Target(name="cp311-linux_x86_64", python="3.11", full_version="3.11.7", tags=(), markers={}),
-        requires=(),
-        environment=(),
-        source_date_epoch=5,
-        build_path="/build/six-1.17.0",
-        environment_path="/env",
-        sandbox_version=1,
-        canonicaliser_version=1,
-    )
+    plan = plan_with(recipe={"name": "six", "version": "1.17.0", "source": "aa"}, source_date_epoch=5)
     facts: dict[str, Any] = {
         "attempt": "20260101T000000.000000Z-abcdef",
         "plan": plan,

@@ -7,12 +7,13 @@ import time
 
 import pytest
 
-from pybuilder.plan import Ingredient, Plan, Recipe, Root, Target
+from pybuilder.plan import Ingredient, Root, Target
 from pybuilder.sbom import Contents, Origin, PatchNote, build_sbom, wheel_sbom
 from pybuilder.sbom.cargo import Crate, locked_crates
 from pybuilder.sbom.document import package_url
 from pybuilder.sbom.spdx import spdx
 from pybuilder.wheel.bundled import Bundled, BundledFile, Vendored
+from tests.support.plans import plan_with
 
 METADATA = b"Metadata-Version: 2.4\nName: Demo.Pkg\nVersion: 1.0\nSummary: a demo\nLicense-Expression: MIT OR 0BSD\n\n"
 NOTHING = Bundled(packages=(), libraries=(), bills=(), rust=False)
@@ -56,21 +57,8 @@ RPMS = [
     }
     for name, evra, digit in (("bash", "5.2-1.fc45.x86_64", "1"), ("zlib-ng-static", "1:2.2-1~rc^1.fc45.x86_64", "2"))
 ]
-PLAN = Plan(
-    recipe=Recipe(
-        name="demo-pkg",
-        version="1.0",
-        source="b" * 64,
-        subdirectory="",
-        patches=(),
-        add_requires=(),
-        remove_requires=(),
-        env={},
-        config_settings={},
-        vendor="",
-        root_env={},
-        root_macros={},
-    ),
+PLAN = plan_with(
+    recipe={"name": "demo-pkg", "source": "b" * 64},
     root=Root(
         kind="rpm",
         digest="9" * 64,
@@ -79,11 +67,6 @@ PLAN = Plan(
     target=Target(name="cp314-linux_x86_64", python="3.14", full_version="3.14.1", tags=(), markers={}),
     requires=("setuptools",),
     environment=(Ingredient(name="setuptools", version="80.1", payload="8" * 64),),
-    source_date_epoch=1_600_000_000,
-    build_path="/build",
-    environment_path="/env",
-    sandbox_version=1,
-    canonicaliser_version=1,
 )
 ACCOUNT = {"started": "2026-01-02T03:04:05Z", "tools": {"pybuild": "0.1.0", "podman": "5.8"}, "prebuilt": None}
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from pybuilder.layout import Layout
-from pybuilder.plan import Ingredient, Plan, Recipe, Root, Target
+from pybuilder.plan import Ingredient, Plan
 from pybuilder.stages.taint import Taint, environment_taints, payload_taints, recorded_taints, remember
 from pybuilder.state import State
+from tests.support.plans import plan_with
 
 SIX = Taint(name="six", version="1.0", payload_sha256="s", reason="why")
 TEN = Taint(name="ten", version="2.0", payload_sha256="t", reason="so")
@@ -34,32 +35,8 @@ def account(payload: str | None, *taints: Taint, prebuilt: str | None = None) ->
 
 
 def plan(*payloads: str) -> Plan:
-    recipe = Recipe(
-        name="a",
-        version="1",
-        source="x",
-        subdirectory="",
-        patches=(),
-        add_requires=(),
-        remove_requires=(),
-        env={},
-        config_settings={},
-        vendor="",
-        root_env={},
-        root_macros={},
-    )
-    return Plan(
-        recipe=recipe,
-        root=Root(kind="host", digest="r", contents={}),
-        target=Target(name="t", python="3.11", full_version="3.11.7", tags=(), markers={}),
-        requires=(),
-        environment=tuple(Ingredient(name=payload, version="1", payload=payload) for payload in payloads),
-        source_date_epoch=0,
-        build_path="/build",
-        environment_path="/env",
-        sandbox_version=1,
-        canonicaliser_version=1,
-    )
+    environment = tuple(Ingredient(name=payload, version="1", payload=payload) for payload in payloads)
+    return plan_with(environment=environment)
 
 
 class TestRecorded:
