@@ -30,8 +30,9 @@ def main() -> None:
         sys.stderr.flush()
         child = os.fork()
         if child == 0:
-            os.close(reader)
-            os.close(writer)
+            # By the objects that have them: those would complain at their end that somebody else has.
+            requests.close()
+            results.close()
             sys.argv = [script, *json.loads(line)]
             exec(code, vars(as_main(script)))
             return

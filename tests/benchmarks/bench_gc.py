@@ -40,7 +40,8 @@ def _fill(store: Ledger, objects: int) -> None:
     os.sync()
     rpms = [f"rpm-{number}" for number in range(200)]
     attempts = int(objects * 0.8) // 2
-    store.state._connection.execute("PRAGMA synchronous = OFF")
+    with store.state._connection() as connection:
+        connection.execute("PRAGMA synchronous = OFF")
     for number in range(attempts):
         name = f"package-{number}"
         store.attempt(name, payload=f"{name}.whl", needs=[f"package-{number // 2}.whl"], published=number % 3 == 0)
