@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from pybuilder import events
 from pybuilder.errors import PybuildError, ReviewError
 from pybuilder.estimates import estimates, wall_seconds
-from pybuilder.execution import MAX_REPLANS, Execution, Machine
+from pybuilder.execution import MAX_REPLANS, Execution
 from pybuilder.packages import Packages, blame
-from pybuilder.planner import Planned, Request, Resolver, plan
+from pybuilder.planner import plan
+from pybuilder.request import Planned, Request, Resolver
 from pybuilder.results import Failure, Result
 from pybuilder.stages.publish import Outcome
 from pybuilder.statements import Statements
+from pybuilder.tasks import Machine
 from pybuilder.tree import Package, Status, Tree, needing
 from pybuilder.workspace.drafts import Drafts
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
 
 from packaging.requirements import Requirement
 
@@ -22,12 +21,13 @@ from pybuilder.errors import BuildError, PybuildError, ReviewError
 from pybuilder.interruption import outcome
 from pybuilder.packages import Packages
 from pybuilder.plan import Plan
-from pybuilder.planner import Planned
+from pybuilder.request import Planned
 from pybuilder.results import Failure, Faults
 from pybuilder.schedule import Schedule, Start, State, Task
 from pybuilder.stages import Made
 from pybuilder.stages.publish import Outcome
 from pybuilder.statements import Statements
+from pybuilder.tasks import Ended, Machine, MakePlan, Making, TaskId, Wants
 from pybuilder.tree import Node, Package, Tree, needing, package_id
 
 MAX_REPLANS = 8
@@ -40,59 +40,6 @@ _PUBLISH_SECONDS = 0.5  # For the order only.
 _BETWEEN_WORDS = 0.5  # Seconds between two estimates of the time that is left.
 # What a build without limits of its own is taken to need beside a processor, so that many don't fill the machine.
 _USUAL_MEMORY = 1 << 30
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Machine:
-    """What the builds of a run may use together.
-
-    Attributes:
-        cpus: Processors.
-        memory: Bytes.
-        jobs: Builds at a time.
-    """
-
-    cpus: int
-    memory: int
-    jobs: int
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class TaskId:
-    """A task: what is done, to which packages, and for the how many-th time since plans changed.
-
-    One that makes a payload is prepared first, which takes no room on the machine, and suspended until there is some.
-    """
-
-    do: Literal["make", "publish"]
-    packages: tuple[Package, ...]
-    turn: int
-
-
-class _Making(NamedTuple):
-    """How a payload is made: the task that ends with it, and the environment that it is made in."""
-
-    task: TaskId
-    environment: tuple[Package, ...]
-
-
-# Makes the plan of a package; what it needs to know was looked up when the task started.
-_MakePlan = Callable[[], Plan]
-
-
-class _Wants(NamedTuple):
-    """A running build waits for a plan with more in its environment."""
-
-    task: TaskId
-    answer: Future[_MakePlan]
-
-
-class _Ended(NamedTuple):
-    """A task has ended: with a payload, with a plan that has to be built, with what was published, or badly."""
-
-    task: TaskId
-    result: Made | Plan | tuple[Outcome, ...]
-    error: BaseException | None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -118,12 +65,12 @@ class Execution:
     outcomes: dict[Package, Outcome] = field(default_factory=dict)
     _planned: Planned = field(init=False)
     _schedule: Schedule[TaskId] = field(init=False)
-    _crew: Crew[_Ended | _Wants] = field(default_factory=lambda: Crew(_THREADS))
+    _crew: Crew[Ended | Wants] = field(default_factory=lambda: Crew(_THREADS))
     _tasks: dict[TaskId, Task[TaskId]] = field(default_factory=dict)
-    _makings: dict[Package, _Making] = field(default_factory=dict)
+    _makings: dict[Package, Making] = field(default_factory=dict)
     _publishings: dict[tuple[tuple[Package, ...], int], TaskId] = field(default_factory=dict)
     _plans: dict[TaskId, Plan] = field(default_factory=dict)
-    _answers: dict[TaskId, Future[_MakePlan]] = field(default_factory=dict)
+    _answers: dict[TaskId, Future[MakePlan]] = field(default_factory=dict)
     _released: set[TaskId] = field(default_factory=set)
     _faults: Faults = field(default_factory=Faults)
     _replans: int = 0
@@ -208,7 +155,7 @@ class Execution:
         if task is None or (changed and state is not State.WAITING and task not in self._answers):
             made.pop(package, None)
             task = TaskId("make", (package,), making.task.turn + 1 if making else 0)
-        self._makings[package] = _Making(task, node.environment)
+        self._makings[package] = Making(task, node.environment)
         needs = frozenset(makers[need] for need in node.environment if need in makers)
         return self._making_task(task, needs)
 
@@ -287,7 +234,7 @@ class Execution:
         return explicit or min(self.machine.cpus, _LEAST_CPUS)
 
     def _start(self, task: TaskId, do: Callable[[], Made | Plan | tuple[Outcome, ...]]) -> None:
-        self._crew.start(lambda: _Ended(task, do(), None), lambda error: _Ended(task, (), error))
+        self._crew.start(lambda: Ended(task, do(), None), lambda error: Ended(task, (), error))
 
     def _prepare(self, plan: Plan) -> Made | Plan:
         """The payload, where its inputs were built before; else the plan, with what it needs made ready."""
@@ -304,16 +251,16 @@ class Execution:
                 wants = ", ".join(map(str, requires))
                 what = f"the backend of {package_id(package)} wants {wants}, which is not what was planned"
                 raise BuildError(what, cure="plan again, without --locked")
-            answer: Future[_MakePlan] = Future()
-            self._crew.say(_Wants(task, answer))
+            answer: Future[MakePlan] = Future()
+            self._crew.say(Wants(task, answer))
             return outcome(answer)()
 
         return self.packages.build(package, self._plans[task], force=False, cpus=cpus, replan=replan)
 
     # What comes of it.
 
-    def _handle(self, message: _Ended | _Wants) -> None:
-        if isinstance(message, _Wants):
+    def _handle(self, message: Ended | Wants) -> None:
+        if isinstance(message, Wants):
             self._suspend(message)
         elif message.task in self._released:
             return  # It has ended because what it waited for can't be had.
@@ -342,7 +289,7 @@ class Execution:
         package = task.packages[0]
         return task.do == "make" and self._makings[package].environment != self.tree.nodes[package].environment
 
-    def _suspend(self, message: _Wants) -> None:
+    def _suspend(self, message: Wants) -> None:
         """Let a build wait until what it wants is published; the next plan has that in its environment."""
         task = message.task
         (package,) = task.packages
@@ -356,7 +303,7 @@ class Execution:
         except PybuildError as error:
             message.answer.set_exception(error)
             return
-        self._makings[package] = _Making(task, node.environment)
+        self._makings[package] = Making(task, node.environment)
         self._answers[task] = message.answer
         self._schedule.suspend(task)
         self._adopt(planned)

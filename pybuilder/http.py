@@ -17,18 +17,16 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pybuilder import interruption
+from pybuilder.download import Download, PartFile, Progress
 from pybuilder.errors import FetchError
 from pybuilder.files import CHUNK, disk_errors, sha256_file
-from pybuilder.part_file import PartFile
 
 if TYPE_CHECKING:
     import httpx2
 
 T = TypeVar("T")
-Progress = Callable[[int, int | None], None]
 
 PAGE_LIMIT = 64 << 20
-DOWNLOAD_LIMIT = 16 << 30
 ATTEMPTS = 5
 _LONGEST_WAIT = 60.0
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -161,13 +159,13 @@ class Client:
             FetchError: It can't be fetched, or has another digest or size; nothing is kept of a wrong file.
         """
         part, report = PartFile(destination), progress or _silent
-        job = _Download(url=url, part=part, sha256=sha256, size=size, attempts=attempts, report=report)
+        job = Download(url=url, part=part, sha256=sha256, size=size, attempts=attempts, report=report)
         with disk_errors(destination):
             destination.parent.mkdir(parents=True, exist_ok=True)
             while True:
                 resumed = self._fill(job)
                 digest = sha256_file(job.part.path)
-                wrong = job.fault(digest)
+                wrong = job.fault(digest, where=redact(url))
                 if wrong is None:
                     job.part.path.replace(destination)
                     job.part.remove()
@@ -177,7 +175,7 @@ class Client:
                 if not resumed:
                     raise wrong
 
-    def _fill(self, job: _Download) -> bool:
+    def _fill(self, job: Download) -> bool:
         """Fetch until the part is whole; whether it began with bytes that an earlier run had left."""
         if scheme(job.url) == "file":
             job.part.remove()
@@ -225,7 +223,7 @@ class Client:
                 raise _TryAgain(f"only {len(data)} of {last - first + 1} bytes came")
             return bytes(data), size
 
-    def _fill_once(self, job: _Download) -> None:
+    def _fill_once(self, job: Download) -> None:
         job.drop_what_cannot_be_resumed()
         headers = job.part.range_headers()
         # Raw bytes: where a server labels a .tar.gz as gzip-coded, undoing that would change the file.
@@ -294,47 +292,6 @@ class Client:
             raise _TryAgain(said, _retry_after(response.headers.get("Retry-After", ""), self.now()))
         if not 200 <= status < 300:
             raise FetchError(said, where=redact(url))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Download:
-    url: str
-    part: PartFile
-    sha256: str | None
-    size: int | None
-    attempts: int
-    report: Progress
-
-    def drop_what_cannot_be_resumed(self) -> None:
-        """Keep the part only if the server, or the digest in the end, can tell that the rest belongs to it."""
-        too_long = self.size is not None and self.part.size > self.size
-        if too_long or not (self.sha256 or self.part.validator()):
-            self.part.remove()
-
-    def append(self, chunks: Iterator[bytes], total: int | None) -> None:
-        done = self.part.size
-        limit = DOWNLOAD_LIMIT if self.size is None else self.size
-        with self.part.path.open("ab") as stream:
-            for chunk in chunks:
-                interruption.check()
-                stream.write(chunk)
-                done += len(chunk)
-                self.report(done, total if self.size is None else self.size)
-                # One byte too many is enough to know; the size check says so afterwards.
-                if done > limit:
-                    break
-
-    def fault(self, digest: str) -> FetchError | None:
-        """What is wrong with the whole file, if anything is."""
-        where, size = redact(self.url), self.part.size
-        cure = "if upstream has really replaced this file, find out why before you trust it"
-        if self.sha256 is not None and digest != self.sha256:
-            return FetchError(f"sha256 mismatch: expected {self.sha256}, got {digest}", where=where, cure=cure)
-        if self.size is not None and size != self.size:
-            return FetchError(f"size mismatch: expected {self.size} bytes, got {size} or more", where=where, cure=cure)
-        if size > DOWNLOAD_LIMIT:
-            return FetchError(f"the file is larger than {DOWNLOAD_LIMIT} bytes", where=where)
-        return None
 
 
 def scheme(url: str) -> str:

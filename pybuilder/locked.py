@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pybuilder.errors import ConfigError, FetchError, PybuildError, UsageError
-from pybuilder.planner import Planned, Request
+from pybuilder.request import Planned, Request
 from pybuilder.soundness import build_cycles
 from pybuilder.statements import Statements
 from pybuilder.tree import Package, Tree

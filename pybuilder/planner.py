@@ -6,13 +6,12 @@ Nothing of it builds anything, but for the rare package whose requirements nobod
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import chain
 from operator import and_
-from typing import Protocol
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -21,7 +20,8 @@ from packaging.version import Version
 
 from pybuilder.errors import FetchError, PybuildError
 from pybuilder.graph import closures
-from pybuilder.joint import Offer, Resolved, Unknown, World
+from pybuilder.joint import Offer, Unknown
+from pybuilder.request import Planned, Request, Resolver
 from pybuilder.resolution import Chosen, Wanted, applies, fewest, resolve, satisfied_by
 from pybuilder.soundness import build_cycles, other_sources
 from pybuilder.stages.plan import build_requirements
@@ -32,60 +32,6 @@ from pybuilder.tree import Archive, Need, Node, Package, Tree
 _MAX_ROUNDS = 6
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    """What a bootstrap is asked for.
-
-    Attributes:
-        tops: The requirements; those whose marker is false on the target are left out.
-        constraints: What everything in the tree must satisfy besides.
-        hashes: By top, the digests of which its source must have one.
-        each: Whether every top is resolved by itself.
-        upgrade: Whether upstream is asked for newer versions than those that are known.
-        keep_going: Whether tops that can't be resolved are left out, where each is resolved by itself.
-    """
-
-    tops: tuple[Requirement, ...]
-    constraints: tuple[Requirement, ...] = ()
-    hashes: Mapping[Requirement, frozenset[str]] = field(default_factory=dict)
-    each: bool = False
-    upgrade: bool = False
-    keep_going: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Planned:
-    """A tree, and what could not be made part of it.
-
-    Attributes:
-        tree: The tree.
-        broken: Packages of the tree that can't be built, and why.
-        unmet: Tops that are not in it, and why.
-    """
-
-    tree: Tree
-    broken: Mapping[Package, PybuildError]
-    unmet: Mapping[Requirement, PybuildError]
-
-
-class Resolver(Protocol):
-    """Says which versions of everything that will be installed go together; ``joint.resolve_jointly`` is one."""
-
-    def __call__(
-        self,
-        wanted: Sequence[Requirement],
-        world: World,
-        *,
-        constraints: Sequence[Requirement],
-        markers: Mapping[str, str],
-        python: str,
-        preferred: Mapping[NormalizedName, Sequence[Version]],
-        prereleases: Collection[NormalizedName],
-    ) -> Resolved:
-        """One version for every package that is wanted; what the arguments mean is said there."""
-        ...
 
 
 def plan(statements: Statements, request: Request, *, resolver: Resolver) -> Planned:

@@ -24,17 +24,17 @@ from pybuilder.cli.progress import listener
 from pybuilder.cli.session import Session, open_session, open_workspace
 from pybuilder.cli.summary import print_summary
 from pybuilder.errors import PybuildError, ReviewError, UsageError, combined_exit_code
-from pybuilder.execution import Machine
 from pybuilder.files import disk_errors, write_atomic
 from pybuilder.joint import resolve_jointly
 from pybuilder.new import SpecWriter
 from pybuilder.pipeline import Pipeline
-from pybuilder.planner import Request
+from pybuilder.request import Request
 from pybuilder.requirements_reader import Asked, read_requirements
 from pybuilder.results import Result
 from pybuilder.sandbox.processors import usable
 from pybuilder.stages import Source
 from pybuilder.statements import Statements
+from pybuilder.tasks import Machine
 from pybuilder.trace import timings, tracing
 from pybuilder.tree import Archive
 from pybuilder.tree_files import format_json, order_json, tree_json

@@ -15,10 +15,11 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from pybuilder.download import Progress
 from pybuilder.errors import FetchError
 from pybuilder.fields import expand
 from pybuilder.files import disk_errors, file_lock, sha256_file
-from pybuilder.http import Client, Progress, redact
+from pybuilder.http import Client, redact
 from pybuilder.sources import tree
 from pybuilder.sources.archive import pack
 from pybuilder.sources.git import Git

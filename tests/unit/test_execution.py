@@ -16,10 +16,11 @@ from packaging.requirements import Requirement
 from pybuilder import interruption
 from pybuilder.errors import BuildError, ConfigError, FetchError, PybuildError, ValidationError
 from pybuilder.events import Failed, Remaining
-from pybuilder.execution import Execution, Machine
+from pybuilder.execution import Execution
 from pybuilder.plan import Plan
-from pybuilder.planner import Planned
+from pybuilder.request import Planned
 from pybuilder.stages.publish import Outcome
+from pybuilder.tasks import Machine
 from pybuilder.tree import Package, Tree, package_id
 from tests.support.making import Build, FakePackages, FakeStatements, Replan
 from tests.support.planned import planned

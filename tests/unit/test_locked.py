@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 
 from pybuilder.errors import ConfigError, FetchError, PybuildError, UsageError
 from pybuilder.locked import read_plan
-from pybuilder.planner import Planned, Request
+from pybuilder.request import Planned, Request
 from pybuilder.statements import Statements
 from pybuilder.tree import Package, Tree
 from pybuilder.tree_files import format_json, tree_json

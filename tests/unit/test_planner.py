@@ -9,7 +9,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from pybuilder.errors import BuildError, FetchError
-from pybuilder.planner import Planned, Request, plan
+from pybuilder.planner import plan
+from pybuilder.request import Planned, Request
 from pybuilder.statements import Statements
 from pybuilder.tree import Node, package_id
 from tests.support.planning import TableStatements, jointly, package
