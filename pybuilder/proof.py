@@ -21,7 +21,7 @@ from pybuilder.packages import blame
 from pybuilder.plan import BUILD_PATH, ENVIRONMENT_PATH
 from pybuilder.plan_diff import Account, input_changes
 from pybuilder.recorded import Recorded
-from pybuilder.repeat import build_again, fresh_state
+from pybuilder.repeat import build_again, fresh_state, was_scm
 from pybuilder.sandbox import SANDBOX_VERSION
 from pybuilder.spec import EffectiveSpec, Limits
 from pybuilder.stages import Adapters, Source
@@ -132,8 +132,7 @@ def _source(adapters: Adapters, recorded: Recorded, limits: Limits) -> Source:
         patches=recorded.patches,
         file=file,
         origin=account["source"]["origin"],
-        # Records of old don't say it; only what pybuild has packed itself is an uncompressed tar.
-        scm=bool(account["source"].get("scm", file.suffix == ".tar")),
+        scm=was_scm(account, file),
     )
 
 

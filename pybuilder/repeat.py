@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,9 +90,15 @@ def recorded(adapters: Adapters, attempt: Attempt, spec: EffectiveSpec) -> Recor
         patches=tuple(_patch(directory, entry) for entry in account["patches"]),
         file=file,
         origin=account["source"]["origin"],
-        scm=spec.source.type != "sdist",
+        scm=was_scm(account, file),
     )
     return Recorded(attempt=attempt, account=account, plan=plan, payload=payload, source=source)
+
+
+def was_scm(account: Mapping[str, Any], source: Path) -> bool:
+    """Whether a backend was told the version of what it built, which no plan says."""
+    # Records of old don't say it; only what pybuild has packed itself is an uncompressed tar.
+    return bool(account["source"].get("scm", source.suffix == ".tar"))
 
 
 def spec_of(recipe: Recipe, spec: EffectiveSpec) -> EffectiveSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from pybuilder.errors import PybuildError, StateError, UsageError
 from pybuilder.layout import Layout
 from pybuilder.plan import Plan
 from pybuilder.record import PLAN, RECORD, pretty_json, record_json
-from pybuilder.repeat import fresh_state, recorded, spec_of
+from pybuilder.repeat import fresh_state, recorded, spec_of, was_scm
 from pybuilder.sandbox import SANDBOX_VERSION
 from pybuilder.spec import EffectiveSpec, parse_spec
 from pybuilder.stages import Channel
@@ -118,6 +119,21 @@ def test_what_is_kept_is_enough(world: World) -> None:
     [patch] = found.source.patches
     assert patch.path == world.layout.record(PLAN_NOW.key(), "attempt") / "patches" / "0001-a.patch"
     assert found.payload.name == "demo-1.0-py3-none-any.whl"
+
+
+@pytest.mark.parametrize("scm", [True, False])
+def test_what_a_backend_was_told_is_the_records_not_the_specs_of_today(world: World, scm: bool) -> None:
+    attempt = world.keep()
+    file = world.layout.record(attempt.key, attempt.id) / RECORD
+    told = json.loads(file.read_bytes())
+    told["source"]["scm"] = scm
+    file.write_bytes(pretty_json(told))
+    today = spec("" if scm else '[source]\ntype = "url"\nurl = "https://example.org/demo-1.0.tar.gz"\n')
+    assert recorded(world, attempt, today).source.scm is scm  # type: ignore[arg-type]
+
+
+def test_records_that_do_not_say_it_have_what_pybuild_packed(tmp_path: Path) -> None:
+    assert [was_scm({"source": {}}, tmp_path / name) for name in ("demo.tar", "demo.tar.gz")] == [True, False]
 
 
 @pytest.mark.parametrize(
