@@ -18,11 +18,13 @@ from pybuilder import record
 from pybuilder.environment import Environments
 from pybuilder.errors import StateError, UsageError
 from pybuilder.files import disk_errors
+from pybuilder.index.reader import DirectoryReader
 from pybuilder.layout import Layout
 from pybuilder.plan import Plan, Recipe
+from pybuilder.recorded import kept_patch
 from pybuilder.sandbox import SANDBOX_VERSION
 from pybuilder.spec import EffectiveSpec
-from pybuilder.stages import Adapters, AppliedPatch, Source
+from pybuilder.stages import Adapters, Source
 from pybuilder.stages.attempt import Built
 from pybuilder.stages.build import build
 from pybuilder.stages.inspect import inspect_source
@@ -87,7 +89,7 @@ def recorded(adapters: Adapters, attempt: Attempt, spec: EffectiveSpec) -> Recor
         version=Version(attempt.version),
         spec=spec,
         sha256=plan.recipe.source,
-        patches=tuple(_patch(directory, entry) for entry in account["patches"]),
+        patches=tuple(kept_patch(DirectoryReader(directory), ".", entry) for entry in account["patches"]),
         file=file,
         origin=account["source"]["origin"],
         scm=was_scm(account, file),
@@ -111,11 +113,6 @@ def spec_of(recipe: Recipe, spec: EffectiveSpec) -> EffectiveSpec:
             "prebuilt": None,
         }
     )
-
-
-def _patch(directory: Path, entry: dict[str, str]) -> AppliedPatch:
-    path = directory / "patches" / Path(entry["file"]).name
-    return AppliedPatch(file=entry["file"], path=path, sha256=entry["sha256"])
 
 
 def _hindrance(adapters: Adapters, attempt: Attempt, plan: Plan) -> str:

@@ -27,8 +27,8 @@ from pybuilder.wheel.canonical import VERSION
 from tests.support.making import plan
 from tests.support.planning import TARGET
 
-PAYLOAD_DATA, SOURCE_DATA = b"payload", b"source"
-PAYLOAD, SOURCE = (hashlib.sha256(data).hexdigest() for data in (PAYLOAD_DATA, SOURCE_DATA))
+PAYLOAD_DATA, SOURCE_DATA, PATCH_DATA = b"payload", b"source", b"patch"
+PAYLOAD, SOURCE, PATCH = (hashlib.sha256(data).hexdigest() for data in (PAYLOAD_DATA, SOURCE_DATA, PATCH_DATA))
 _MADE = plan(("demo", Version("1.0")), ())  # type: ignore[arg-type]
 PLAN_NOW = dataclasses.replace(
     _MADE,
@@ -78,14 +78,15 @@ class World:
             payload=PAYLOAD,
         )
         directory = self.layout.record(attempt.key, attempt.id)
-        directory.mkdir(parents=True)
+        (directory / "patches").mkdir(parents=True)
+        (directory / "patches" / "0001-a.patch").write_bytes(PATCH_DATA)
         (directory / PLAN).write_bytes(pretty_json(made.as_json()))
         (directory / RECORD).write_bytes(account(made, prebuilt))
         return dataclasses.replace(attempt, **facts)
 
 
 def account(made: Plan, prebuilt: str) -> bytes:
-    patches = [{"file": "patches/demo/0001-a.patch", "sha256": "a"}]
+    patches = [{"file": "patches/demo/0001-a.patch", "sha256": PATCH}]
     source: Mapping[str, Any] = {"file": "demo.tar.gz", "sha256": SOURCE, "origin": "somewhere"}
     return record_json(
         attempt="attempt",
@@ -176,6 +177,17 @@ def test_what_is_damaged_is_not_compared_with(world: World, kind: str) -> None:
     [file] = getattr(world.layout, kind)({"payload": PAYLOAD, "source": SOURCE}[kind]).iterdir()
     file.write_bytes(b"other")
     with pytest.raises(StateError, match=f"the {kind} of demo 1.0 is gone from the store, or damaged"):
+        recorded(world, attempt, spec())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("data", "said"), [(b"edited", "has not the sha256"), (None, "is missing")])
+def test_a_patch_that_is_another_is_not_built_with(world: World, data: bytes | None, said: str) -> None:
+    attempt = world.keep()
+    patch = world.layout.record(attempt.key, attempt.id) / "patches" / "0001-a.patch"
+    patch.unlink()
+    if data is not None:
+        patch.write_bytes(data)
+    with pytest.raises(StateError, match=f"its patch patches/demo/0001-a.patch.* {said}"):
         recorded(world, attempt, spec())  # type: ignore[arg-type]
 
 
