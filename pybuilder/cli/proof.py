@@ -116,7 +116,7 @@ def _rebuild(options: Options, text: str, listen: Listener) -> dict[str, Any]:
 
 
 def _find(text: str, bench: _Bench) -> tuple[Path, list[Reader]]:
-    """The file of a wheel, and the indexes that may know of it: the one that it lies in first, then our own.
+    """The file of a wheel, and who may know of it: the index that it lies in, or what lies beside it, then our own.
 
     Raises:
         UsageError: There is no such file.
@@ -129,7 +129,7 @@ def _find(text: str, bench: _Bench) -> tuple[Path, list[Reader]]:
         file = Path(text)
         if not file.is_file():
             raise UsageError(f"there is no file {text}")
-        return file, own
+        return file, [DirectoryReader(file.absolute().parent), *own]
     reader = place.open(bench.client, bench.scratch / "index")
     found = reader.file(f"files/{place.wheel}")
     if found is None:
