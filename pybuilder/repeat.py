@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from packaging.version import Version
 
 from pybuilder import record
 from pybuilder.environment import Environments
-from pybuilder.errors import StateError, UsageError
-from pybuilder.files import disk_errors
+from pybuilder.errors import PybuildError, StateError, UsageError
+from pybuilder.files import atomic_dir, disk_errors
 from pybuilder.index.reader import DirectoryReader
 from pybuilder.layout import Layout
 from pybuilder.plan import Plan, Recipe
@@ -173,3 +174,37 @@ def build_again(adapters: Adapters, fresh: Adapters, source: Source, plan: Plan,
     project = inspect_source(adapters, source)
     # The plan has what the backend wanted then; it is not asked again.
     return build(fresh, source, project, plan, cpus=cpus, satisfied=lambda _: True, replan=lambda _: plan)
+
+
+@contextmanager
+def keeping_record(layout: Layout) -> Iterator[None]:
+    """Keep the record of an attempt that fails in the block, and say where it is: the state that it is in goes away."""
+    try:
+        yield
+    except PybuildError as error:
+        if error.log:
+            kept, directory = layout.check(error.attempt), Path(error.log).parent
+            with disk_errors(kept), atomic_dir(kept) as made:
+                shutil.move(directory, made / "record")
+            error.log = str(kept / "record" / record.LOG)
+            error.where = error.where.replace(str(directory), str(kept / "record"))
+            error.cure = error.cure.replace(f"pybuild log {error.attempt}", error.log)
+        raise
+
+
+def keep_both(layout: Layout, fresh: Layout, payload: Path, built: Built) -> Path:
+    """Keep two payloads that differ, and the record of the second; the directory that they are in.
+
+    Args:
+        layout: Where they are kept.
+        fresh: Where the second was built.
+        payload: The one.
+        built: The other.
+    """
+    kept = layout.check(built.attempt)
+    with disk_errors(kept), atomic_dir(kept) as directory:
+        for name, each in (("recorded", payload), ("again", built.path)):
+            (directory / name).mkdir()
+            shutil.copyfile(each, directory / name / each.name)
+        shutil.move(fresh.record(built.plan.key(), built.attempt), directory / "record")
+    return kept

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
-from pybuilder.errors import PybuildError, StateError, UsageError
+from pybuilder.errors import BuildError, PybuildError, StateError, UsageError
 from pybuilder.layout import Layout
 from pybuilder.plan import Plan
 from pybuilder.record import PLAN, RECORD, pretty_json, record_json
-from pybuilder.repeat import fresh_state, recorded, spec_of, was_scm
+from pybuilder.repeat import fresh_state, keeping_record, recorded, spec_of, was_scm
 from pybuilder.sandbox import SANDBOX_VERSION
 from pybuilder.spec import EffectiveSpec, parse_spec
 from pybuilder.stages import Channel
@@ -234,3 +234,25 @@ def made_ingredient() -> Any:
     from pybuilder.plan import Ingredient
 
     return Ingredient(name="demo", version="1.0", payload=PAYLOAD)
+
+
+def test_the_record_of_one_that_fails_is_kept_and_named(tmp_path: Path) -> None:
+    """Where the error is, and what to do, are in a state that goes away."""
+    layout, gone = Layout(root=tmp_path / "state"), tmp_path / "gone" / "attempt"
+    gone.mkdir(parents=True)
+    (gone / "build.log").write_text("it failed\n")
+    with pytest.raises(BuildError) as caught, keeping_record(layout):
+        error = BuildError("no", where=str(gone / "build.log"), cure="read the log: pybuild log attempt")
+        error.attempt, error.log = "attempt", str(gone / "build.log")
+        raise error
+    kept = layout.check("attempt") / "record" / "build.log"
+    assert kept.read_text() == "it failed\n"
+    assert (caught.value.where, caught.value.log) == (str(kept), str(kept))
+    assert caught.value.cure == f"read the log: {kept}"
+
+
+def test_an_error_that_is_no_attempts_keeps_nothing(tmp_path: Path) -> None:
+    layout = Layout(root=tmp_path / "state")
+    with pytest.raises(BuildError, match="no"), keeping_record(layout):
+        raise BuildError("no")
+    assert not (tmp_path / "state").exists()
