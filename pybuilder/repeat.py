@@ -71,6 +71,8 @@ def recorded(adapters: Adapters, attempt: Attempt, spec: EffectiveSpec) -> Recor
     account, plan = record.read_record(directory), record.read_plan(directory)
     if plan.key() != attempt.key:
         raise StateError("the plan of an attempt has another key than it had", where=str(directory / record.PLAN))
+    if [patch["sha256"] for patch in account["patches"]] != list(plan.recipe.patches):
+        raise StateError("a record has other patches than its plan", where=str(directory / record.RECORD))
     if account.get("prebuilt"):
         raise UsageError(f"{attempt.name} {attempt.version} was not built: it is upstream's wheel")
     if why := _hindrance(adapters, attempt, plan):

@@ -32,7 +32,7 @@ PAYLOAD, SOURCE, PATCH = (hashlib.sha256(data).hexdigest() for data in (PAYLOAD_
 _MADE = plan(("demo", Version("1.0")), ())  # type: ignore[arg-type]
 PLAN_NOW = dataclasses.replace(
     _MADE,
-    recipe=dataclasses.replace(_MADE.recipe, source=SOURCE),
+    recipe=dataclasses.replace(_MADE.recipe, source=SOURCE, patches=(PATCH,)),
     sandbox_version=SANDBOX_VERSION,
     canonicaliser_version=VERSION,
 )
@@ -188,6 +188,15 @@ def test_a_patch_that_is_another_is_not_built_with(world: World, data: bytes | N
     if data is not None:
         patch.write_bytes(data)
     with pytest.raises(StateError, match=f"its patch patches/demo/0001-a.patch.* {said}"):
+        recorded(world, attempt, spec())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("patches", [[], [{"file": "patches/demo/0001-a.patch", "sha256": SOURCE}]])
+def test_a_record_with_other_patches_than_its_plan_is_damaged(world: World, patches: list[dict[str, str]]) -> None:
+    attempt = world.keep()
+    file = world.layout.record(attempt.key, attempt.id) / RECORD
+    file.write_bytes(pretty_json({**json.loads(file.read_bytes()), "patches": patches}))
+    with pytest.raises(StateError, match="other patches than its plan"):
         recorded(world, attempt, spec())  # type: ignore[arg-type]
 
 
