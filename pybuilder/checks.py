@@ -9,7 +9,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,9 +18,8 @@ from typing import Any
 from pybuilder import record
 from pybuilder.clock import timestamp
 from pybuilder.errors import EngineError, PybuildError, ReproducibilityError, StateError
-from pybuilder.files import atomic_dir, disk_errors
 from pybuilder.processes import run
-from pybuilder.repeat import Recorded, build_again, fresh_state
+from pybuilder.repeat import Recorded, build_again, fresh_state, keep_both, keeping_record
 from pybuilder.sandbox.processors import usable
 from pybuilder.sandbox.variation import OTHER_HOST, Varied, VaryingEngine
 from pybuilder.stages import Adapters
@@ -127,7 +126,7 @@ class Checker:
         ):
             layout, libraries = fresh.layout, self.libraries
             engine = VaryingEngine(engine=adapters.engine, layout=layout, before=before, libraries=libraries)
-            with self._keeping_log():
+            with keeping_record(adapters.layout):
                 varied = dataclasses.replace(fresh, engine=engine)
                 built = build_again(adapters, varied, again.source, again.plan, cpus=cpus)
             same = built.sha256 == again.attempt.payload
@@ -144,20 +143,6 @@ class Checker:
         adapters.state.add_fact(_CHECK, f"{adapters.channel.name}/{checked.name}", fact)
         return checked
 
-    @contextmanager
-    def _keeping_log(self) -> Iterator[None]:
-        """Keep the record of an attempt that failed, and say where it is: the state that it was in goes away."""
-        try:
-            yield
-        except PybuildError as error:
-            if error.log:
-                kept = self.adapters.layout.check(error.attempt)
-                with disk_errors(kept), atomic_dir(kept) as directory:
-                    shutil.copytree(Path(error.log).parent, directory / "record")
-                error.log = error.where = str(kept / "record" / record.LOG)
-                error.cure = "read the log; what was built before is as it was"
-            raise
-
     def _unlike(self, again: Recorded, built: Built, fresh: Adapters, *, ahead: int) -> Unlike:
         difference = first_difference(again.payload, built.path)
         if difference is None:
@@ -167,23 +152,13 @@ class Checker:
             _world(self.adapters.layout.root, again.account, socket.gethostname(), ahead=0),
             _world(fresh.layout.root, account, OTHER_HOST, ahead=ahead),
         )
-        kept = self._keep(again, built, fresh)
+        kept = keep_both(self.adapters.layout, fresh.layout, again.payload, built)
         return Unlike(
             difference=difference,
             reason=reason(difference, *worlds),
             kept=kept,
             report=_diffoscope(kept / "recorded" / again.payload.name, kept / "again" / built.filename),
         )
-
-    def _keep(self, again: Recorded, built: Built, fresh: Adapters) -> Path:
-        """Keep both payloads, and the record of the second."""
-        kept = self.adapters.layout.check(built.attempt)
-        with disk_errors(kept), atomic_dir(kept) as directory:
-            for name, payload in (("recorded", again.payload), ("again", built.path)):
-                (directory / name).mkdir()
-                shutil.copy(payload, directory / name)
-            shutil.copytree(fresh.layout.record(built.plan.key(), built.attempt), directory / "record")
-        return kept
 
 
 def _world(state: Path, account: Mapping[str, Any], host_name: str, *, ahead: int) -> World:

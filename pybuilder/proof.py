@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-import shutil
-from pathlib import Path
 
 from pydantic import ValidationError as ModelError
 
 from pybuilder import record
-from pybuilder.errors import EngineError, PybuildError, ReproducibilityError, ValidationError
-from pybuilder.files import disk_errors
+from pybuilder.errors import EngineError, ReproducibilityError, ValidationError
 from pybuilder.layout import Layout
 from pybuilder.packages import blame
 from pybuilder.plan import BUILD_PATH, ENVIRONMENT_PATH
 from pybuilder.plan_diff import Account, input_changes
 from pybuilder.recorded import Recorded
-from pybuilder.repeat import build_again, fresh_state
+from pybuilder.repeat import build_again, fresh_state, keep_both, keeping_record, was_scm
 from pybuilder.sandbox import SANDBOX_VERSION
 from pybuilder.spec import EffectiveSpec, Limits
 from pybuilder.stages import Adapters, Source
@@ -67,11 +64,8 @@ def prove(
         work_directory(adapters.layout, f"proof-{secrets.token_hex(4)}") as work,
         fresh_state(adapters, recorded.plan, work / "state") as fresh,
     ):
-        try:
+        with keeping_record(adapters.layout):
             built = build_again(adapters, fresh, source, recorded.plan, cpus=cpus)
-        except PybuildError as error:
-            _keep_record(adapters.layout, error)
-            raise
         if built.sha256 != wheel.payload_sha256:
             raise _difference(adapters.layout, fresh.layout, recorded, built)
     return fetched
@@ -132,32 +126,14 @@ def _source(adapters: Adapters, recorded: Recorded, limits: Limits) -> Source:
         patches=recorded.patches,
         file=file,
         origin=account["source"]["origin"],
-        # Records of old don't say it; only what pybuild has packed itself is an uncompressed tar.
-        scm=bool(account["source"].get("scm", file.suffix == ".tar")),
+        scm=was_scm(account, file),
     )
-
-
-def _keep_record(layout: Layout, error: PybuildError) -> None:
-    """Keep the record of a build that failed, which else would go with its state."""
-    if error.log:
-        kept = _kept(layout, error.attempt) / "record"
-        directory = Path(error.log).parent
-        with disk_errors(kept):
-            shutil.move(directory, kept)
-        error.log = str(kept / record.LOG)
-        error.where = error.where.replace(str(directory), str(kept))
-        error.cure = error.cure.replace(f"pybuild log {error.attempt}", error.log)
 
 
 def _difference(layout: Layout, fresh: Layout, recorded: Recorded, built: Built) -> ReproducibilityError:
     """What came out differently; both payloads and the record of the second are kept."""
-    kept = _kept(layout, built.attempt)
     wheel = recorded.wheel
-    with disk_errors(kept):
-        for name, payload in (("recorded", wheel.payload), ("again", built.path)):
-            (kept / name).mkdir()
-            shutil.copyfile(payload, kept / name / built.filename)
-        shutil.move(fresh.record(built.plan.key(), built.attempt), kept / "record")
+    kept = keep_both(layout, fresh, wheel.payload, built)
     error = ReproducibilityError(
         f"{wheel.filename} did not come out the same: {told(wheel.payload, built.path, names=('recorded', 'again'))}",
         where=f"both payloads: {kept}",
@@ -165,10 +141,3 @@ def _difference(layout: Layout, fresh: Layout, recorded: Recorded, built: Built)
     )
     error.attempt, error.log = built.attempt, str(kept / "record" / record.LOG)
     return error
-
-
-def _kept(layout: Layout, attempt: str) -> Path:
-    kept = layout.check(attempt)
-    with disk_errors(kept):
-        kept.mkdir(parents=True)
-    return kept

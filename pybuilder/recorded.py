@@ -218,7 +218,7 @@ def _read(wheel: Numbered, reader: Reader, path: str, where: str) -> Recorded | 
     account = Account(plan=read_plan(files[0].parent), record=read_record(files[1].parent))
     if wrong := list(contradictions(wheel, account)):
         raise ValueError("; ".join(wrong))
-    patches = tuple(_patch(reader, path, patch) for patch in account.record["patches"])
+    patches = tuple(kept_patch(reader, path, patch) for patch in account.record["patches"])
     return Recorded(wheel=wheel, account=account, patches=patches, where=where)
 
 
@@ -277,10 +277,20 @@ def _is_package(named: tuple[str, str, str]) -> bool:
         return False
 
 
-def _patch(reader: Reader, path: str, patch: dict[str, str]) -> AppliedPatch:
+def kept_patch(reader: Reader, path: str, patch: dict[str, str]) -> AppliedPatch:
+    """A patch that is kept with a record.
+
+    Args:
+        reader: Where the record is.
+        path: The record in it.
+        patch: What the record says of the patch.
+
+    Raises:
+        StateError: It is missing, or another.
+    """
     file = reader.file(f"{path}/patches/{PurePosixPath(patch['file']).name}")
     if file is None:
-        raise StateError(f"its patch {patch['file']}, sha256 {patch['sha256']}, is missing")
+        raise StateError(f"its patch {patch['file']}, sha256 {patch['sha256']}, is missing", where=reader.where)
     if sha256_file(file) != patch["sha256"]:
-        raise StateError(f"its patch {patch['file']} has not the sha256 {patch['sha256']}")
+        raise StateError(f"its patch {patch['file']} has not the sha256 {patch['sha256']}", where=str(file))
     return AppliedPatch(file=patch["file"], path=file, sha256=patch["sha256"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,15 @@ from packaging.version import Version
 
 from pybuilder import record
 from pybuilder.environment import Environments
-from pybuilder.errors import StateError, UsageError
-from pybuilder.files import disk_errors
+from pybuilder.errors import PybuildError, StateError, UsageError
+from pybuilder.files import atomic_dir, disk_errors
+from pybuilder.index.reader import DirectoryReader
 from pybuilder.layout import Layout
 from pybuilder.plan import Plan, Recipe
+from pybuilder.recorded import kept_patch
 from pybuilder.sandbox import SANDBOX_VERSION
 from pybuilder.spec import EffectiveSpec
-from pybuilder.stages import Adapters, AppliedPatch, Source
+from pybuilder.stages import Adapters, Source
 from pybuilder.stages.attempt import Built
 from pybuilder.stages.build import build
 from pybuilder.stages.inspect import inspect_source
@@ -68,6 +71,8 @@ def recorded(adapters: Adapters, attempt: Attempt, spec: EffectiveSpec) -> Recor
     account, plan = record.read_record(directory), record.read_plan(directory)
     if plan.key() != attempt.key:
         raise StateError("the plan of an attempt has another key than it had", where=str(directory / record.PLAN))
+    if [patch["sha256"] for patch in account["patches"]] != list(plan.recipe.patches):
+        raise StateError("a record has other patches than its plan", where=str(directory / record.RECORD))
     if account.get("prebuilt"):
         raise UsageError(f"{attempt.name} {attempt.version} was not built: it is upstream's wheel")
     if why := _hindrance(adapters, attempt, plan):
@@ -87,12 +92,18 @@ def recorded(adapters: Adapters, attempt: Attempt, spec: EffectiveSpec) -> Recor
         version=Version(attempt.version),
         spec=spec,
         sha256=plan.recipe.source,
-        patches=tuple(_patch(directory, entry) for entry in account["patches"]),
+        patches=tuple(kept_patch(DirectoryReader(directory), ".", entry) for entry in account["patches"]),
         file=file,
         origin=account["source"]["origin"],
-        scm=spec.source.type != "sdist",
+        scm=was_scm(account, file),
     )
     return Recorded(attempt=attempt, account=account, plan=plan, payload=payload, source=source)
+
+
+def was_scm(account: Mapping[str, Any], source: Path) -> bool:
+    """Whether a backend was told the version of what it built, which no plan says."""
+    # Records of old don't say it; only what pybuild has packed itself is an uncompressed tar.
+    return bool(account["source"].get("scm", source.suffix == ".tar"))
 
 
 def spec_of(recipe: Recipe, spec: EffectiveSpec) -> EffectiveSpec:
@@ -105,11 +116,6 @@ def spec_of(recipe: Recipe, spec: EffectiveSpec) -> EffectiveSpec:
             "prebuilt": None,
         }
     )
-
-
-def _patch(directory: Path, entry: dict[str, str]) -> AppliedPatch:
-    path = directory / "patches" / Path(entry["file"]).name
-    return AppliedPatch(file=entry["file"], path=path, sha256=entry["sha256"])
 
 
 def _hindrance(adapters: Adapters, attempt: Attempt, plan: Plan) -> str:
@@ -170,3 +176,37 @@ def build_again(adapters: Adapters, fresh: Adapters, source: Source, plan: Plan,
     project = inspect_source(adapters, source)
     # The plan has what the backend wanted then; it is not asked again.
     return build(fresh, source, project, plan, cpus=cpus, satisfied=lambda _: True, replan=lambda _: plan)
+
+
+@contextmanager
+def keeping_record(layout: Layout) -> Iterator[None]:
+    """Keep the record of an attempt that fails in the block, and say where it is: the state that it is in goes away."""
+    try:
+        yield
+    except PybuildError as error:
+        if error.log:
+            kept, directory = layout.check(error.attempt), Path(error.log).parent
+            with disk_errors(kept), atomic_dir(kept) as made:
+                shutil.move(directory, made / "record")
+            error.log = str(kept / "record" / record.LOG)
+            error.where = error.where.replace(str(directory), str(kept / "record"))
+            error.cure = error.cure.replace(f"pybuild log {error.attempt}", error.log)
+        raise
+
+
+def keep_both(layout: Layout, fresh: Layout, payload: Path, built: Built) -> Path:
+    """Keep two payloads that differ, and the record of the second; the directory that they are in.
+
+    Args:
+        layout: Where they are kept.
+        fresh: Where the second was built.
+        payload: The one.
+        built: The other.
+    """
+    kept = layout.check(built.attempt)
+    with disk_errors(kept), atomic_dir(kept) as directory:
+        for name, each in (("recorded", payload), ("again", built.path)):
+            (directory / name).mkdir()
+            shutil.copyfile(each, directory / name / each.name)
+        shutil.move(fresh.record(built.plan.key(), built.attempt), directory / "record")
+    return kept

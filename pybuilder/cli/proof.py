@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pybuilder import clock, reports
+from pybuilder import reports
 from pybuilder.cli.ground import Ground, this_machine
 from pybuilder.cli.options import Options
 from pybuilder.cli.progress import listener
-from pybuilder.cli.session import open_index, open_layout, open_workspace
-from pybuilder.environment import Environments
+from pybuilder.cli.session import adapters_on, open_layout, open_workspace
 from pybuilder.errors import FetchError, PybuildError, UsageError
 from pybuilder.events import Listener
 from pybuilder.http import Client
@@ -26,7 +25,7 @@ from pybuilder.proof import prove
 from pybuilder.recorded import Recorded, find_record, read_numbered
 from pybuilder.sandbox.processors import usable
 from pybuilder.spec import Limits
-from pybuilder.stages import Adapters, Channel
+from pybuilder.stages import Channel
 from pybuilder.stages.reap import reap
 from pybuilder.stages.screen import Screener
 from pybuilder.state import State
@@ -99,7 +98,10 @@ def _rebuild(options: Options, text: str, listen: Listener) -> dict[str, Any]:
         buildroot = options.buildroot or recorded.account.record.get("buildroot") or recorded.account.record["channel"]
         supplies = Supplies(layout=layout, store=Store(layout, listen), readers=readers)
         with _ground(bench, recorded, buildroot) as ground:
-            adapters = _adapters(bench, ground, recorded, buildroot)
+            channel = _channel(recorded, buildroot)
+            adapters = adapters_on(
+                ground, workspace=workspace, layout=layout, state=state, channel=channel, listen=listen
+            )
             reap(layout, state, adapters.engine.clear)
             limits = _limits(workspace, recorded, buildroot)
             screener = Screener(adapters=adapters, policy=workspace.settings.screen, root=workspace.root)
@@ -116,7 +118,7 @@ def _rebuild(options: Options, text: str, listen: Listener) -> dict[str, Any]:
 
 
 def _find(text: str, bench: _Bench) -> tuple[Path, list[Reader]]:
-    """The file of a wheel, and the indexes that may know of it: the one that it lies in first, then our own.
+    """The file of a wheel, and who may know of it: the index that it lies in, or what lies beside it, then our own.
 
     Raises:
         UsageError: There is no such file.
@@ -129,7 +131,7 @@ def _find(text: str, bench: _Bench) -> tuple[Path, list[Reader]]:
         file = Path(text)
         if not file.is_file():
             raise UsageError(f"there is no file {text}")
-        return file, own
+        return file, [DirectoryReader(file.absolute().parent), *own]
     reader = place.open(bench.client, bench.scratch / "index")
     found = reader.file(f"files/{place.wheel}")
     if found is None:
@@ -157,29 +159,16 @@ def _ground(bench: _Bench, recorded: Recorded, buildroot: str) -> Iterator[Groun
         yield ground
 
 
-def _adapters(bench: _Bench, ground: Ground, recorded: Recorded, buildroot: str) -> Adapters:
-    recipe, channel = recorded.plan.recipe, recorded.account.record["channel"]
-    return Adapters(
-        layout=bench.layout,
-        store=Store(bench.layout, bench.listen),
-        state=bench.state,
-        engine=ground.engine,
-        environments=Environments(bench.layout),
-        index=open_index(bench.layout, channel),
-        channel=Channel(
-            name=channel,
-            label=recorded.wheel.label,
-            buildroot=buildroot,
-            variant="",
-            env=recipe.root_env,
-            macros=recipe.root_macros,
-        ),
-        roots=ground.roots,
-        workspace=bench.workspace,
-        target=ground.target,
-        python=ground.python,
-        listen=bench.listen,
-        now=clock.now,
+def _channel(recorded: Recorded, buildroot: str) -> Channel:
+    """The channel of the plan, as its recipe says it was."""
+    recipe = recorded.plan.recipe
+    return Channel(
+        name=recorded.account.record["channel"],
+        label=recorded.wheel.label,
+        buildroot=buildroot,
+        variant="",
+        env=recipe.root_env,
+        macros=recipe.root_macros,
     )
 
 

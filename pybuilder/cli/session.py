@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pybuilder import clock, events
-from pybuilder.cli.ground import open_ground
+from pybuilder.cli.ground import Ground, open_ground
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import (
     ChosenBuildroot,
@@ -20,6 +20,7 @@ from pybuilder.cli.places import (
 )
 from pybuilder.environment import Environments
 from pybuilder.http import Client
+from pybuilder.layout import Layout
 from pybuilder.packages import Packages
 from pybuilder.pipeline import Pipeline
 from pybuilder.sources.fetch import Sources
@@ -38,6 +39,7 @@ from pybuilder.workspace import Workspace
 __all__ = [
     "ChosenBuildroot",
     "Session",
+    "adapters_on",
     "channel_name",
     "choose_buildroot",
     "open_index",
@@ -98,34 +100,50 @@ def open_session(options: Options, listen: events.Listener, *, workspace: Worksp
         Client() as client,
         open_ground(buildroot, workspace=workspace, layout=layout, facts=state, client=client, listen=listen) as ground,
     ):
-        name = chosen.channel(options.variant)
-        adapters = Adapters(
-            layout=layout,
-            store=Store(layout, listen),
-            state=state,
-            engine=ground.engine,
-            environments=Environments(layout),
-            index=open_index(layout, name),
-            channel=Channel(
-                name=name,
-                label=workspace.settings.label,
-                buildroot=buildroot.name,
-                variant=options.variant,
-                env=buildroot.env,
-                macros=buildroot.macros,
-            ),
-            roots=ground.roots,
-            workspace=workspace,
-            target=ground.target,
-            python=ground.python,
-            listen=listen,
-            now=clock.now,
+        channel = Channel(
+            name=chosen.channel(options.variant),
+            label=workspace.settings.label,
+            buildroot=buildroot.name,
+            variant=options.variant,
+            env=buildroot.env,
+            macros=buildroot.macros,
         )
+        adapters = adapters_on(ground, workspace=workspace, layout=layout, state=state, channel=channel, listen=listen)
         recover(layout, state)
         reap(layout, state, adapters.engine.clear)
         yield _session(workspace, adapters, client)
         # Another run may have been killed beside this one, which built what that had begun.
         reap(layout, state, adapters.engine.clear)
+
+
+def adapters_on(
+    ground: Ground, *, workspace: Workspace, layout: Layout, state: State, channel: Channel, listen: events.Listener
+) -> Adapters:
+    """The world for one channel.
+
+    Args:
+        ground: What its builds stand on.
+        workspace: The workspace.
+        layout: The state directory.
+        state: The database in it.
+        channel: The channel.
+        listen: Told what happens.
+    """
+    return Adapters(
+        layout=layout,
+        store=Store(layout, listen),
+        state=state,
+        engine=ground.engine,
+        environments=Environments(layout),
+        index=open_index(layout, channel.name),
+        channel=channel,
+        roots=ground.roots,
+        workspace=workspace,
+        target=ground.target,
+        python=ground.python,
+        listen=listen,
+        now=clock.now,
+    )
 
 
 def _session(workspace: Workspace, adapters: Adapters, client: Client) -> Session:

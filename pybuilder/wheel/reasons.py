@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pybuilder.wheel.compare import Difference, first_difference
 
-_PATCH = '[[patches]] file = "0001-{name}.patch"'
 _SHOWN = 160
 
 
@@ -44,13 +43,14 @@ class Reason:
 
 
 def _patch(kind: str, why: str, cure: str, *, name: str) -> Reason:
-    return Reason(kind=kind, why=why, cure=f"{_PATCH.format(name=name)}, {cure}")
+    return Reason(kind=kind, why=why, cure=f'[[patches]] file = "0001-{name}.patch", {cure}')
 
 
-BYTECODE = Reason(
-    kind="bytecode",
-    why="bytecode that the build compiled holds the time of its source, and is no part of a wheel",
-    cure=f"{_PATCH.format(name='no-bytecode')}, in which *.pyc and __pycache__ are left out of the package",
+BYTECODE = _patch(
+    "bytecode",
+    "bytecode that the build compiled holds the time of its source, and is no part of a wheel",
+    "in which *.pyc and __pycache__ are left out of the package",
+    name="no-bytecode",
 )
 FILES = _patch(
     "files",

@@ -144,6 +144,15 @@ class TestFromAnIndexAlone:
         # It is there from now on.
         assert same(elsewhere, index / "files" / published(here, "alpha").name)["fetched"] == []
 
+    def test_a_wheel_with_its_record_beside_it(self, here: Bench, elsewhere: Bench, tmp_path: Path) -> None:
+        """Out of any index; what is needed is here."""
+        wheel = published(here, "tool")
+        beside = tmp_path / "mail"
+        shutil.copytree(here.state / "index" / "host" / "records", beside / "records")
+        shutil.copytree(here.state / "store" / "sources", elsewhere.state / "store" / "sources")
+        proven = same(elsewhere, shutil.copy(wheel, beside))
+        assert proven["record"].startswith(f"{beside}/records/")
+
     def test_over_http(self, here: Bench, elsewhere: Bench) -> None:
         index = mirror(here)
         wheel = published(here, "alpha").name

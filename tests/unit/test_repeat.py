@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,11 +13,11 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
-from pybuilder.errors import PybuildError, StateError, UsageError
+from pybuilder.errors import BuildError, PybuildError, StateError, UsageError
 from pybuilder.layout import Layout
 from pybuilder.plan import Plan
 from pybuilder.record import PLAN, RECORD, pretty_json, record_json
-from pybuilder.repeat import fresh_state, recorded, spec_of
+from pybuilder.repeat import fresh_state, keeping_record, recorded, spec_of, was_scm
 from pybuilder.sandbox import SANDBOX_VERSION
 from pybuilder.spec import EffectiveSpec, parse_spec
 from pybuilder.stages import Channel
@@ -26,12 +27,12 @@ from pybuilder.wheel.canonical import VERSION
 from tests.support.making import plan
 from tests.support.planning import TARGET
 
-PAYLOAD_DATA, SOURCE_DATA = b"payload", b"source"
-PAYLOAD, SOURCE = (hashlib.sha256(data).hexdigest() for data in (PAYLOAD_DATA, SOURCE_DATA))
+PAYLOAD_DATA, SOURCE_DATA, PATCH_DATA = b"payload", b"source", b"patch"
+PAYLOAD, SOURCE, PATCH = (hashlib.sha256(data).hexdigest() for data in (PAYLOAD_DATA, SOURCE_DATA, PATCH_DATA))
 _MADE = plan(("demo", Version("1.0")), ())  # type: ignore[arg-type]
 PLAN_NOW = dataclasses.replace(
     _MADE,
-    recipe=dataclasses.replace(_MADE.recipe, source=SOURCE),
+    recipe=dataclasses.replace(_MADE.recipe, source=SOURCE, patches=(PATCH,)),
     sandbox_version=SANDBOX_VERSION,
     canonicaliser_version=VERSION,
 )
@@ -77,14 +78,15 @@ class World:
             payload=PAYLOAD,
         )
         directory = self.layout.record(attempt.key, attempt.id)
-        directory.mkdir(parents=True)
+        (directory / "patches").mkdir(parents=True)
+        (directory / "patches" / "0001-a.patch").write_bytes(PATCH_DATA)
         (directory / PLAN).write_bytes(pretty_json(made.as_json()))
         (directory / RECORD).write_bytes(account(made, prebuilt))
         return dataclasses.replace(attempt, **facts)
 
 
 def account(made: Plan, prebuilt: str) -> bytes:
-    patches = [{"file": "patches/demo/0001-a.patch", "sha256": "a"}]
+    patches = [{"file": "patches/demo/0001-a.patch", "sha256": PATCH}]
     source: Mapping[str, Any] = {"file": "demo.tar.gz", "sha256": SOURCE, "origin": "somewhere"}
     return record_json(
         attempt="attempt",
@@ -118,6 +120,21 @@ def test_what_is_kept_is_enough(world: World) -> None:
     [patch] = found.source.patches
     assert patch.path == world.layout.record(PLAN_NOW.key(), "attempt") / "patches" / "0001-a.patch"
     assert found.payload.name == "demo-1.0-py3-none-any.whl"
+
+
+@pytest.mark.parametrize("scm", [True, False])
+def test_what_a_backend_was_told_is_the_records_not_the_specs_of_today(world: World, scm: bool) -> None:
+    attempt = world.keep()
+    file = world.layout.record(attempt.key, attempt.id) / RECORD
+    told = json.loads(file.read_bytes())
+    told["source"]["scm"] = scm
+    file.write_bytes(pretty_json(told))
+    today = spec("" if scm else '[source]\ntype = "url"\nurl = "https://example.org/demo-1.0.tar.gz"\n')
+    assert recorded(world, attempt, today).source.scm is scm  # type: ignore[arg-type]
+
+
+def test_records_that_do_not_say_it_have_what_pybuild_packed(tmp_path: Path) -> None:
+    assert [was_scm({"source": {}}, tmp_path / name) for name in ("demo.tar", "demo.tar.gz")] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +177,26 @@ def test_what_is_damaged_is_not_compared_with(world: World, kind: str) -> None:
     [file] = getattr(world.layout, kind)({"payload": PAYLOAD, "source": SOURCE}[kind]).iterdir()
     file.write_bytes(b"other")
     with pytest.raises(StateError, match=f"the {kind} of demo 1.0 is gone from the store, or damaged"):
+        recorded(world, attempt, spec())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("data", "said"), [(b"edited", "has not the sha256"), (None, "is missing")])
+def test_a_patch_that_is_another_is_not_built_with(world: World, data: bytes | None, said: str) -> None:
+    attempt = world.keep()
+    patch = world.layout.record(attempt.key, attempt.id) / "patches" / "0001-a.patch"
+    patch.unlink()
+    if data is not None:
+        patch.write_bytes(data)
+    with pytest.raises(StateError, match=f"its patch patches/demo/0001-a.patch.* {said}"):
+        recorded(world, attempt, spec())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("patches", [[], [{"file": "patches/demo/0001-a.patch", "sha256": SOURCE}]])
+def test_a_record_with_other_patches_than_its_plan_is_damaged(world: World, patches: list[dict[str, str]]) -> None:
+    attempt = world.keep()
+    file = world.layout.record(attempt.key, attempt.id) / RECORD
+    file.write_bytes(pretty_json({**json.loads(file.read_bytes()), "patches": patches}))
+    with pytest.raises(StateError, match="other patches than its plan"):
         recorded(world, attempt, spec())  # type: ignore[arg-type]
 
 
@@ -206,3 +243,25 @@ def made_ingredient() -> Any:
     from pybuilder.plan import Ingredient
 
     return Ingredient(name="demo", version="1.0", payload=PAYLOAD)
+
+
+def test_the_record_of_one_that_fails_is_kept_and_named(tmp_path: Path) -> None:
+    """Where the error is, and what to do, are in a state that goes away."""
+    layout, gone = Layout(root=tmp_path / "state"), tmp_path / "gone" / "attempt"
+    gone.mkdir(parents=True)
+    (gone / "build.log").write_text("it failed\n")
+    with pytest.raises(BuildError) as caught, keeping_record(layout):
+        error = BuildError("no", where=str(gone / "build.log"), cure="read the log: pybuild log attempt")
+        error.attempt, error.log = "attempt", str(gone / "build.log")
+        raise error
+    kept = layout.check("attempt") / "record" / "build.log"
+    assert kept.read_text() == "it failed\n"
+    assert (caught.value.where, caught.value.log) == (str(kept), str(kept))
+    assert caught.value.cure == f"read the log: {kept}"
+
+
+def test_an_error_that_is_no_attempts_keeps_nothing(tmp_path: Path) -> None:
+    layout = Layout(root=tmp_path / "state")
+    with pytest.raises(BuildError, match="no"), keeping_record(layout):
+        raise BuildError("no")
+    assert not (tmp_path / "state").exists()

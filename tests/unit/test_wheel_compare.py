@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import random
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +37,24 @@ def zipped(members: Mapping[str, bytes], moment: tuple[int, int, int, int, int, 
         for name, data in members.items():
             archive.writestr(zipfile.ZipInfo(name, moment), data)
     return stream.getvalue()
+
+
+def elf(sections: Mapping[str, bytes]) -> bytes:
+    """An ELF file for x86-64 with these sections (elf(5): Elf64_Ehdr, Elf64_Shdr), and one with their names."""
+    names = b"\0" + b"".join(name.encode() + b"\0" for name in [*sections, ".shstrtab"])
+    contents = {**sections, ".shstrtab": names}
+    body, headers = b"", struct.pack("<IIQQQQIIQQ", *[0] * 10)
+    for name, data in contents.items():
+        kind = 3 if name == ".shstrtab" else 1  # SHT_STRTAB, SHT_PROGBITS
+        at = names.index(b"\0" + name.encode() + b"\0") + 1
+        headers += struct.pack("<IIQQQQIIQQ", at, kind, 0, 0, 64 + len(body), len(data), 0, 0, 1, 0)
+        body += data
+    ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    count = len(contents) + 1
+    place = 64 + len(body)
+    return (
+        ident + struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 0, place, 0, 64, 0, 0, 64, count, count - 1) + body + headers
+    )
 
 
 def test_the_same_has_no_difference(tmp_path: Path) -> None:
@@ -101,6 +120,16 @@ class TestParts:
         one, other = (gzip.compress(b"text", mtime=time) for time in (1, 2))
         found = difference(tmp_path, {"a.gz": one}, {"a.gz": other})
         assert (found.part, found.offset) == ((), 4)  # MTIME (RFC 1952, 2.3)
+
+    def test_a_section_with_text_tells_most_and_the_build_id_least(self, tmp_path: Path) -> None:
+        """Whatever the order in which they lie in the file."""
+        named = [".note.gnu.build-id", ".text", ".rodata.str"]
+        one = dict.fromkeys(named, b"same, 1")
+        for number, first in enumerate((".rodata.str", ".text", ".note.gnu.build-id")):
+            other = {**one, **dict.fromkeys(named[: 3 - number], b"same, 2")}
+            (tmp_path / str(number)).mkdir()
+            found = difference(tmp_path / str(number), {"a.so": elf(one)}, {"a.so": elf(other)})
+            assert (found.part, found.offset, found.again.data) == ((first,), 6, b"same, 2")
 
     @pytest.mark.parametrize("head", [b"PK\x03\x04", b"\x1f\x8b", b"\x7fELF", b"\x7fELF\x02\x01\x01"])
     def test_what_only_begins_like_one_is_bytes(self, tmp_path: Path, head: bytes) -> None:
