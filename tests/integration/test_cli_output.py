@@ -247,7 +247,7 @@ class TestShowAndLog:
             wait_for(here.running_log)
             with here.start("log", "-f", "beta") as follower:
                 assert follower.stdout
-                assert "begun\n" in iter(follower.stdout.readline, "")
+                assert [follower.stdout.readline() for _ in range(3)] == ["hook requires\n", "hook wheel\n", "begun\n"]
                 build.kill()
                 build.wait()
                 follower.communicate(timeout=10)
