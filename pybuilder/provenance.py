@@ -256,7 +256,7 @@ def read_statement(data: bytes, *, where: str) -> Provenance:
                 raise ValueError(f"its {key} is {document[key]!r}, not {expected}")
         [subject] = document["subject"]
         return _read(subject, document["predicate"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError, OSError) as error:
         said = str(error) if isinstance(error, ValueError) else repr(error)
         raise ValidationError(f"this is no provenance of ours: {said}", where=where, cure=_ANEW) from error
 
@@ -289,7 +289,7 @@ def _read(subject: Mapping[str, Any], predicate: Mapping[str, Any]) -> Provenanc
         workspace=workspace["state"],
         key=_text(internal["key"]),
         attempt=_text(run["metadata"]["invocationId"]),
-        source_date_epoch=int(internal["sourceDateEpoch"]),
+        source_date_epoch=_epoch(internal["sourceDateEpoch"]),
         inputs=tuple(sorted(_input(each) for each in definition["resolvedDependencies"] if "sha256" in each["digest"])),
         record={path: digest for path, digest in left.items() if _is_in_record(path)},
         bill=left.get(f"files/{subject['name']}{BILL}", ""),
@@ -328,6 +328,12 @@ def _digest(descriptor: Mapping[str, Any]) -> str:
     if not _SHA256.match(sha256):
         raise ValueError(f"{sha256!r} is no sha256")
     return sha256
+
+
+def _epoch(seconds: Any) -> int:
+    found = int(seconds)
+    datetime.fromtimestamp(found, UTC)  # a stranger's number may be of a day that no calendar has
+    return found
 
 
 def _moment(text: str) -> datetime:

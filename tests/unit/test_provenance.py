@@ -242,6 +242,17 @@ def test_the_bill_of_materials_is_vouched_for() -> None:
     assert read_statement(written(), where="").bill == ""
 
 
+@pytest.mark.parametrize("epoch", [10**12, 10**18, 10**30, -(10**12)])
+def test_a_time_that_no_calendar_has_is_refused(epoch: int) -> None:
+    """Else whoever tells it to a person would fail, each in its own way."""
+
+    def change(d: dict[str, Any]) -> None:
+        d["predicate"]["buildDefinition"]["internalParameters"]["sourceDateEpoch"] = epoch
+
+    with pytest.raises(ValidationError, match="no provenance of ours"):
+        read_statement(spoilt(change), where="")
+
+
 @pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b"5", b"{}", b"[" * 100_000])
 def test_bytes_that_are_no_statement_are_refused(data: bytes) -> None:
     with pytest.raises(ValidationError, match="no provenance of ours"):
