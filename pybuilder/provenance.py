@@ -165,12 +165,7 @@ def _definition(account: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     """SLSA's BuildDefinition: what was asked for, what that led to, and everything that went in."""
     return {
         "buildType": PREBUILT_TYPE if account.get("prebuilt") else BUILD_TYPE,
-        "externalParameters": {
-            "workspace": _workspace(account),
-            "package": account["name"],
-            "version": account["version"],
-            "buildroot": account.get("buildroot", account["channel"]),
-        },
+        "externalParameters": asked(account),
         "internalParameters": {
             "channel": account["channel"],
             "target": account["target"],
@@ -183,6 +178,16 @@ def _definition(account: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
             "tainted": list(account.get("tainted", ())),
         },
         "resolvedDependencies": [*_commit(account), *map(_descriptor, inputs(account, plan))],
+    }
+
+
+def asked(account: Mapping[str, Any]) -> dict[str, Any]:
+    """SLSA's externalParameters: what was asked for, and of which workspace, as a record has it."""
+    return {
+        "workspace": _workspace(account),
+        "package": account["name"],
+        "version": account["version"],
+        "buildroot": account.get("buildroot", account["channel"]),
     }
 
 
