@@ -19,9 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
 from pybuilder.errors import ValidationError
+from pybuilder.names import package_url
 from pybuilder.plan import Plan, canonical_json
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -148,7 +148,7 @@ def inputs(account: Mapping[str, Any], plan: Plan) -> tuple[Input, ...]:
         name = f"{rpm['name']}-{rpm['evra']}"
         found.append(Input(kind="rpm", name=name, version="", sha256=rpm["sha256"], uri=""))
     for each in account["environment"]:
-        purl = f"pkg:pypi/{each['name']}@{quote(each['version'], safe='')}"
+        purl = package_url("pypi", each["name"], each["version"])
         digest = each["payload_sha256"]
         found.append(Input(kind="wheel", name=each["name"], version=each["version"], sha256=digest, uri=purl))
     return tuple(sorted(found))

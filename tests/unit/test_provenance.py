@@ -157,6 +157,12 @@ def test_where_a_source_came_from(origin: str, uri: str) -> None:
     assert found.uri == uri
 
 
+def test_a_package_url_of_a_local_version() -> None:
+    environment = [{"name": "tool", "version": "1!2.0+cu126", "payload_sha256": BACKEND}]
+    [wheel] = [each for each in inputs(account() | {"environment": environment}, PLAN) if each.kind == "wheel"]
+    assert wheel.uri == "pkg:pypi/tool@1%212.0%2Bcu126"
+
+
 def test_it_is_read_back() -> None:
     read = read_statement(written(), where="")
     assert (read.wheel, read.wheel_sha256, read.payload_sha256) == (NAME, WHEEL, PAYLOAD)

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from pybuilder.names import package_url
 from pybuilder.plan import Ingredient, Root, Target
 from pybuilder.sbom import Contents, Origin, PatchNote, build_sbom, wheel_sbom
 from pybuilder.sbom.cargo import Crate, locked_crates
-from pybuilder.sbom.document import package_url
 from pybuilder.sbom.spdx import spdx
 from pybuilder.wheel.bundled import Bundled, BundledFile, Vendored
 from tests.support.plans import plan_with
