@@ -163,6 +163,23 @@ def test_a_package_url_of_a_local_version() -> None:
     assert wheel.uri == "pkg:pypi/tool@1%212.0%2Bcu126"
 
 
+def test_how_it_was_built() -> None:
+    tainted = [{"name": "a", "version": "1", "reason": "no compiler"}]
+    said = document(tainted=tainted)["predicate"]["buildDefinition"]["internalParameters"]
+    assert said == {
+        "channel": "fedora-45-debug",
+        "target": PLAN.target.name,
+        "key": PLAN.key(),
+        "recipe": PLAN.recipe.digest(),
+        "root": {"kind": "rpm", "digest": PLAN.root.digest},
+        "sourceDateEpoch": PLAN.source_date_epoch,
+        "sealed": True,
+        "prebuilt": "",
+        "tainted": tainted,
+    }
+    assert not document(seal={})["predicate"]["buildDefinition"]["internalParameters"]["sealed"]
+
+
 def test_it_is_read_back() -> None:
     read = read_statement(written(), where="")
     assert (read.wheel, read.wheel_sha256, read.payload_sha256) == (NAME, WHEEL, PAYLOAD)
