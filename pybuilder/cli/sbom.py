@@ -68,7 +68,7 @@ def _as_spdx(bill: bytes, path: Path) -> bytes:
 
     try:
         return spdx(json.loads(bill))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise StateError(
             f"the bill of materials is damaged: {error!r}", where=str(path), cure="pybuild index verify"
         ) from error
