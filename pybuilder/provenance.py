@@ -19,9 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
 from pybuilder.errors import ValidationError
+from pybuilder.names import package_url
 from pybuilder.plan import Plan, canonical_json
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -148,7 +148,7 @@ def inputs(account: Mapping[str, Any], plan: Plan) -> tuple[Input, ...]:
         name = f"{rpm['name']}-{rpm['evra']}"
         found.append(Input(kind="rpm", name=name, version="", sha256=rpm["sha256"], uri=""))
     for each in account["environment"]:
-        purl = f"pkg:pypi/{each['name']}@{quote(each['version'], safe='')}"
+        purl = package_url("pypi", each["name"], each["version"])
         digest = each["payload_sha256"]
         found.append(Input(kind="wheel", name=each["name"], version=each["version"], sha256=digest, uri=purl))
     return tuple(sorted(found))
@@ -165,12 +165,7 @@ def _definition(account: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     """SLSA's BuildDefinition: what was asked for, what that led to, and everything that went in."""
     return {
         "buildType": PREBUILT_TYPE if account.get("prebuilt") else BUILD_TYPE,
-        "externalParameters": {
-            "workspace": _workspace(account),
-            "package": account["name"],
-            "version": account["version"],
-            "buildroot": account.get("buildroot", account["channel"]),
-        },
+        "externalParameters": asked(account),
         "internalParameters": {
             "channel": account["channel"],
             "target": account["target"],
@@ -183,6 +178,16 @@ def _definition(account: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
             "tainted": list(account.get("tainted", ())),
         },
         "resolvedDependencies": [*_commit(account), *map(_descriptor, inputs(account, plan))],
+    }
+
+
+def asked(account: Mapping[str, Any]) -> dict[str, Any]:
+    """SLSA's externalParameters: what was asked for, and of which workspace, as a record has it."""
+    return {
+        "workspace": _workspace(account),
+        "package": account["name"],
+        "version": account["version"],
+        "buildroot": account.get("buildroot", account["channel"]),
     }
 
 
@@ -256,7 +261,7 @@ def read_statement(data: bytes, *, where: str) -> Provenance:
                 raise ValueError(f"its {key} is {document[key]!r}, not {expected}")
         [subject] = document["subject"]
         return _read(subject, document["predicate"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError, OSError) as error:
         said = str(error) if isinstance(error, ValueError) else repr(error)
         raise ValidationError(f"this is no provenance of ours: {said}", where=where, cure=_ANEW) from error
 
@@ -289,7 +294,7 @@ def _read(subject: Mapping[str, Any], predicate: Mapping[str, Any]) -> Provenanc
         workspace=workspace["state"],
         key=_text(internal["key"]),
         attempt=_text(run["metadata"]["invocationId"]),
-        source_date_epoch=int(internal["sourceDateEpoch"]),
+        source_date_epoch=_epoch(internal["sourceDateEpoch"]),
         inputs=tuple(sorted(_input(each) for each in definition["resolvedDependencies"] if "sha256" in each["digest"])),
         record={path: digest for path, digest in left.items() if _is_in_record(path)},
         bill=left.get(f"files/{subject['name']}{BILL}", ""),
@@ -328,6 +333,12 @@ def _digest(descriptor: Mapping[str, Any]) -> str:
     if not _SHA256.match(sha256):
         raise ValueError(f"{sha256!r} is no sha256")
     return sha256
+
+
+def _epoch(seconds: Any) -> int:
+    found = int(seconds)
+    datetime.fromtimestamp(found, UTC)  # a stranger's number may be of a day that no calendar has
+    return found
 
 
 def _moment(text: str) -> datetime:

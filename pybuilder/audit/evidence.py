@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from packaging.utils import NormalizedName
 
 from pybuilder.plan import Ingredient, Plan
-from pybuilder.provenance import Provenance
+from pybuilder.provenance import Provenance, asked
 from pybuilder.record import FORMAT
 
 T = TypeVar("T")
@@ -60,6 +60,9 @@ class Account:
     Attributes:
         document: All of it.
         payload: The digest of what the attempt made.
+        buildroot: Where it was made.
+        commit: The workspace's commit, or empty.
+        workspace: Whether that had all that the build read.
     """
 
     document: Mapping[str, Any]
@@ -78,6 +81,9 @@ class Account:
     log_sha256: str
     payload: str
     prebuilt: str
+    buildroot: str
+    commit: str
+    workspace: str
 
     @classmethod
     def parse(cls, data: bytes) -> Account:
@@ -93,7 +99,7 @@ class Account:
         if found["format"] != FORMAT:
             raise Damaged(f"it has the format {found['format']!r}")
         texts = ("attempt", "key", "name", "version", "target", "engine", "started", "log_sha256")
-        source = found["source"]
+        source, known = found["source"], asked(found)
         return cls(
             document=found,
             **{name: _text(found[name]) for name in texts},
@@ -110,6 +116,9 @@ class Account:
             payload=sha256(found["result"]["payload_sha256"]),
             # Records from before there were such wheels say nothing of them.
             prebuilt=_text(found.get("prebuilt") or ""),
+            buildroot=_text(known["buildroot"]),
+            commit=_text(known["workspace"]["commit"]),
+            workspace=_text(known["workspace"]["state"]),
         )
 
 

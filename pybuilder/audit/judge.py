@@ -139,6 +139,7 @@ def _record_checks(found: Evidence, account: Account) -> Iterator[Check]:
         yield equal("the record is the attempt that its provenance names", account.attempt, found.claim.attempt)
         yield equal("its provenance names the record's payload", found.claim.payload_sha256, account.payload)
         yield equal("its provenance names the record's key", found.claim.key, account.key)
+        yield _told_check(found.claim, account)
     log = found.files.get(f"{found.record}/{LOG}", "missing")
     yield equal("the log is the recorded one", log, account.log_sha256)
     for patch in account.patches:
@@ -147,6 +148,19 @@ def _record_checks(found: Evidence, account: Account) -> Iterator[Check]:
     # Upstream's wheel is nobody's source, and is not published as one.
     if not account.prebuilt:
         yield equal(f"the source {account.source.file} is there", found.source or "missing", account.source.sha256)
+
+
+def _told_check(claim: Provenance, account: Account) -> Check:
+    """What a Statement says of the build itself; where it is unsigned, nothing else tells that it was changed."""
+    return _same("its provenance tells of the build what the record does", _told(claim), _told(account))
+
+
+def _told(build: Provenance | Account) -> Iterator[str]:
+    kind = "upstream's wheel" if build.prebuilt else "a build"
+    yield f"{kind} of {build.name} {build.version}"
+    yield f"the buildroot {build.buildroot}"
+    yield f"the engine {build.engine}"
+    yield f"the commit {build.commit or 'none'}, {build.workspace}"
 
 
 def patch_path(patch: Named) -> str:

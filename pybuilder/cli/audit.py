@@ -164,7 +164,7 @@ def _bench(options: Options, keys: Sequence[Path]) -> Iterator[Bench]:
     if keys:
         trust = audits.Trust(keys=read_public(keys), demanded=True)
     else:
-        trust = audits.Trust(keys=kept_keys(workspace.root / "keys") if workspace else {})
+        trust = audits.Trust(keys=kept_keys(workspace.keys) if workspace else {})
     with Client() as client, tempfile.TemporaryDirectory(prefix="pybuild-audit-") as scratch:
         yield Bench(options=options, workspace=workspace, trust=trust, client=client, scratch=Path(scratch))
 

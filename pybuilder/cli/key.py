@@ -43,7 +43,7 @@ def rotate(options: Options, as_json: bool) -> int:
 def show(options: Options, as_json: bool) -> int:
     """Print the public key, and the ids of those before it; the private one is never printed."""
     workspace = open_workspace(options)
-    path, directory = open_layout(options, workspace).key, workspace.root / "keys"
+    path, directory = open_layout(options, workspace).key, workspace.keys
     private, known = load_private(path), kept_keys(directory)
     if private is None:
         raise UsageError("there is no key: what is published is not signed", where=str(path), cure="pybuild key new")
@@ -64,7 +64,7 @@ def show(options: Options, as_json: bool) -> int:
 
 def _make(options: Options, as_json: bool, *, replace: bool) -> int:
     workspace = open_workspace(options)
-    layout, directory = open_layout(options, workspace), workspace.root / "keys"
+    layout, directory = open_layout(options, workspace), workspace.keys
     with file_lock(layout.lock("key")):
         made = make_key(layout.key, directory, replace=replace)
     facts = _facts(made, layout.key, directory)

@@ -14,6 +14,7 @@ from pybuilder.cli.options import Options
 from pybuilder.cli.places import find_attempt, open_layout, open_workspace
 from pybuilder.errors import StateError, UsageError
 from pybuilder.names import BuildName, split_number
+from pybuilder.provenance import BILL
 from pybuilder.state import PublishedWheel, State
 from pybuilder.wheel.read import WheelName
 
@@ -28,7 +29,7 @@ def sbom(options: Options, build: str, as_spdx: bool) -> int:
     layout = open_layout(options, workspace)
     with contextlib.closing(State.open(layout)) as state:
         wheel = _one(_published(build, state, workspace.settings.label), build)
-    path = layout.index(wheel.channel) / "files" / f"{wheel.wheel}.cdx.json"
+    path = layout.index(wheel.channel) / "files" / f"{wheel.wheel}{BILL}"
     bill = _read(path, wheel)
     sys.stdout.buffer.write(_as_spdx(bill, path) if as_spdx else bill)
     return 0
@@ -67,7 +68,7 @@ def _as_spdx(bill: bytes, path: Path) -> bytes:
 
     try:
         return spdx(json.loads(bill))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise StateError(
             f"the bill of materials is damaged: {error!r}", where=str(path), cure="pybuild index verify"
         ) from error

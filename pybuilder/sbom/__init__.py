@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pybuilder.names import package_url
 from pybuilder.plan import Plan
 from pybuilder.sbom.cargo import Crate
-from pybuilder.sbom.document import Component, component, dump, hashes, package_url, project, reference
+from pybuilder.sbom.document import Component, component, dump, hashes, project, reference
 from pybuilder.wheel.bundled import Bundled, BundledFile, Vendored
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ written with a wheel may take; the tests validate them with it.
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from packaging.utils import canonicalize_name
+
+from pybuilder.names import package_url
 
 if TYPE_CHECKING:
     from packaging.metadata import RawMetadata
@@ -24,7 +25,6 @@ Component = dict[str, Any]
 ROLE = "pybuild:role"
 """The property of a component that says what part it had."""
 
-_PLAIN = re.compile(r"[A-Za-z0-9._~:-]*")
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:pybuild:sbom")
 _SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 
@@ -157,19 +157,6 @@ def hashes(sha256: str) -> list[dict[str, str]]:
 def reference(url: str) -> str:
     """A URL, absolute or not, without what none may have (RFC 3987)."""
     return quote(url, safe="%:/?#[]@!$&'()*+,;=~")
-
-
-def package_url(kind: str, name: str, version: str, *, namespace: str = "", **qualifiers: str) -> str:
-    """A package URL (package-url/purl-spec); qualifiers that are empty are left out."""
-    parts = [kind, *([namespace] if namespace else []), name]
-    path = "/".join(_quoted(part) for part in parts)
-    query = "&".join(f"{key}={_quoted(value)}" for key, value in sorted(qualifiers.items()) if value)
-    return f"pkg:{path}@{_quoted(version)}" + (f"?{query}" if query else "")
-
-
-def _quoted(text: str) -> str:
-    # Most of it is plain, and there are hundreds of RPMs, for which `quote` alone takes most of the time.
-    return text if _PLAIN.fullmatch(text) else quote(text, safe=":")
 
 
 def _licences(raw: RawMetadata) -> list[dict[str, Any]]:

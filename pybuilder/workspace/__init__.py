@@ -94,6 +94,11 @@ class Workspace:
         """Where the spec of a package is, or would be."""
         return self.root / "specs" / f"{name}.toml"
 
+    @property
+    def keys(self) -> Path:
+        """Where the public keys lie, those of today and of before."""
+        return self.root / "keys"
+
     def accepts(self, name: str) -> bool:
         """Whether the package has a spec."""
         return self.spec_path(name).is_file()

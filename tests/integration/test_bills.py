@@ -165,7 +165,8 @@ class TestPrinted:
         path = beside(build["wheels"][0]["wheel"])
         whole = path.read_bytes()
         try:
-            for damaged in (whole[:-9], b"[]", whole.replace(b"pybuild:role", b"pybuild:roll")):
+            wrong = (whole.replace(b"pybuild:role", b"pybuild:roll"), b'{"a":' * 100_000)
+            for damaged in (whole[:-9], b"[]", *wrong):
                 path.write_bytes(damaged)
                 ran = here.pybuild("sbom", "--spdx", "alpha")
                 assert ran.code == 1 and "the bill of materials is damaged" in ran.stderr and ran.stdout == ""

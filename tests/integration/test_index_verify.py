@@ -254,6 +254,11 @@ class TestProvenance:
         path = self.publish(index, tmp_path, proofs.envelope(name, digest, key=key), key)
         assert index.verify() == (f"{path}: is about {name!r} with sha256 {digest}",)
 
+    def test_one_about_another_name_is_reported(self, index: Index, tmp_path: Path) -> None:
+        _, digest = self.digest(tmp_path)
+        path = self.publish(index, tmp_path, proofs.envelope("other.whl", digest))
+        assert index.verify() == (f"{path}: is about 'other.whl' with sha256 {digest}",)
+
     def test_a_bill_of_materials_that_it_does_not_name_is_reported(self, index: Index, tmp_path: Path) -> None:
         wheel = make_wheel(tmp_path, "attrs", "25.1+pb.1")
         for bill, other in ((b"bill", b"another"), (b"bill", None)):

@@ -237,6 +237,22 @@ class TestProvenance:
         sign_again(desk.six, KEY, change)
         assert list(desk.wrong()) == ["its provenance tells a time that can be"]
 
+    @pytest.mark.parametrize(
+        ("path", "value", "said"),
+        [
+            ("runDetails.builder.id", "urn:pybuild:builder:other", "the engine other"),
+            ("buildDefinition.externalParameters.version", "2.0", "a build of six 2.0"),
+            ("buildDefinition.externalParameters.buildroot", "other", "the buildroot other"),
+            ("buildDefinition.externalParameters.workspace.commit", "d" * 40, f"the commit {'d' * 40}, clean"),
+            ("buildDefinition.buildType", "urn:pybuild:prebuilt:v1", "upstream's wheel of six 1.0"),
+        ],
+    )
+    def test_another_build_than_the_recorded_one(self, desk: Desk, path: str, value: str, said: str) -> None:
+        sign_again(desk.six, KEY, lambda document: patched(document["predicate"], path, value))
+        [(what, problem)] = desk.wrong().items()
+        assert what == "its provenance tells of the build what the record does"
+        assert problem.startswith(f"it has {said}; it lacks ")
+
     def test_inputs_that_the_plan_has_not(self, desk: Desk) -> None:
         def change(said: Any) -> None:
             dependencies = said["predicate"]["buildDefinition"]["resolvedDependencies"]

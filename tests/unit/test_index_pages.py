@@ -128,6 +128,11 @@ def test_rubbish_is_a_page_error(data: bytes) -> None:
         ("size", "big"),
         ("upload-time", "yesterday"),
         ("core-metadata", True),
+        ("_beside", []),
+        ("_beside", {".cdx.json": {}}),
+        ("_beside", {".cdx.json": {"sha256": "x"}}),
+        ("_beside", {"/../../x": {"sha256": "d" * 64}}),
+        ("_beside", {"": {"sha256": "d" * 64}}),
     ],
 )
 def test_an_entry_with_a_wrong_field_is_a_page_error(key: str, value: object) -> None:

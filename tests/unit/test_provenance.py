@@ -157,6 +157,29 @@ def test_where_a_source_came_from(origin: str, uri: str) -> None:
     assert found.uri == uri
 
 
+def test_a_package_url_of_a_local_version() -> None:
+    environment = [{"name": "tool", "version": "1!2.0+cu126", "payload_sha256": BACKEND}]
+    [wheel] = [each for each in inputs(account() | {"environment": environment}, PLAN) if each.kind == "wheel"]
+    assert wheel.uri == "pkg:pypi/tool@1%212.0%2Bcu126"
+
+
+def test_how_it_was_built() -> None:
+    tainted = [{"name": "a", "version": "1", "reason": "no compiler"}]
+    said = document(tainted=tainted)["predicate"]["buildDefinition"]["internalParameters"]
+    assert said == {
+        "channel": "fedora-45-debug",
+        "target": PLAN.target.name,
+        "key": PLAN.key(),
+        "recipe": PLAN.recipe.digest(),
+        "root": {"kind": "rpm", "digest": PLAN.root.digest},
+        "sourceDateEpoch": PLAN.source_date_epoch,
+        "sealed": True,
+        "prebuilt": "",
+        "tainted": tainted,
+    }
+    assert not document(seal={})["predicate"]["buildDefinition"]["internalParameters"]["sealed"]
+
+
 def test_it_is_read_back() -> None:
     read = read_statement(written(), where="")
     assert (read.wheel, read.wheel_sha256, read.payload_sha256) == (NAME, WHEEL, PAYLOAD)
@@ -240,6 +263,17 @@ def test_the_bill_of_materials_is_vouched_for() -> None:
     read = read_statement(said, where="")
     assert (read.bill, read.record) == ("7" * 64, RECORD)
     assert read_statement(written(), where="").bill == ""
+
+
+@pytest.mark.parametrize("epoch", [10**12, 10**18, 10**30, -(10**12)])
+def test_a_time_that_no_calendar_has_is_refused(epoch: int) -> None:
+    """Else whoever tells it to a person would fail, each in its own way."""
+
+    def change(d: dict[str, Any]) -> None:
+        d["predicate"]["buildDefinition"]["internalParameters"]["sourceDateEpoch"] = epoch
+
+    with pytest.raises(ValidationError, match="no provenance of ours"):
+        read_statement(spoilt(change), where="")
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b"5", b"{}", b"[" * 100_000])

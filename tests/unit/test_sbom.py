@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from pybuilder.names import package_url
 from pybuilder.plan import Ingredient, Root, Target
 from pybuilder.sbom import Contents, Origin, PatchNote, build_sbom, wheel_sbom
 from pybuilder.sbom.cargo import Crate, locked_crates
-from pybuilder.sbom.document import package_url
 from pybuilder.sbom.spdx import spdx
 from pybuilder.wheel.bundled import Bundled, BundledFile, Vendored
 from tests.support.plans import plan_with
@@ -55,7 +55,7 @@ RPMS = [
         "source": f"{name.removesuffix('-static')}-1-1.src.rpm",
         "key": "0123456789abcdef",
     }
-    for name, evra, digit in (("bash", "5.2-1.fc45.x86_64", "1"), ("zlib-ng-static", "1:2.2-1~rc^1.fc45.x86_64", "2"))
+    for name, evra, digit in (("bash", "0:5.2-1.fc45.x86_64", "1"), ("zlib-ng-static", "1:2.2-1~rc^1.fc45.x86_64", "2"))
 ]
 PLAN = plan_with(
     recipe={"name": "demo-pkg", "source": "b" * 64},
@@ -143,8 +143,10 @@ class TestInTheWheel:
         assert "compositions" not in bom
 
     def test_code_from_rust_without_a_lock_makes_it_incomplete_and_it_says_so(self):
-        (composition,) = document(FULL, crates=None)["compositions"]
-        assert composition == {"aggregate": "incomplete_third_party_only", "assemblies": ["wheel"]}
+        unlocked = dataclasses.replace(FULL, crates=None)
+        for bom in (document(unlocked), json.loads(whole(unlocked))):
+            (composition,) = bom["compositions"]
+            assert composition == {"aggregate": "incomplete_third_party_only", "assemblies": ["wheel"]}
 
     @pytest.mark.parametrize(
         ("header", "expected"),
@@ -213,6 +215,7 @@ class TestOfTheWholeBuild:
         excluded = {properties(each)["pybuild:role"] for each in bom["components"] if each.get("scope") == "excluded"}
         assert excluded == {"environment", "root", "rpm"}
         depends = {each["ref"]: each.get("dependsOn", []) for each in bom["dependencies"]}
+        assert depends["source"] == ["patch:patches/demo-pkg/1.patch", "patch:patches/demo-pkg/2.patch"]
         assert depends["root"] == ["rpm:" + "1" * 64, "rpm:" + "2" * 64]
         assert not [each for each in depends["wheel"] if each.startswith(("rpm:", "environment:", "root"))]
 

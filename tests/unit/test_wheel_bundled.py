@@ -107,6 +107,9 @@ class TestRust:
     def test_a_program_as_well(self, tmp_path: Path) -> None:
         assert bundled(tmp_path, {"demo-1.0.data/scripts/demo": ELF + MARK}).rust
 
+    def test_a_program_among_the_modules_as_well(self, tmp_path: Path) -> None:
+        assert bundled(tmp_path, {"demo/bin/demo": ELF + MARK}, executable=("demo/bin/demo",)).rust
+
     @pytest.mark.parametrize("files", [{"demo/_x.so": ELF}, {"demo/notes.so": MARK}, {"demo/_x.txt": ELF + MARK}])
     def test_nothing_else_is_taken_for_it(self, tmp_path: Path, files: dict[str, bytes]) -> None:
         assert not bundled(tmp_path, files).rust
