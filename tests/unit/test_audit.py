@@ -350,6 +350,14 @@ class TestRecord:
         desk.six.envelope.unlink()
         assert desk.wrong()["its record is there"] == "the index has none for its payload"
 
+    def test_without_provenance_it_is_the_last_that_had_begun_when_the_wheel_was_published(self, desk: Desk) -> None:
+        """A payload may have been made before, and again since."""
+        desk.six.envelope.unlink()
+        for attempt in ("20250101T000000.000000Z-000000", "20260103T000000.000000Z-000000"):
+            (desk.six.record.parent / attempt).mkdir()
+        evidence = desk.audit().evidence
+        assert evidence.account and evidence.account.attempt == desk.six.record.name
+
     @pytest.mark.parametrize("name", ["record.json", "plan.json", "build.log"])
     def test_a_file_of_it_is_missing(self, desk: Desk, name: str) -> None:
         (desk.six.record / name).unlink()
