@@ -81,14 +81,18 @@ def challenge(ours: Shelf, theirs: Shelf, *, only: Sequence[NormalizedName] = ()
     for project in ours.projects():
         if only and project not in only:
             continue
-        mine = _by_key(ours, ours.wheels(project))
-        others = _by_key(theirs, theirs.wheels(project) if project in there else ())
+        listed = ours.wheels(project)
+        rivals = theirs.wheels(project) if project in there else ()
+        mine, others = _by_key(ours, listed), _by_key(theirs, rivals)
         unknown += [file.filename for file in mine.pop("", ())]
         for key, files in mine.items():
             if key not in others:
                 alone += [file.filename for file in files]
             for one in files:
                 compared += [_compare(project, key, (ours, one), (theirs, other)) for other in others.get(key, ())]
+        for shelf, wheels in ((ours, listed), (theirs, rivals)):
+            for file in wheels:
+                shelf.reader.forget(f"files/{file.filename}")
     return Challenge(compared=tuple(compared), alone=tuple(alone), unknown=tuple(unknown))
 
 

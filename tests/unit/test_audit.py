@@ -21,7 +21,7 @@ from pybuilder.errors import UsageError, ValidationError
 from pybuilder.names import normalize
 from pybuilder.provenance import BILL
 from pybuilder.signing import PrivateKey
-from tests.support.presses import RPMS, Made, Press, host_root, rpm_root, sign_again
+from tests.support.presses import RPMS, Fetching, Made, Press, host_root, rpm_root, sign_again
 
 KEY = PrivateKey(seed=b"k" * 32)
 OTHER = PrivateKey(seed=b"o" * 32)
@@ -101,6 +101,13 @@ class TestSound:
     def test_scratch_is_left_empty(self, desk: Desk) -> None:
         desk.audit()
         assert list(desk.scratch.iterdir()) == []
+
+    def test_what_was_fetched_is_not_kept(self, desk: Desk) -> None:
+        """An index is larger than a disk."""
+        reader = Fetching(desk.press.index.root, desk.scratch)
+        assert audit_all(Shelf(reader=reader, trust=Trust(keys={}), scratch=desk.scratch)).wheels
+        assert {path.split("/")[0] for path in reader.fetched} == {"files", "records", "sources"}
+        assert reader.left() == []
 
 
 class TestWheel:
