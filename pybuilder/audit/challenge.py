@@ -9,6 +9,7 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 
 from pybuilder.audit.shelf import Shelf
+from pybuilder.errors import UsageError
 from pybuilder.index.pages import File
 from pybuilder.wheel.reasons import told
 
@@ -71,14 +72,17 @@ def challenge(ours: Shelf, theirs: Shelf, *, only: Sequence[NormalizedName] = ()
 
     Raises:
         ValidationError: A page of one of them is damaged.
-        UsageError: One of them is no index.
+        UsageError: One of them is no index, or ours has not what is named.
         FetchError: One of them can't be read.
     """
     compared: list[Compared] = []
     alone: list[str] = []
     unknown: list[str] = []
-    there = set(theirs.projects())
-    for project in ours.projects():
+    here, there = ours.projects(), set(theirs.projects())
+    for name in only:
+        if name not in here:
+            raise UsageError(f"our index has no {name}", where=ours.reader.where, cure="challenge what it has")
+    for project in here:
         if only and project not in only:
             continue
         listed = ours.wheels(project)

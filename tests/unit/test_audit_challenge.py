@@ -9,6 +9,7 @@ import pytest
 
 from pybuilder.audit import DirectoryReader, Shelf, Trust
 from pybuilder.audit.challenge import Challenge, challenge
+from pybuilder.errors import UsageError
 from pybuilder.names import normalize
 from pybuilder.signing import PrivateKey
 from tests.support.presses import Fetching, Press, host_root
@@ -85,6 +86,14 @@ def test_only_what_is_named(ours: Press, theirs: Press) -> None:
         press.publish("six")
         press.publish("seven")
     assert [each.name for each in compare(ours, theirs, "seven").compared] == ["seven"]
+
+
+def test_what_is_named_and_not_ours_is_told(ours: Press, theirs: Press) -> None:
+    """Else a slip of the pen would pass for a challenge that was won."""
+    for press in (ours, theirs):
+        press.publish("six")
+    with pytest.raises(UsageError, match="our index has no sixx"):
+        compare(ours, theirs, "six", "sixx")
 
 
 def test_several_numbers_of_one_payload_are_compared_once(ours: Press, theirs: Press) -> None:
