@@ -17,7 +17,7 @@ from pybuilder.audit.stored import Kept
 from pybuilder.cli import audited
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import channel_name, find_attempt, open_layout, open_workspace
+from pybuilder.cli.places import channel_name, find_attempt, named_index, open_layout, open_workspace, own_index
 from pybuilder.errors import UsageError, ValidationError
 from pybuilder.http import Client
 from pybuilder.index import File
@@ -70,7 +70,7 @@ def audit(
 
 def _audit_all(bench: Bench, text: str | None, *, as_json: bool) -> int:
     began = time.monotonic()
-    place = _place(text) if text else bench.own(bench.channel)
+    place = named_index(text) if text else own_index(bench.layout, bench.channel)
     shelf = bench.shelf(place)
     with bench.kept(place) as kept:
         found = audits.audit_all(shelf, extra=kept.checks if kept else None)
@@ -124,17 +124,6 @@ class Bench:
         """The channel that the options mean."""
         return channel_name(self.options, self.home)
 
-    def own(self, channel: str) -> audits.Place:
-        """The index of a channel of the state.
-
-        Raises:
-            UsageError: Nothing has been published in it.
-        """
-        root = self.layout.index(channel)
-        if not root.is_dir():
-            raise UsageError(f"the channel {channel} has published nothing", where=str(root), cure="pybuild build NAME")
-        return audits.Place(index=str(root))
-
     def shelf(self, place: audits.Place) -> audits.Shelf:
         """An index, to be read."""
         return audits.Shelf(reader=place.open(self.client, self.scratch), trust=self.trust, scratch=self.scratch)
@@ -167,13 +156,6 @@ def _bench(options: Options, keys: Sequence[Path]) -> Iterator[Bench]:
         trust = audits.Trust(keys=kept_keys(workspace.root / "keys") if workspace else {})
     with Client() as client, tempfile.TemporaryDirectory(prefix="pybuild-audit-") as scratch:
         yield Bench(options=options, workspace=workspace, trust=trust, client=client, scratch=Path(scratch))
-
-
-def _place(text: str) -> audits.Place:
-    place = audits.Place.of(text)
-    if place is None:
-        raise UsageError(f"{text} is no published index", cure="name the directory or the URL that has simple/")
-    return place
 
 
 def _audits(bench: Bench, text: str, index: str | None) -> Iterator[audits.Audit]:
@@ -215,7 +197,7 @@ def _chosen(bench: Bench, text: str, index: str | None) -> _Chosen:
     """
     place = audits.Place.of(text)
     if index is not None and (place is None or not place.wheel):
-        at = _place(index)
+        at = named_index(index)
         file = _file(text)
         return (
             _Chosen(place=at, filenames=(file.name,), content=file) if file else _Chosen(place=at, build=_named(text))
@@ -228,7 +210,7 @@ def _chosen(bench: Bench, text: str, index: str | None) -> _Chosen:
         return _Chosen(place=_listing(bench, file.name), filenames=(file.name,), content=file)
     with contextlib.closing(State.open(bench.layout)) as state:
         wheels = _wheels(text, state, bench.home.settings.label)
-    return _Chosen(place=bench.own(wheels[0].channel), filenames=tuple(wheel.wheel for wheel in wheels))
+    return _Chosen(place=own_index(bench.layout, wheels[0].channel), filenames=tuple(wheel.wheel for wheel in wheels))
 
 
 def _named(text: str) -> BuildName:
