@@ -195,13 +195,13 @@ def _chosen(bench: Bench, text: str, index: str | None) -> _Chosen:
     Raises:
         UsageError: Nothing that is there.
     """
-    place = audits.Place.of(text)
-    if index is not None and (place is None or not place.wheel):
+    if index is not None:
         at = named_index(index)
         file = _file(text)
         return (
             _Chosen(place=at, filenames=(file.name,), content=file) if file else _Chosen(place=at, build=_named(text))
         )
+    place = audits.Place.of(text)
     if place is not None and place.wheel:
         return _Chosen(place=place, filenames=(place.wheel,))
     if place is not None:

@@ -109,6 +109,14 @@ class TestOne:
                 ran.json["wheels"][0]["checks"]
             )
 
+    def test_the_index_that_is_named_and_not_the_one_that_the_file_lies_in(self, here: Bench, tmp_path: Path) -> None:
+        """Else whoever hands one a wheel could also choose what it is compared with."""
+        Press(state=tmp_path / "theirs").publish("alpha")
+        theirs = tmp_path / "theirs" / "index" / "host" / "files" / wheel_of(here, "alpha").name
+        assert theirs.is_file()
+        ran = here.pybuild("audit", "--json", "--index", str(here.index.root), str(theirs))
+        assert ran.code == 50 and ("alpha", "the wheel has the published digest") in problems(ran)
+
     @pytest.mark.parametrize("arguments", [["nothing"], ["alpha==2.0"], ["alpha==1.0+pb.7"], [], ["nothing.whl"]])
     def test_what_is_not_there(self, here: Bench, arguments: list[str]) -> None:
         ran = here.pybuild("audit", *arguments)
