@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from packaging.version import Version
 
 from pybuilder import audit as audits
 from pybuilder.audit.stored import Kept
 from pybuilder.cli import audited
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import channel_name, find_attempt, named_index, open_layout, open_workspace, own_index
+from pybuilder.cli.places import channel_name, named_index, open_layout, open_workspace, own_index
 from pybuilder.errors import UsageError, ValidationError
 from pybuilder.http import Client
 from pybuilder.index import File
 from pybuilder.layout import Layout
-from pybuilder.names import BuildName, split_number
+from pybuilder.names import BuildName, normalize, split_number
 from pybuilder.signing import kept_keys, read_public
 from pybuilder.state import PublishedWheel, State
 from pybuilder.store import Store
@@ -248,25 +249,28 @@ def _listing(bench: Bench, filename: str) -> audits.Place:
 
 
 def _wheels(text: str, state: State, label: str) -> list[PublishedWheel]:
-    """The published wheels that a person means: those of one number, or those of an attempt's payload.
+    """The published wheels that a person means, of one number: those of a name, or those of an attempt's payload.
 
     Raises:
         UsageError: There are none.
     """
-    name = BuildName.parse(text) if state.attempt(text) is None else None
-    numbered = split_number(name.version, label) if name and name.version else None
-    attempt = find_attempt(text, state, label)
-    wheels = [
-        wheel
-        for wheel in state.published_anywhere(attempt.name)
-        if (
-            (wheel.version, wheel.number) == (str(numbered[0]), numbered[1])
-            if numbered
-            else wheel.attempt == attempt.id
-        )
-        and wheel.channel == attempt.channel
-    ]
-    if not wheels:
-        raise UsageError(f"nothing that {text!r} made is published", cure=f"pybuild show {attempt.name}")
-    newest = max(wheel.number for wheel in wheels)
-    return [wheel for wheel in wheels if wheel.number == newest]
+    attempt = state.attempt(text)
+    if attempt:
+        name = BuildName(channel=attempt.channel, name=normalize(attempt.name), version=None)
+        wheels = [wheel for wheel in state.published_anywhere(name.name) if wheel.payload == attempt.payload]
+    else:
+        name = BuildName.parse(text)
+        wheels = [wheel for wheel in state.published_anywhere(name.name) if _is_named(wheel, name.version, label)]
+    newest = next((wheel for wheel in wheels if name.channel in ("", wheel.channel)), None)
+    if newest is None:
+        raise UsageError(f"nothing that {text!r} names is published", cure=f"pybuild show {name.name}")
+    build = (newest.channel, newest.version, newest.number)
+    return [wheel for wheel in wheels if (wheel.channel, wheel.version, wheel.number) == build]
+
+
+def _is_named(wheel: PublishedWheel, version: Version | None, label: str) -> bool:
+    """Whether a wheel is of a version, which may have a number; None for any."""
+    if version is None:
+        return True
+    numbered = split_number(version, label)
+    return wheel.version == str(version) if numbered is None else (Version(wheel.version), wheel.number) == numbered

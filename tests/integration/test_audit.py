@@ -109,6 +109,16 @@ class TestOne:
                 ran.json["wheels"][0]["checks"]
             )
 
+    def test_the_last_that_was_published_whatever_failed_since(self, here: Bench) -> None:
+        wheel = wheel_of(here, "alpha").name
+        here.spec("alpha", '[build]\nenv = { A = "1" }\n[test]\nimports = ["no_such_module"]\n')
+        here.build("alpha", code=50)
+        assert len(here.attempts("alpha")) == 2
+        for name in ("alpha", "alpha==1.0"):
+            ran = here.pybuild("audit", "--json", name)
+            assert ran.code == 0, ran.stderr
+            assert [each["wheel"] for each in ran.json["wheels"]] == [wheel]
+
     def test_the_index_that_is_named_and_not_the_one_that_the_file_lies_in(self, here: Bench, tmp_path: Path) -> None:
         """Else whoever hands one a wheel could also choose what it is compared with."""
         Press(state=tmp_path / "theirs").publish("alpha")
