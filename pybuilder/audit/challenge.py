@@ -147,4 +147,4 @@ class _Side:
 def _first_difference(ours: _Side, theirs: _Side) -> str:
     assert ours.wheel is not None and theirs.wheel is not None
     with ours.shelf.stripped(ours.wheel) as (mine, _), theirs.shelf.stripped(theirs.wheel) as (other, _):
-        return told(mine, other, names=("ours", "theirs"))
+        return told(mine, other, names=NAMES)
