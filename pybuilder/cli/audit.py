@@ -53,6 +53,8 @@ def audit(
     """
     if everything and upstream:
         raise UsageError("--all compares nothing with upstream", cure="name one BUILD with --upstream")
+    if everything and build and index:
+        raise UsageError("--all is given two indexes", cure=f"leave out --index or {build}")
     if build is None and not everything:
         raise UsageError("name a BUILD, a WHEEL or a URL", cure="or audit the whole index: pybuild audit --all")
     with _bench(options, keys) as bench:

@@ -234,6 +234,11 @@ class TestAll:
         assert elsewhere(tmp_path / "elsewhere", "audit", "--all", str(tmp_path / "workspace")).code == 2
         assert here.pybuild("-b", "other", "audit", "--all").code == 2
 
+    def test_two(self, here: Bench) -> None:
+        """Else one would pass as sound that nobody has looked at."""
+        ran = here.pybuild("audit", "--all", "--index", str(here.index.root), str(here.index.root))
+        assert ran.code == 2 and "two indexes" in ran.stderr
+
 
 class TestHttp:
     @pytest.fixture
