@@ -133,11 +133,12 @@ class Place:
     Attributes:
         index: The index: a directory, or a URL that ends with a slash.
         wheel: A wheel of it; empty where only the index is named.
+        is_url: Whether the index is a URL.
     """
 
     index: str
     wheel: str = ""
-    is_url: bool = field(default=False)
+    is_url: bool = False
 
     @classmethod
     def of(cls, text: str) -> Place | None:
