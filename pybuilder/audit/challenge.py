@@ -9,6 +9,7 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 
 from pybuilder.audit.shelf import Shelf
+from pybuilder.errors import UsageError
 from pybuilder.index.pages import File
 from pybuilder.wheel.reasons import told
 
@@ -71,24 +72,31 @@ def challenge(ours: Shelf, theirs: Shelf, *, only: Sequence[NormalizedName] = ()
 
     Raises:
         ValidationError: A page of one of them is damaged.
-        UsageError: One of them is no index.
+        UsageError: One of them is no index, or ours has not what is named.
         FetchError: One of them can't be read.
     """
     compared: list[Compared] = []
     alone: list[str] = []
     unknown: list[str] = []
-    there = set(theirs.projects())
-    for project in ours.projects():
+    here, there = ours.projects(), set(theirs.projects())
+    for name in only:
+        if name not in here:
+            raise UsageError(f"our index has no {name}", where=ours.reader.where, cure="challenge what it has")
+    for project in here:
         if only and project not in only:
             continue
-        mine = _by_key(ours, ours.wheels(project))
-        others = _by_key(theirs, theirs.wheels(project) if project in there else ())
+        listed = ours.wheels(project)
+        rivals = theirs.wheels(project) if project in there else ()
+        mine, others = _by_key(ours, listed), _by_key(theirs, rivals)
         unknown += [file.filename for file in mine.pop("", ())]
         for key, files in mine.items():
             if key not in others:
                 alone += [file.filename for file in files]
             for one in files:
                 compared += [_compare(project, key, (ours, one), (theirs, other)) for other in others.get(key, ())]
+        for shelf, wheels in ((ours, listed), (theirs, rivals)):
+            for file in wheels:
+                shelf.reader.forget(f"files/{file.filename}")
     return Challenge(compared=tuple(compared), alone=tuple(alone), unknown=tuple(unknown))
 
 
@@ -139,4 +147,4 @@ class _Side:
 def _first_difference(ours: _Side, theirs: _Side) -> str:
     assert ours.wheel is not None and theirs.wheel is not None
     with ours.shelf.stripped(ours.wheel) as (mine, _), theirs.shelf.stripped(theirs.wheel) as (other, _):
-        return told(mine, other, names=("ours", "theirs"))
+        return told(mine, other, names=NAMES)

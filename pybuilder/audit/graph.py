@@ -74,15 +74,13 @@ class Graph:
         return found
 
 
-def walk(wheel: Evidence, find: Find, known: dict[str, Node] | None = None) -> Graph:
+def walk(wheel: Evidence, find: Find) -> Graph:
     """Walk down from a wheel.
 
     Args:
         wheel: The wheel.
         find: What the index has of the wheel that a payload in an environment became.
-        known: Nodes of wheels that were walked before, by payload; those of this walk are added.
     """
-    known = {} if known is None else known
     top = node_of(wheel)
     nodes = {top.payload: top}
     todo = list(reversed(ingredients(wheel)))
@@ -90,12 +88,10 @@ def walk(wheel: Evidence, find: Find, known: dict[str, Node] | None = None) -> G
         each = todo.pop()
         if each.payload in nodes:
             continue
-        if each.payload not in known:
-            found = find(each)
-            known[each.payload] = node_of(found) if found else _missing(each)
-        nodes[each.payload] = node = known[each.payload]
-        if node.evidence:
-            todo += reversed(ingredients(node.evidence))
+        found = find(each)
+        nodes[each.payload] = node_of(found) if found else _missing(each)
+        if found:
+            todo += reversed(ingredients(found))
     return Graph(top=top, nodes=nodes)
 
 

@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -235,7 +235,7 @@ class Shelf:
         name = WheelName.parse(wheel.name)
         split = any_number(name.version)
         version, label = (split[0], split[1]) if split else (name.version, "")
-        payload = f"{name.name.replace('-', '_')}-{version}-{name.tag}.whl"
+        payload = f"{replace(name, version=version).prefix}-{name.tag}.whl"
         with tempfile.TemporaryDirectory(dir=self.scratch) as directory, disk_errors(self.scratch):
             path = Path(directory, payload)
             yield path, strip(wheel, path, label=label)

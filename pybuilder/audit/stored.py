@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from pybuilder import interruption
 from pybuilder.audit.evidence import Check, Evidence
 from pybuilder.files import sha256_file
-from pybuilder.plan import digest
+from pybuilder.plan import Plan, digest
 from pybuilder.store import Store
 
 _FACT = "stored-rpms"
@@ -46,20 +46,17 @@ class Kept:
 
     def checks(self, found: Evidence) -> tuple[Check, ...]:
         """The inputs of a wheel against their digests."""
-        if found.plan is None:
+        plan = found.plan
+        if plan is None:
             return ()
-        root = self._root_check(found.plan.root.digest, found.plan.root.contents)
-        return (*self._objects(found), *((root,) if root else ()))
+        root = self._root_check(plan.root.digest, plan.root.contents)
+        return (*self._objects(plan), *((root,) if root else ()))
 
-    def _objects(self, found: Evidence) -> Iterator[Check]:
-        assert found.plan is not None
-        kept: list[tuple[str, Callable[[str], Path | None], str]]
-        kept = [("the source", self.store.source, found.plan.recipe.source)]
-        kept += [
-            (f"the payload of {i.name} {i.version}", self.store.payload, i.payload) for i in found.plan.environment
-        ]
-        for what, get, sha256 in kept:
-            file = get(sha256)
+    def _objects(self, plan: Plan) -> Iterator[Check]:
+        kept = [("the source", self.store.source(plan.recipe.source), plan.recipe.source)]
+        for each in plan.environment:
+            kept.append((f"the payload of {each.name} {each.version}", self.store.payload(each.payload), each.payload))
+        for what, file, sha256 in kept:
             if file is not None:
                 there = self._digests[file] = self._digests.get(file) or sha256_file(file)
                 said = "" if there == sha256 else f"{file} has sha256 {there}"

@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from packaging.version import Version
 
 from pybuilder import audit as audits
 from pybuilder.audit.stored import Kept
 from pybuilder.cli import audited
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import channel_name, find_attempt, open_layout, open_workspace
+from pybuilder.cli.places import channel_name, named_index, open_layout, open_workspace, own_index
 from pybuilder.errors import UsageError, ValidationError
 from pybuilder.http import Client
 from pybuilder.index import File
 from pybuilder.layout import Layout
-from pybuilder.names import BuildName, split_number
+from pybuilder.names import BuildName, normalize, split_number
 from pybuilder.signing import kept_keys, read_public
 from pybuilder.state import PublishedWheel, State
 from pybuilder.store import Store
@@ -52,6 +53,8 @@ def audit(
     """
     if everything and upstream:
         raise UsageError("--all compares nothing with upstream", cure="name one BUILD with --upstream")
+    if everything and build and index:
+        raise UsageError("--all is given two indexes", cure=f"leave out --index or {build}")
     if build is None and not everything:
         raise UsageError("name a BUILD, a WHEEL or a URL", cure="or audit the whole index: pybuild audit --all")
     with _bench(options, keys) as bench:
@@ -70,7 +73,7 @@ def audit(
 
 def _audit_all(bench: Bench, text: str | None, *, as_json: bool) -> int:
     began = time.monotonic()
-    place = _place(text) if text else bench.own(bench.channel)
+    place = named_index(text) if text else own_index(bench.layout, bench.channel)
     shelf = bench.shelf(place)
     with bench.kept(place) as kept:
         found = audits.audit_all(shelf, extra=kept.checks if kept else None)
@@ -124,17 +127,6 @@ class Bench:
         """The channel that the options mean."""
         return channel_name(self.options, self.home)
 
-    def own(self, channel: str) -> audits.Place:
-        """The index of a channel of the state.
-
-        Raises:
-            UsageError: Nothing has been published in it.
-        """
-        root = self.layout.index(channel)
-        if not root.is_dir():
-            raise UsageError(f"the channel {channel} has published nothing", where=str(root), cure="pybuild build NAME")
-        return audits.Place(index=str(root))
-
     def shelf(self, place: audits.Place) -> audits.Shelf:
         """An index, to be read."""
         return audits.Shelf(reader=place.open(self.client, self.scratch), trust=self.trust, scratch=self.scratch)
@@ -167,13 +159,6 @@ def _bench(options: Options, keys: Sequence[Path]) -> Iterator[Bench]:
         trust = audits.Trust(keys=kept_keys(workspace.keys) if workspace else {})
     with Client() as client, tempfile.TemporaryDirectory(prefix="pybuild-audit-") as scratch:
         yield Bench(options=options, workspace=workspace, trust=trust, client=client, scratch=Path(scratch))
-
-
-def _place(text: str) -> audits.Place:
-    place = audits.Place.of(text)
-    if place is None:
-        raise UsageError(f"{text} is no published index", cure="name the directory or the URL that has simple/")
-    return place
 
 
 def _audits(bench: Bench, text: str, index: str | None) -> Iterator[audits.Audit]:
@@ -213,13 +198,13 @@ def _chosen(bench: Bench, text: str, index: str | None) -> _Chosen:
     Raises:
         UsageError: Nothing that is there.
     """
-    place = audits.Place.of(text)
-    if index is not None and (place is None or not place.wheel):
-        at = _place(index)
+    if index is not None:
+        at = named_index(index)
         file = _file(text)
         return (
             _Chosen(place=at, filenames=(file.name,), content=file) if file else _Chosen(place=at, build=_named(text))
         )
+    place = audits.Place.of(text)
     if place is not None and place.wheel:
         return _Chosen(place=place, filenames=(place.wheel,))
     if place is not None:
@@ -228,7 +213,7 @@ def _chosen(bench: Bench, text: str, index: str | None) -> _Chosen:
         return _Chosen(place=_listing(bench, file.name), filenames=(file.name,), content=file)
     with contextlib.closing(State.open(bench.layout)) as state:
         wheels = _wheels(text, state, bench.home.settings.label)
-    return _Chosen(place=bench.own(wheels[0].channel), filenames=tuple(wheel.wheel for wheel in wheels))
+    return _Chosen(place=own_index(bench.layout, wheels[0].channel), filenames=tuple(wheel.wheel for wheel in wheels))
 
 
 def _named(text: str) -> BuildName:
@@ -266,25 +251,28 @@ def _listing(bench: Bench, filename: str) -> audits.Place:
 
 
 def _wheels(text: str, state: State, label: str) -> list[PublishedWheel]:
-    """The published wheels that a person means: those of one number, or those of an attempt's payload.
+    """The published wheels that a person means, of one number: those of a name, or those of an attempt's payload.
 
     Raises:
         UsageError: There are none.
     """
-    name = BuildName.parse(text) if state.attempt(text) is None else None
-    numbered = split_number(name.version, label) if name and name.version else None
-    attempt = find_attempt(text, state, label)
-    wheels = [
-        wheel
-        for wheel in state.published_anywhere(attempt.name)
-        if (
-            (wheel.version, wheel.number) == (str(numbered[0]), numbered[1])
-            if numbered
-            else wheel.attempt == attempt.id
-        )
-        and wheel.channel == attempt.channel
-    ]
-    if not wheels:
-        raise UsageError(f"nothing that {text!r} made is published", cure=f"pybuild show {attempt.name}")
-    newest = max(wheel.number for wheel in wheels)
-    return [wheel for wheel in wheels if wheel.number == newest]
+    attempt = state.attempt(text)
+    if attempt:
+        name = BuildName(channel=attempt.channel, name=normalize(attempt.name), version=None)
+        wheels = [wheel for wheel in state.published_anywhere(name.name) if wheel.payload == attempt.payload]
+    else:
+        name = BuildName.parse(text)
+        wheels = [wheel for wheel in state.published_anywhere(name.name) if _is_named(wheel, name.version, label)]
+    newest = next((wheel for wheel in wheels if name.channel in ("", wheel.channel)), None)
+    if newest is None:
+        raise UsageError(f"nothing that {text!r} names is published", cure=f"pybuild show {name.name}")
+    build = (newest.channel, newest.version, newest.number)
+    return [wheel for wheel in wheels if (wheel.channel, wheel.version, wheel.number) == build]
+
+
+def _is_named(wheel: PublishedWheel, version: Version | None, label: str) -> bool:
+    """Whether a wheel is of a version, which may have a number; None for any."""
+    if version is None:
+        return True
+    numbered = split_number(version, label)
+    return wheel.version == str(version) if numbered is None else (Version(wheel.version), wheel.number) == numbered

@@ -12,6 +12,7 @@ from pybuilder.audit.graph import tree_lines
 from pybuilder.errors import ReproducibilityError, ValidationError
 from pybuilder.record import Taint, recorded_taints
 from pybuilder.screening.account import found_lines
+from pybuilder.screening.found import printable
 
 if TYPE_CHECKING:
     from pybuilder.audit.original import Original
@@ -121,12 +122,7 @@ def lines(found: Sequence[Audit], originals: Sequence[Original]) -> Iterator[str
     """What was found of some wheels, as a person reads it."""
     said = [line for each in found for line in _wheel_lines(each)]
     said += [line for each in originals for line in _original_lines(each)]
-    return map(_printable, said)
-
-
-def _printable(line: str) -> str:
-    """A line without what a terminal would obey: an index may be a stranger's."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
+    return map(printable, said)
 
 
 def _wheel_lines(found: Audit) -> Iterator[str]:
@@ -219,11 +215,11 @@ def _check_lines(found: Audit) -> Iterator[str]:
 def all_lines(found: Everything, where: str, seconds: float) -> Iterator[str]:
     """What was found of an index, as a person reads it."""
     for place, check in found.problems:
-        yield _printable(f"{place}: {check.what}: {check.problem}")
+        yield printable(f"{place}: {check.what}: {check.problem}")
     for kind, count in found.flagged().items():
         yield f"tainted: {kind}: {count} of {len(found.wheels)} wheels"
     state = f"{len(found.problems)} problems" if found.problems else "sound"
-    yield _printable(f"{where}: {len(found.wheels)} wheels, {state}, {seconds:.1f} s")
+    yield printable(f"{where}: {len(found.wheels)} wheels, {state}, {seconds:.1f} s")
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -13,10 +13,11 @@ from pybuilder.audit import Place, Shelf, Trust
 from pybuilder.audit.challenge import Challenge, Compared
 from pybuilder.audit.challenge import challenge as compare
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import channel_name, open_layout, open_workspace
-from pybuilder.errors import ReproducibilityError, UsageError, ValidationError
+from pybuilder.cli.places import channel_name, named_index, open_layout, open_workspace, own_index
+from pybuilder.errors import ReproducibilityError, ValidationError
 from pybuilder.http import Client
 from pybuilder.names import normalize
+from pybuilder.screening.found import printable
 
 
 @click.command()
@@ -30,8 +31,8 @@ def challenge(options: Options, other: str, names: tuple[str, ...], index: str |
 
     The wheels themselves are compared, whatever is said of them. A key that only one of the two has says nothing.
     """
-    ours = _place(index) if index else _own(options)
-    theirs = _place(other)
+    ours = named_index(index) if index else _own(options)
+    theirs = named_index(other)
     with Client() as client, tempfile.TemporaryDirectory(prefix="pybuild-challenge-") as scratch:
         shelves = []
         for name, place in (("ours", ours), ("theirs", theirs)):
@@ -42,26 +43,15 @@ def challenge(options: Options, other: str, names: tuple[str, ...], index: str |
         print(json.dumps(_document(found), indent=2))
     else:
         for line in _lines(found):
-            print("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line))
+            print(printable(line))
     if found.differ:
         return ReproducibilityError.exit_code
     return ValidationError.exit_code if found.broken else 0
 
 
-def _place(text: str) -> Place:
-    place = Place.of(text)
-    if place is None or place.wheel:
-        raise UsageError(f"{text} is no published index", cure="name the directory or the URL that has simple/")
-    return place
-
-
 def _own(options: Options) -> Place:
     workspace = open_workspace(options)
-    channel = channel_name(options, workspace)
-    root = open_layout(options, workspace).index(channel)
-    if not root.is_dir():
-        raise UsageError(f"the channel {channel} has published nothing", where=str(root), cure="pybuild build NAME")
-    return Place(index=str(root))
+    return own_index(open_layout(options, workspace), channel_name(options, workspace))
 
 
 def _document(found: Challenge) -> dict[str, Any]:

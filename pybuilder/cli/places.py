@@ -16,6 +16,7 @@ from pybuilder.workspace import Workspace
 
 if TYPE_CHECKING:
     from pybuilder.index import Index
+    from pybuilder.index.reader import Place
     from pybuilder.state import Attempt, State
 
 
@@ -73,6 +74,34 @@ def open_index(layout: Layout, channel: str) -> Index:
     from pybuilder.index import Index
 
     return Index(layout.index(channel), lock=layout.lock(f"index-{channel}"))
+
+
+def own_index(layout: Layout, channel: str) -> Place:
+    """The published tree of a channel, to be read.
+
+    Raises:
+        UsageError: Nothing has been published in it.
+    """
+    from pybuilder.index.reader import Place
+
+    root = layout.index(channel)
+    if not root.is_dir():
+        raise UsageError(f"the channel {channel} has published nothing", where=str(root), cure="pybuild build NAME")
+    return Place(index=str(root))
+
+
+def named_index(text: str) -> Place:
+    """The published tree that a text names.
+
+    Raises:
+        UsageError: It names none, or a wheel.
+    """
+    from pybuilder.index.reader import Place
+
+    place = Place.of(text)
+    if place is None or place.wheel:
+        raise UsageError(f"{text} is no published index", cure="name the directory or the URL that has simple/")
+    return place
 
 
 def lock_path(workspace: Workspace, name: str) -> Path:

@@ -109,6 +109,24 @@ class TestOne:
                 ran.json["wheels"][0]["checks"]
             )
 
+    def test_the_last_that_was_published_whatever_failed_since(self, here: Bench) -> None:
+        wheel = wheel_of(here, "alpha").name
+        here.spec("alpha", '[build]\nenv = { A = "1" }\n[test]\nimports = ["no_such_module"]\n')
+        here.build("alpha", code=50)
+        assert len(here.attempts("alpha")) == 2
+        for name in ("alpha", "alpha==1.0"):
+            ran = here.pybuild("audit", "--json", name)
+            assert ran.code == 0, ran.stderr
+            assert [each["wheel"] for each in ran.json["wheels"]] == [wheel]
+
+    def test_the_index_that_is_named_and_not_the_one_that_the_file_lies_in(self, here: Bench, tmp_path: Path) -> None:
+        """Else whoever hands one a wheel could also choose what it is compared with."""
+        Press(state=tmp_path / "theirs").publish("alpha")
+        theirs = tmp_path / "theirs" / "index" / "host" / "files" / wheel_of(here, "alpha").name
+        assert theirs.is_file()
+        ran = here.pybuild("audit", "--json", "--index", str(here.index.root), str(theirs))
+        assert ran.code == 50 and ("alpha", "the wheel has the published digest") in problems(ran)
+
     @pytest.mark.parametrize("arguments", [["nothing"], ["alpha==2.0"], ["alpha==1.0+pb.7"], [], ["nothing.whl"]])
     def test_what_is_not_there(self, here: Bench, arguments: list[str]) -> None:
         ran = here.pybuild("audit", *arguments)
@@ -131,12 +149,11 @@ class TestOne:
     @pytest.mark.parametrize(("kind", "said"), [("sources", "the source"), ("payloads", "the payload of beta 1.0")])
     def test_a_damaged_object_in_the_store(self, here: Bench, kind: str, said: str) -> None:
         """The index is whole, the state that repeats a build from it is not."""
-        plan = json.loads(next((here.index.root / "records").glob("*/*/plan.json")).read_bytes())
         for file in here.state.glob(f"store/{kind}/*/*"):
             if file.is_file():
                 file.write_bytes(b"damaged")
         ran = here.pybuild("audit", "alpha")
-        assert plan and ran.code == 50
+        assert ran.code == 50
         assert f"WRONG: {said} in the store has its digest: " in ran.stdout
 
     def test_what_the_store_lacks_is_not_missed(self, here: Bench) -> None:
@@ -217,6 +234,11 @@ class TestAll:
         assert elsewhere(tmp_path / "elsewhere", "audit", "--all", str(tmp_path / "workspace")).code == 2
         assert here.pybuild("-b", "other", "audit", "--all").code == 2
 
+    def test_two(self, here: Bench) -> None:
+        """Else one would pass as sound that nobody has looked at."""
+        ran = here.pybuild("audit", "--all", "--index", str(here.index.root), str(here.index.root))
+        assert ran.code == 2 and "two indexes" in ran.stderr
+
 
 class TestHttp:
     @pytest.fixture
@@ -283,7 +305,7 @@ class TestUpstream:
 class TestChallenge:
     @pytest.fixture
     def rival(self, original: Bench, tmp_path: Path) -> Bench:
-        """Another pybuild that has made the same, but for alpha: same key, one letter another."""
+        """Another pybuild that has made the same."""
         shutil.copytree(original.root / "workspace", tmp_path / "rival" / "workspace")
         shutil.copytree(original.state, tmp_path / "rival" / "state", symlinks=True)
         return Bench(root=tmp_path / "rival", upstream=original.upstream, state=tmp_path / "rival" / "state")
@@ -296,12 +318,12 @@ class TestChallenge:
         with served(rival.index.root.parent) as url:
             assert here.pybuild("challenge", f"{url}host/simple/", "tool").code == 0
 
-    def test_a_key_that_they_have_not(self, here: Bench) -> None:
-        here.sources = {}
+    def test_a_key_that_they_have_not(self, here: Bench, rival: Bench) -> None:
         here.accept("gamma")
         here.build("gamma")
-        ran = here.pybuild("challenge", str(here.index.root), "gamma", "--json")
-        assert [each["name"] for each in ran.json["compared"]] == ["gamma"]
+        ran = here.pybuild("challenge", str(rival.index.root), "gamma", "--json")
+        assert ran.code == 0 and ran.json["compared"] == []
+        assert ran.json["alone"] == [wheel_of(here, "gamma").name]
 
     def test_a_damaged_wheel(self, here: Bench, rival: Bench) -> None:
         wheel = wheel_of(rival, "beta")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from packaging.version import Version
 
 from pybuilder.files import sha256_file
 from pybuilder.index import Index, Release, Source
+from pybuilder.index.reader import DirectoryReader
 from pybuilder.plan import Ingredient, Plan, Root, Target, digest, rpm_root_digest
 from pybuilder.provenance import BILL
 from pybuilder.record import record_json
@@ -231,3 +233,26 @@ def sign_again(made: Made, key: PrivateKey, change: Any = None) -> None:
     if change:
         change(said)
     made.envelope.write_bytes(seal(json.dumps(said).encode(), key).as_bytes)
+
+
+@dataclass(frozen=True)
+class Fetching(DirectoryReader):
+    """An index on this disk whose files are copied to be read, as those behind a URL are."""
+
+    scratch: Path
+    fetched: list[str] = field(default_factory=list)
+
+    def file(self, path: str) -> Path | None:
+        if (file := super().file(path)) is None:
+            return None
+        self.fetched.append(path)
+        copy = self.scratch / path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        return Path(shutil.copy(file, copy))
+
+    def forget(self, path: str) -> None:
+        (self.scratch / path).unlink(missing_ok=True)
+
+    def left(self) -> list[Path]:
+        """The copies that nobody has removed."""
+        return [path for path in self.scratch.rglob("*") if path.is_file()]

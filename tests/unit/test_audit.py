@@ -21,7 +21,7 @@ from pybuilder.errors import UsageError, ValidationError
 from pybuilder.names import normalize
 from pybuilder.provenance import BILL
 from pybuilder.signing import PrivateKey
-from tests.support.presses import RPMS, Made, Press, host_root, rpm_root, sign_again
+from tests.support.presses import RPMS, Fetching, Made, Press, host_root, rpm_root, sign_again
 
 KEY = PrivateKey(seed=b"k" * 32)
 OTHER = PrivateKey(seed=b"o" * 32)
@@ -101,6 +101,13 @@ class TestSound:
     def test_scratch_is_left_empty(self, desk: Desk) -> None:
         desk.audit()
         assert list(desk.scratch.iterdir()) == []
+
+    def test_what_was_fetched_is_not_kept(self, desk: Desk) -> None:
+        """An index is larger than a disk."""
+        reader = Fetching(desk.press.index.root, desk.scratch)
+        assert audit_all(Shelf(reader=reader, trust=Trust(keys={}), scratch=desk.scratch)).wheels
+        assert {path.split("/")[0] for path in reader.fetched} == {"files", "records", "sources"}
+        assert reader.left() == []
 
 
 class TestWheel:
@@ -365,6 +372,14 @@ class TestRecord:
         shutil.rmtree(desk.six.record.parent)
         desk.six.envelope.unlink()
         assert desk.wrong()["its record is there"] == "the index has none for its payload"
+
+    def test_without_provenance_it_is_the_last_that_had_begun_when_the_wheel_was_published(self, desk: Desk) -> None:
+        """A payload may have been made before, and again since."""
+        desk.six.envelope.unlink()
+        for attempt in ("20250101T000000.000000Z-000000", "20260103T000000.000000Z-000000"):
+            (desk.six.record.parent / attempt).mkdir()
+        evidence = desk.audit().evidence
+        assert evidence.account and evidence.account.attempt == desk.six.record.name
 
     @pytest.mark.parametrize("name", ["record.json", "plan.json", "build.log"])
     def test_a_file_of_it_is_missing(self, desk: Desk, name: str) -> None:

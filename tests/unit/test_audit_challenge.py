@@ -9,9 +9,10 @@ import pytest
 
 from pybuilder.audit import DirectoryReader, Shelf, Trust
 from pybuilder.audit.challenge import Challenge, challenge
+from pybuilder.errors import UsageError
 from pybuilder.names import normalize
 from pybuilder.signing import PrivateKey
-from tests.support.presses import Press, host_root
+from tests.support.presses import Fetching, Press, host_root
 
 KEY = PrivateKey(seed=b"k" * 32)
 
@@ -87,6 +88,14 @@ def test_only_what_is_named(ours: Press, theirs: Press) -> None:
     assert [each.name for each in compare(ours, theirs, "seven").compared] == ["seven"]
 
 
+def test_what_is_named_and_not_ours_is_told(ours: Press, theirs: Press) -> None:
+    """Else a slip of the pen would pass for a challenge that was won."""
+    for press in (ours, theirs):
+        press.publish("six")
+    with pytest.raises(UsageError, match="our index has no sixx"):
+        compare(ours, theirs, "six", "sixx")
+
+
 def test_several_numbers_of_one_payload_are_compared_once(ours: Press, theirs: Press) -> None:
     for number in (1, 2):
         ours.publish("six", number_=number)
@@ -114,6 +123,22 @@ def test_without_envelopes_records_are_found_by_the_payload(ours: Press, theirs:
         press.publish("six").envelope.unlink()
     [each] = compare(ours, theirs).compared
     assert not each.difference
+
+
+def test_nothing_that_was_fetched_is_left(ours: Press, theirs: Press) -> None:
+    """Neither of what was compared, nor of what was not."""
+    readers = []
+    for press in (ours, theirs):
+        press.publish("six")
+        press.publish("seven", number_=2, module=press.state.name.encode())
+        (press.state / "fetched").mkdir()
+        readers.append(Fetching(press.index.root, press.state / "fetched"))
+    alone = ours.publish("alone")
+    alone.envelope.unlink()
+    shelves = [Shelf(reader=each, trust=Trust(keys={}), scratch=each.scratch) for each in readers]
+    found = challenge(shelves[0], shelves[1])
+    assert (len(found.compared), len(found.differ), found.alone) == (2, 1, (alone.wheel.name,))
+    assert [each.left() for each in readers] == [[], []] and all(each.fetched for each in readers)
 
 
 def test_a_record_of_ours_that_is_missing(ours: Press, theirs: Press) -> None:

@@ -16,7 +16,7 @@ from tests.support.presses import RPMS, Press
 
 
 class Memory:
-    """Facts that count how often they are asked for and told."""
+    """Facts, each of which may be told once."""
 
     def __init__(self) -> None:
         self.known: dict[tuple[str, str], Any] = {}
@@ -25,6 +25,7 @@ class Memory:
         return self.known.get((kind, key))
 
     def add_fact(self, kind: str, key: str, value: Any) -> None:
+        assert (kind, key) not in self.known
         self.known[kind, key] = value
 
 

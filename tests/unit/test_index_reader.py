@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pybuilder.errors import UsageError
+from pybuilder.errors import FetchError, UsageError
 from pybuilder.http import Client
 from pybuilder.index.reader import DirectoryReader, HttpReader, Place
 
@@ -33,6 +33,14 @@ class TestDirectoryReader:
             assert reader.read(path) is None
             assert reader.file(path) is None
         assert reader.names("records/q") == ()
+
+    def test_what_is_too_large_to_be_a_page(self, index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is not read into memory, as none is from a server."""
+        monkeypatch.setattr("pybuilder.index.reader.PAGE_LIMIT", 4)
+        with pytest.raises(FetchError, match="larger than 4 bytes"):
+            DirectoryReader(index).read("files/x.whl")
+        monkeypatch.setattr("pybuilder.index.reader.PAGE_LIMIT", 5)
+        assert DirectoryReader(index).read("files/x.whl") == b"wheel"
 
 
 class TestPlace:
