@@ -212,6 +212,17 @@ class TestPatch:
         [found] = self.scan(tmp_path, patch).files
         assert (found.path, found.format, found.size) == ("lib/x.txt", "ELF", 5 + len(tail))
 
+    @pytest.mark.parametrize("old", [b"a/lib/x.so", b"a/lib/x.so\t1970-01-01 00:00:00.000000000 +0000"])
+    def test_a_new_file_need_not_be_called_new(self, tmp_path: Path, old: bytes) -> None:
+        """git-apply makes the file all the same."""
+        patch = b"--- " + old + b"\n+++ b/lib/x.so\n@@ -0,0 +1 @@\n+\x7fELF\x02\n"
+        assert paths(self.scan(tmp_path, patch)) == {"lib/x.so": "ELF"}
+
+    def test_a_new_text_without_a_newline_at_its_end(self, tmp_path: Path) -> None:
+        patch = b"--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+\x7fELF\x02\n\\ No newline at end of file\n"
+        [found] = self.scan(tmp_path, patch).files
+        assert (found.size, found.sha256) == (5, hashlib.sha256(b"\x7fELF\x02").hexdigest())
+
     def test_a_text_that_is_changed_is_left_to_people(self, tmp_path: Path) -> None:
         patch = b"--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,2 @@\n-a\n+\x7fELF\x02\n b\n"
         assert self.scan(tmp_path, patch).files == ()
