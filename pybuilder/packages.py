@@ -335,11 +335,12 @@ class Packages:
             wanted: ``(name, requirement, wanted_by)``.
         """
         state = self.adapters.state
-        before = state.review()
+        # What still waits for the same keeps the time since when it does.
+        others = {(each["name"], each["requirement"], each["wanted_by"]) for each in state.review()}.difference(wanted)
         looked_at = {name for name, _, _ in wanted} | {name for name, _ in self._sources}
         settled = [
             name
-            for name, by in dict.fromkeys((entry["name"], entry["wanted_by"]) for entry in before)
+            for name, _, by in others
             if (name in looked_at if is_screening(by) else self.chooser.is_accepted(name))
         ]
         if wanted or settled:
