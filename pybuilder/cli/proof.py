@@ -14,8 +14,8 @@ from typing import Any
 from pybuilder import clock, reports
 from pybuilder.cli.ground import Ground, this_machine
 from pybuilder.cli.options import Options
+from pybuilder.cli.places import open_index, open_layout, open_workspace
 from pybuilder.cli.progress import listener
-from pybuilder.cli.session import open_index, open_layout, open_workspace
 from pybuilder.environment import Environments
 from pybuilder.errors import FetchError, PybuildError, UsageError
 from pybuilder.events import Listener
