@@ -75,7 +75,15 @@ class Packages:
         """The source of a package as it is just before it is used; fetched again where the store's is damaged."""
         source, project = self.source(package)
         if self.adapters.store.sound_source(source.sha256) is None:
-            source = self.sources.acquire(*package)
+            again = self.sources.acquire(*package)
+            if again.sha256 != source.sha256:
+                # A directory is not pinned; neither screening nor plan have seen what is there now.
+                raise FetchError(
+                    f"the source of {source.name} {source.version} was damaged in the store, and has changed since",
+                    where=again.origin,
+                    cure="run the same command again",
+                )
+            source = again
             self._sources[package] = (source, project)
         return source
 

@@ -1,4 +1,4 @@
-"""The review queue, as runs leave it for each other."""
+"""What a run holds of its packages: their sources, and the review queue that runs leave for each other."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from pybuilder.errors import FetchError
 from pybuilder.layout import Layout
 from pybuilder.packages import Packages
 from pybuilder.state import State
@@ -71,3 +72,19 @@ def test_an_accepted_package_leaves_and_a_screened_one_stays(here: Here) -> None
     here.accepted |= {"alpha", "beta"}
     here.run(day=2)
     assert here.queue() == [(SCREENED[2], "01")]
+
+
+@pytest.mark.parametrize("digest", ["aa", "bb"])
+def test_a_source_that_is_fetched_again_is_the_one_that_was_screened(digest: str) -> None:
+    first, again = (SimpleNamespace(name="alpha", version="1.0", sha256=each, origin="src") for each in ("aa", digest))
+    adapters = SimpleNamespace(store=SimpleNamespace(sound_source=lambda sha256: None))
+    sources = SimpleNamespace(acquire=lambda *package: again)
+    anything: Any = None
+    packages = Packages(adapters=cast(Any, adapters), sources=cast(Any, sources), chooser=anything, screener=anything)
+    package: Any = ("alpha", "1.0")
+    packages._sources[package] = cast(Any, (first, None))
+    if digest == "aa":
+        assert packages._sound(package) is again
+    else:
+        with pytest.raises(FetchError, match=r"alpha 1\.0 was damaged in the store, and has changed since"):
+            packages._sound(package)
