@@ -15,7 +15,11 @@ from pathlib import Path
 import pytest
 
 from pybuilder.errors import FetchError
+from pybuilder.files import CHUNK
+from pybuilder.interruption import Interruption
 from pybuilder.screening import found as found_module
+from pybuilder.screening import patches
+from pybuilder.screening.formats import HEAD
 from pybuilder.screening.found import Findings
 from pybuilder.screening.patches import made_by
 from pybuilder.screening.scan import Bounds, scan_patch, scan_source
@@ -61,6 +65,17 @@ class TestSource:
         ]
         assert paths(findings) == {"a": "ELF", "b": "zip after other bytes"}
         assert notes(findings) == {"a": "", "b": "pybuild opens no zip after other bytes"}
+
+    def test_an_end_is_seen_whatever_is_read_at_a_time(self, tmp_path: Path) -> None:
+        application = zip_bytes(a=b"a")
+        files = {f"{n}": b"#" * (HEAD + CHUNK + n - len(application)) + application for n in (0, 1, 21, 22)}
+        assert paths(scanned(tmp_path, files)) == dict.fromkeys(files, "zip after other bytes")
+
+    def test_it_can_be_interrupted(self, tmp_path: Path) -> None:
+        interruption = Interruption()
+        with interruption.heard(), pytest.raises(KeyboardInterrupt):
+            interruption.tell()
+            scanned(tmp_path, {"a": ELF})
 
     def test_what_is_in_archives_and_in_archives_in_these(self, tmp_path: Path) -> None:
         deepest = zip_bytes(lib=ELF)
@@ -185,6 +200,13 @@ class TestPatch:
 
     def test_a_binary_file_that_is_no_code_is_none(self, tmp_path: Path) -> None:
         assert self.scan(tmp_path, HEADER % (b"a.png", b"a.png") + base85(b"\x89PNG\r\n\x1a\n" + bytes(99))).files == ()
+
+    def test_a_binary_file_that_is_too_large_is_not_unpacked(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(patches, "_LARGEST", 1000)
+        patch = HEADER % (b"a", b"a") + base85(b"text" * 1000)
+        assert paths(self.scan(tmp_path, patch)) == {"a": "binary difference"}
 
     def test_an_archive_in_a_patch_is_looked_into(self, tmp_path: Path) -> None:
         patch = HEADER % (b"a.zip", b"a.zip") + base85(zip_bytes(lib=ELF))
