@@ -231,6 +231,12 @@ def _variable(name: str) -> str:
     return name
 
 
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a reason is needed, for those who read this later")
+    return text
+
+
 def _number(value: Any) -> Any:
     # To Python, and so to pydantic, true and 1.0 equal 1.
     if type(value) is not int:
@@ -263,6 +269,7 @@ Template = Annotated[str, AfterValidator(template)]
 Url = Annotated[str, AfterValidator(url)]
 Rpm = Annotated[str, AfterValidator(_rpm)]
 Sha256 = Annotated[str, AfterValidator(sha256)]
+Reason = Annotated[str, AfterValidator(_reason)]
 Module = Annotated[str, AfterValidator(_module)]
 Command = Annotated[str, AfterValidator(_command)]
 Environment = Mapping[Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_no_nul)]]

@@ -75,7 +75,15 @@ class Packages:
         """The source of a package as it is just before it is used; fetched again where the store's is damaged."""
         source, project = self.source(package)
         if self.adapters.store.sound_source(source.sha256) is None:
-            source = self.sources.acquire(*package)
+            again = self.sources.acquire(*package)
+            if again.sha256 != source.sha256:
+                # A directory is not pinned; neither screening nor plan have seen what is there now.
+                raise FetchError(
+                    f"the source of {source.name} {source.version} was damaged in the store, and has changed since",
+                    where=again.origin,
+                    cure="run the same command again",
+                )
+            source = again
             self._sources[package] = (source, project)
         return source
 
@@ -335,11 +343,12 @@ class Packages:
             wanted: ``(name, requirement, wanted_by)``.
         """
         state = self.adapters.state
-        before = state.review()
+        # What still waits for the same keeps the time since when it does.
+        others = {(each["name"], each["requirement"], each["wanted_by"]) for each in state.review()}.difference(wanted)
         looked_at = {name for name, _, _ in wanted} | {name for name, _ in self._sources}
         settled = [
             name
-            for name, by in dict.fromkeys((entry["name"], entry["wanted_by"]) for entry in before)
+            for name, _, by in others
             if (name in looked_at if is_screening(by) else self.chooser.is_accepted(name))
         ]
         if wanted or settled:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pybuilder.fields import Array, Duration, OwnName, Sha256, Table, Url
+from pybuilder.fields import Array, Duration, OwnName, Reason, Sha256, Table, Url
 from pybuilder.names import is_label
 from pybuilder.toml import parse, validated
 
@@ -14,12 +14,6 @@ from pybuilder.toml import parse, validated
 def _label(text: str) -> str:
     if not is_label(text):
         raise ValueError(f"{text!r} is no label; write a lower-case letter, then letters and digits, such as 'pb'")
-    return text
-
-
-def _reason(text: str) -> str:
-    if not text.strip():
-        raise ValueError("a reason says why; write what somebody looked at, and what it is")
     return text
 
 
@@ -35,7 +29,7 @@ class Exempt(Table):
         default=(), description="Digests of files that are found, or of a source or patch for all that is in it."
     )
     advisories: Array[str] = Field(default=(), description="Ids of advisories, or their aliases.")
-    reason: Annotated[str, AfterValidator(_reason)] = Field(description="Why; it is kept in every record.")
+    reason: Reason = Field(description="Why; it is kept in every record.")
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:

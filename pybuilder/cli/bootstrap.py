@@ -20,8 +20,9 @@ from pybuilder.cli.arguments import parse_requirement
 from pybuilder.cli.build import print_install_line
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
+from pybuilder.cli.places import open_workspace
 from pybuilder.cli.progress import listener
-from pybuilder.cli.session import Session, open_session, open_workspace
+from pybuilder.cli.session import Session, open_session
 from pybuilder.cli.summary import print_summary
 from pybuilder.errors import PybuildError, ReviewError, UsageError, combined_exit_code
 from pybuilder.files import disk_errors, write_atomic

@@ -10,9 +10,8 @@ import click
 
 from pybuilder.cli.locks import diff, lock, read_lock_file
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import lock_path
+from pybuilder.cli.places import lock_path, open_workspace
 from pybuilder.cli.roots import create, prune
-from pybuilder.cli.session import open_workspace
 from pybuilder.cli.shell import buildroot_shell
 from pybuilder.workspace import Workspace
 

@@ -12,9 +12,9 @@ import click
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.lines import duration
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import find_attempt
+from pybuilder.cli.places import channel_name, find_attempt, open_layout, open_workspace
 from pybuilder.cli.progress import listener
-from pybuilder.cli.session import Session, channel_name, open_layout, open_session, open_workspace
+from pybuilder.cli.session import Session, open_session
 from pybuilder.errors import PybuildError, ReproducibilityError, UsageError, combined_exit_code
 from pybuilder.names import BuildName, split_number
 from pybuilder.spec import parse_spec

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from pybuilder.cli.options import Options
-from pybuilder.cli.session import open_layout, open_workspace
+from pybuilder.cli.places import open_layout, open_workspace
 from pybuilder.doctor import examine, works
 from pybuilder.doctor.check import Check
 from pybuilder.errors import EngineError, UsageError

@@ -7,7 +7,7 @@ import json
 import click
 
 from pybuilder.cli.options import Options
-from pybuilder.cli.session import channel_name, open_layout, open_workspace
+from pybuilder.cli.places import channel_name, open_layout, open_workspace
 from pybuilder.errors import UsageError
 from pybuilder.estimates import wall_seconds
 from pybuilder.sandbox.processors import usable

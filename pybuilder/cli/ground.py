@@ -59,14 +59,15 @@ def open_ground(
 
 
 def _host(buildroot: Buildroot, facts: Facts) -> Ground:
-    target = this_target()
-    if others := sorted(set(buildroot.pythons) - {target.python}):
+    ground = this_machine(facts)
+    if others := sorted(set(buildroot.pythons) - {ground.target.python}):
         raise ConfigError(
-            f"a host buildroot builds for the Python that runs pybuild, {target.python}, not for {', '.join(others)}",
+            f"a host buildroot builds for the Python that runs pybuild, {ground.target.python}, "
+            f"not for {', '.join(others)}",
             where=f"buildroots/{buildroot.name}.toml [pythons]",
             cure="leave the key out, or run pybuild with that Python",
         )
-    return this_machine(facts)
+    return ground
 
 
 def this_machine(facts: Facts) -> Ground:

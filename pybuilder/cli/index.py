@@ -8,7 +8,7 @@ import sys
 import click
 
 from pybuilder.cli.options import Options
-from pybuilder.cli.session import channel_name, open_index, open_layout, open_workspace
+from pybuilder.cli.places import channel_name, open_index, open_layout, open_workspace
 from pybuilder.errors import UsageError, ValidationError
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pybuilder.cli.options import Options
-from pybuilder.cli.session import open_layout, open_workspace
+from pybuilder.cli.places import open_layout, open_workspace
 from pybuilder.errors import UsageError
 from pybuilder.files import file_lock
 from pybuilder.signing import PublicKey, kept_keys, load_private, make_key

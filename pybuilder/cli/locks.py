@@ -16,8 +16,7 @@ import click
 
 from pybuilder.cli.lines import event_line
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import lock_path
-from pybuilder.cli.session import choose_buildroot, open_layout, open_workspace
+from pybuilder.cli.places import choose_buildroot, lock_path, open_layout, open_workspace
 from pybuilder.errors import ConfigError, StateError, UsageError
 from pybuilder.events import Event
 from pybuilder.lockfile import Change, Lock, Named, changes, format_lock, parse_lock

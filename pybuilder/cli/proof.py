@@ -14,8 +14,9 @@ from typing import Any
 from pybuilder import reports
 from pybuilder.cli.ground import Ground, this_machine
 from pybuilder.cli.options import Options
+from pybuilder.cli.places import open_layout, open_workspace
 from pybuilder.cli.progress import listener
-from pybuilder.cli.session import adapters_on, open_layout, open_workspace
+from pybuilder.cli.session import adapters_on
 from pybuilder.errors import FetchError, PybuildError, UsageError
 from pybuilder.events import Listener
 from pybuilder.http import Client

@@ -12,9 +12,9 @@ from typing import Any
 import click
 
 from pybuilder.cli.options import Options
+from pybuilder.cli.places import choose_buildroot, open_layout, open_workspace
 from pybuilder.cli.progress import listener
 from pybuilder.cli.rpm_ground import local_roots, locked_roots, open_podman, read_lock
-from pybuilder.cli.session import choose_buildroot, open_layout, open_workspace
 from pybuilder.errors import UsageError
 from pybuilder.http import Client
 from pybuilder.state import State

@@ -51,9 +51,7 @@ def open_rpm_ground(
         PybuildError: It can't be had here; says what to do.
     """
     lock = read_lock(workspace, buildroot)
-    for tree in layout.seen_inside:
-        with disk_errors(tree):
-            let_containers_use(tree)
+    _show_to_containers(layout)
     with open_podman(facts, f"/usr/bin/python{_only_python(buildroot)}") as engine:
         roots = locked_roots(buildroot, lock, layout=layout, client=client, services=engine.services, listen=listen)
         base = roots.for_build(())
@@ -89,9 +87,7 @@ def recorded_rpm_ground(
         PybuildError: It can't be had here; says what to do.
     """
     check_machine(buildroot)
-    for tree in layout.seen_inside:
-        with disk_errors(tree):
-            let_containers_use(tree)
+    _show_to_containers(layout)
     known = read_lock(workspace, buildroot) if lock_path(workspace, buildroot.name).exists() else None
     archive = Archive(layout=layout, store=Store(layout, listen), client=client, repositories=buildroot.repositories)
     lock = recorded_lock(plan, known=known, archive=archive)
@@ -191,6 +187,12 @@ def local_roots(
     ours = os.geteuid() == 0 and shutil.which("rpm") is not None and shutil.which("bwrap") is not None
     installer = HostInstaller() if ours else ContainerInstaller(services=services, layout=layout, listen=listen)
     return RpmRoots(layout=layout, store=Store(layout, listen), installer=installer, fetch=fetch)
+
+
+def _show_to_containers(layout: Layout) -> None:
+    for tree in layout.seen_inside:
+        with disk_errors(tree):
+            let_containers_use(tree)
 
 
 def _only_python(buildroot: Buildroot) -> str:

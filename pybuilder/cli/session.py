@@ -10,14 +10,7 @@ from dataclasses import dataclass
 from pybuilder import clock, events
 from pybuilder.cli.ground import Ground, open_ground
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import (
-    ChosenBuildroot,
-    channel_name,
-    choose_buildroot,
-    open_index,
-    open_layout,
-    open_workspace,
-)
+from pybuilder.cli.places import choose_buildroot, open_index, open_layout, open_workspace
 from pybuilder.environment import Environments
 from pybuilder.http import Client
 from pybuilder.layout import Layout
@@ -35,18 +28,6 @@ from pybuilder.store import Store
 from pybuilder.upstream import Upstream
 from pybuilder.usage import at_work
 from pybuilder.workspace import Workspace
-
-__all__ = [
-    "ChosenBuildroot",
-    "Session",
-    "adapters_on",
-    "channel_name",
-    "choose_buildroot",
-    "open_index",
-    "open_layout",
-    "open_session",
-    "open_workspace",
-]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

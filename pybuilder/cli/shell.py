@@ -14,9 +14,9 @@ from packaging.requirements import Requirement
 
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import find_attempt
+from pybuilder.cli.places import find_attempt, open_workspace
 from pybuilder.cli.progress import listener
-from pybuilder.cli.session import open_session, open_workspace
+from pybuilder.cli.session import open_session
 from pybuilder.events import Listener
 from pybuilder.names import BuildName, split_number
 from pybuilder.stages.shell import Person, build_shell, root_shell

@@ -16,8 +16,8 @@ import click
 from pybuilder.cli.arguments import parse_requirement
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
+from pybuilder.cli.places import choose_buildroot, open_layout, open_workspace
 from pybuilder.cli.progress import listener
-from pybuilder.cli.session import choose_buildroot, open_layout, open_workspace
 from pybuilder.errors import PybuildError, combined_exit_code
 from pybuilder.workspace import Workspace
 

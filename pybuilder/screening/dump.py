@@ -134,7 +134,7 @@ class Dump:
         except FileNotFoundError as error:
             cure = "fetch it, or correct the path; it starts from the workspace"
             raise ConfigError(f"there are no advisories at {self.path}", where=self.where, cure=cure) from error
-        except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
             raise self._unusable(str(error)) from error
 
     def _unusable(self, why: str) -> ConfigError:

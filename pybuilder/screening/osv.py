@@ -102,11 +102,12 @@ def _in_range(version: Version, events: Sequence[Mapping[str, str]], *, listed: 
         events: The range's.
         listed: Whether the affected versions are also listed one by one.
     """
-    timeline = []
+    timeline: list[tuple[Version, int, str]] = []
     for event in events:
         for kind, text in event.items():
             if (kind, text) == ("introduced", "0"):
-                timeline.append((Version("0.dev0"), -1, kind))
+                # No version is before this one.
+                timeline.append((Version("0.dev0"), len(timeline), kind))
             elif kind == "limit" and text == "*":
                 continue
             elif (at := _version(text)) is None:
@@ -118,8 +119,8 @@ def _in_range(version: Version, events: Sequence[Mapping[str, str]], *, listed: 
     if limits and not any(version < at for at in limits) and {"limit": "*"} not in events:
         return False
     inside = False
-    for at, order, kind in sorted(timeline):
-        if kind == "introduced" and (order < 0 or version >= at):
+    for at, _, kind in sorted(timeline):
+        if kind == "introduced" and version >= at:
             inside = True
         elif (kind == "fixed" and version >= at) or (kind == "last_affected" and version > at):
             inside = False

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-_HUNK = re.compile(rb"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+_HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 _BINARY = re.compile(rb"(literal|delta) (\d{1,12})")
 _LARGEST = 256 << 20
 
@@ -47,7 +47,10 @@ def made_by(patch: bytes) -> Iterator[Made]:
         elif line.startswith(b"+++ "):
             path = _named(line[4:].partition(b"\t")[0].rstrip(b"\r").partition(b"/")[2])
         elif hunk := _HUNK.match(line):
-            at, more = _added(lines, at, old=int(hunk[1] or 1), new=int(hunk[2] or 1))
+            if int(hunk[1]) == 0:
+                # A file that was empty or none, whatever the line before says: git makes it from this alone.
+                added = added or b""
+            at, more = _added(lines, at, old=int(hunk[2] or 1), new=int(hunk[3] or 1))
             added = None if added is None else added + more
         elif line.rstrip() == b"GIT binary patch" and at < len(lines):
             end = next((n for n in range(at, len(lines)) if not lines[n].strip()), len(lines))
@@ -71,7 +74,9 @@ def _added(lines: Sequence[bytes], at: int, *, old: int, new: int) -> tuple[int,
         old -= mark not in (b"+", b"\\")
         new -= mark not in (b"-", b"\\")
         at += 1
-    return at, b"".join(added)
+    whole = b"".join(added)
+    # "\ No newline at end of file" is about the line before it.
+    return at, whole.removesuffix(b"\n") if at < len(lines) and lines[at][:1] == b"\\" else whole
 
 
 def _binary(path: str, lines: Sequence[bytes]) -> Made:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,11 +42,21 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Item:
-    """One thing that a policy judges, and why it is accepted, if somebody has."""
+    """One thing that a policy judges, and why it is accepted, if somebody has.
+
+    Attributes:
+        kind: What it is.
+        text: For people.
+        id: The digest or the advisory's id that an exception names it by.
+        part: The digest of the source or patch that it is in; empty for an advisory.
+        accepted: The reason, or empty.
+        count: How many there are.
+    """
 
     kind: Kind | None
     text: str
-    ids: frozenset[str]
+    id: str
+    part: str = ""
     accepted: str
     count: int = 1
 
@@ -95,18 +106,20 @@ def judge(
         for found in part.findings.files:
             accepted = whole or _reason(exempts, {found.sha256})
             files.append({**asdict(found), "accepted": accepted})
-            items.append(_Item(kind=found.kind, text=_told(found), ids=frozenset({found.sha256}), accepted=accepted))
+            item = _Item(kind=found.kind, text=_told(found), id=found.sha256, part=part.sha256, accepted=accepted)
+            items.append(item)
         for kind, count in part.findings.unlisted.items():
             unlisted[kind] = unlisted.get(kind, 0) + count
             text = f"{count} more in what has sha256 {part.sha256}"
-            items.append(_Item(kind=kind, text=text, ids=frozenset({part.sha256}), accepted=whole, count=count))
+            item = _Item(kind=kind, text=text, id=part.sha256, part=part.sha256, accepted=whole, count=count)
+            items.append(item)
     known = []
     for advisory in advisories:
         accepted = next((each.reason for each in exempts if advisory.ids & set(each.advisories)), "")
         known.append({**advisory.as_json, "accepted": accepted})
-        items.append(_Item(kind=None, text=_advised(advisory), ids=frozenset({advisory.id}), accepted=accepted))
+        items.append(_Item(kind=None, text=_advised(advisory), id=advisory.id, accepted=accepted))
     account = {"files": files, "unlisted": unlisted, "advisories": known, "dump_sha256": dump or None}
-    return Judged(account=account, stopped=_stopped(name, version, items, policy, source=parts[0].sha256))
+    return Judged(account=account, stopped=_stopped(name, version, items, policy))
 
 
 def is_screening(wanted_by: str) -> bool:
@@ -136,7 +149,7 @@ def _advised(advisory: Advisory) -> str:
     return f"{advisory.id}{aliases}: {advisory.summary or 'no summary'}{mended}"
 
 
-def _stopped(name: str, version: str, items: Sequence[_Item], policy: Screen, *, source: str) -> PybuildError | None:
+def _stopped(name: str, version: str, items: Sequence[_Item], policy: Screen) -> PybuildError | None:
     """The error that ends it, or lets it wait; what is refused comes before what waits."""
     refused = [item for item in items if not item.accepted and _policy(item, policy) == "refuse"]
     if refused:
@@ -145,7 +158,7 @@ def _stopped(name: str, version: str, items: Sequence[_Item], policy: Screen, *,
         return ScreeningError(
             f"the source of {name} {version} is refused: it has {_summed(refused)} that nobody has accepted",
             where="\n         ".join(where),
-            cure=_cure(name, refused, source),
+            cure=_cure(name, refused),
         )
     waiting = [item for item in items if not item.accepted and _policy(item, policy) == "review"]
     if not waiting:
@@ -163,20 +176,16 @@ def _policy(item: _Item, policy: Screen) -> Policy:
     return {"compiled": policy.compiled, "archive": policy.archive, None: policy.advisory}[item.kind]
 
 
-def _cure(name: str, refused: Sequence[_Item], source: str) -> str:
+def _cure(name: str, refused: Sequence[_Item]) -> str:
     """What to write where somebody finds that all is well, word for word."""
-    digests = sorted(frozenset().union(*(item.ids for item in refused if item.kind)))
-    advisories = sorted(frozenset().union(*(item.ids for item in refused if not item.kind)))
-    # So many are hardly looked at one by one.
-    digests = digests if len(digests) <= _NAMED else [source]
-    lines = ["[[screen.exceptions]]", f'package = "{name}"']
-    lines += [f"{key} = {list(ids)}".replace("'", '"') for key, ids in _named(digests, advisories) if ids]
+    digests = {item.id for item in refused if item.kind}
+    if len(digests) > _NAMED:
+        # So many are hardly looked at one by one.
+        digests = {item.part for item in refused if item.kind}
+    named = {"sha256": digests, "advisories": {item.id for item in refused if not item.kind}}
+    lines = [f"{key} = {json.dumps(sorted(ids), ensure_ascii=False)}" for key, ids in named.items() if ids]
     sentence = "take another version; or look at it, and where it is as it should be, write into pybuild.toml:"
-    return "\n       ".join([sentence, *lines, 'reason = "…"'])
-
-
-def _named(digests: Sequence[str], advisories: Sequence[str]) -> tuple[tuple[str, Sequence[str]], ...]:
-    return ("sha256", digests), ("advisories", advisories)
+    return "\n       ".join([sentence, "[[screen.exceptions]]", f'package = "{name}"', *lines, 'reason = "…"'])
 
 
 def _summed(items: Sequence[_Item]) -> str:

@@ -21,6 +21,7 @@ from pybuilder.fields import (
     Module,
     PackageName,
     Pattern,
+    Reason,
     RelativePath,
     Requires,
     Rpm,
@@ -114,12 +115,6 @@ def _python_range(text: str) -> str:
         specifiers(text)
     elif not re.fullmatch(r"[0-9.*?]+", text):
         raise ValueError(f"{text!r} is no Python; write it as '3.11', '3.*' or '>=3.12'")
-    return text
-
-
-def _filled(text: str) -> str:
-    if not text.strip():
-        raise ValueError("a reason is needed, for those who read this later")
     return text
 
 
@@ -265,7 +260,7 @@ class Update(UpdateKeys):
 class Prebuilt(Table):
     """The exception: upstream's wheel is used, and every later record shows the taint."""
 
-    reason: Annotated[str, AfterValidator(_filled)] = Field(description="Why it can't be built from source.")
+    reason: Reason = Field(description="Why it can't be built from source.")
 
 
 class When(Table):

@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -259,3 +260,10 @@ class TestShowAndLog:
         log.unlink()
         ran = here.pybuild("log", "alpha")
         assert ran.code == 2 and str(log) in ran.stderr
+
+
+def test_what_builds_nothing_loads_nothing_that_builds() -> None:
+    commands = ("audit", "challenge", "diff", "doctor", "graph", "index", "key", "locks", "sbom", "show", "specs")
+    code = f"import sys, {', '.join(f'pybuilder.cli.{name}' for name in commands)}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"pybuilder.cli.session", "pybuilder.packages", "pybuilder.pipeline"} & set(done.stdout.split())

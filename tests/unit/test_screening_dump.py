@@ -100,6 +100,41 @@ def test_what_is_no_dump(tmp_path: Path) -> None:
         cut.index()
 
 
+@pytest.mark.parametrize("damage", ["content", "method", "locked"])
+def test_a_zip_whose_records_can_not_be_read(tmp_path: Path, damage: str) -> None:
+    with zipfile.ZipFile(tmp_path / "all.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.json", json.dumps(RECORDS["PYSEC-1.json"]))
+    data = bytearray((tmp_path / "all.zip").read_bytes())
+    entry = data.index(b"PK\x01\x02")
+    if damage == "content":
+        data[36:40] = b"\xff" * 4
+    elif damage == "method":
+        data[entry + 10] = data[8] = 99
+    else:
+        data[entry + 8] |= 1
+        data[6] |= 1
+    (tmp_path / "all.zip").write_bytes(data)
+    with pytest.raises(ConfigError, match=r"the advisories in all.zip can't be read"):
+        Dump(path=tmp_path / "all.zip", where="pybuild.toml").index()
+
+
+def test_a_link_to_a_directory_is_not_followed(tmp_path: Path) -> None:
+    dump = directory(tmp_path, RECORDS)
+    (dump.path / "again").symlink_to(".")
+    assert {name: len(records) for name, records in dump.index().items()} == {"alpha-x": 2, "beta": 1}
+
+
+@KINDS
+def test_another_file_in_its_place_is_seen(make: Any, tmp_path: Path) -> None:
+    dump = make(tmp_path, RECORDS)
+    identity = dump.identity()
+    file = next(dump.path.rglob("*.json")) if dump.path.is_dir() else dump.path
+    (tmp_path / "new").write_bytes(file.read_bytes())
+    os.utime(tmp_path / "new", ns=(0, file.stat().st_mtime_ns))
+    (tmp_path / "new").rename(file)
+    assert dump.identity() != identity
+
+
 @KINDS
 def test_a_change_is_seen_without_reading_and_the_digest_is_of_the_content(make: Any, tmp_path: Path) -> None:
     dump = make(tmp_path, RECORDS)

@@ -102,6 +102,9 @@ OTHERS = {
     "a table of numbers": b"0000644 0001750 " * 200,
     "zeros": bytes(4096),
     "an object file without sections": struct.pack("<HHLLLHH", 0x8664, 0, 0, 0, 0, 0, 0) + b".text" + bytes(80),
+    "an object file whose symbols lie in its header": struct.pack("<HHLLLHH", 0x8664, 1, 0, 9, 0, 0, 0)
+    + b".text"
+    + bytes(80),
     "font": b"\0\1\0\0\0\x11\1\0\0\4\0\x10",
     "half of a tar's first header": TAR[:511],
 }
@@ -117,6 +120,11 @@ def test_compiled_code(name: str, data: bytes) -> None:
 def test_what_is_for_macos_is_no_class_of_java(data: bytes) -> None:
     found = identify(data)
     assert found and found.name == "Mach-O"
+
+
+def test_an_object_file_with_symbols() -> None:
+    found = identify(struct.pack("<HHLLLHH", 0x8664, 1, 0, 60, 0, 0, 0) + OBJECT[20:])
+    assert found and found.name == "object file"
 
 
 @pytest.mark.parametrize("data", BYTECODE, ids=["Python 2.7", "Python 3.3", "PyPy 3.9"])
@@ -156,3 +164,5 @@ def test_a_zip_behind_other_bytes() -> None:
     assert not ends_in_zip(application[-TAIL:], 10)
     assert not ends_in_zip(b"a text that ends like any text", 30)
     assert not ends_in_zip(b"", 0)
+    assert not ends_in_zip(zip_bytes()[-TAIL:], 1000)
+    assert not ends_in_zip(application[-TAIL:-2] + b"\1\0", len(application))

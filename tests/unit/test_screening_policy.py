@@ -45,6 +45,15 @@ def exempt(**keys: Any) -> str:
     return "\n".join(["", "[[screen.exceptions]]", *lines])
 
 
+def as_written(error: PybuildError) -> str:
+    """What the cure says to write."""
+    return error.cure.partition("pybuild.toml:")[2].replace("\n       ", "\n").replace("…", "because")
+
+
+def many() -> tuple[Found, ...]:
+    return tuple(Found(path=f"{n}.so", kind="compiled", format="ELF", size=1, sha256=f"{n:064}") for n in range(20))
+
+
 def test_by_default_all_is_let_through_and_told() -> None:
     result = judged()
     assert result.stopped is None
@@ -60,8 +69,7 @@ def test_a_refusal_names_path_and_digest_and_what_to_write() -> None:
     assert isinstance(error, ScreeningError) and error.exit_code == 50
     assert error.what == "the source of six 1.0 is refused: it has 1 compiled object that nobody has accepted"
     assert error.where == f"lib/x.so: ELF, sha256 {LIBRARY}"
-    written = error.cure.partition("pybuild.toml:")[2].replace("\n       ", "\n").replace("…", "because")
-    assert judged(f"compiled = 'refuse'\n{written}").stopped is None
+    assert judged(f"compiled = 'refuse'\n{as_written(error)}").stopped is None
 
 
 def test_every_kind_has_its_own_policy() -> None:
@@ -118,12 +126,15 @@ class TestExceptions:
         assert judged("compiled = 'refuse'" + exempt(sha256=[SOURCE]), **many).stopped is None
 
     def test_many_are_named_by_their_source(self) -> None:
-        files = tuple(
-            Found(path=f"{n}.so", kind="compiled", format="ELF", size=1, sha256=f"{n:064}") for n in range(20)
-        )
-        error = stopped("compiled = 'refuse'", files=files)
+        error = stopped("compiled = 'refuse'", files=many())
         assert "and 12 more: pybuild show six" in error.where
         assert f'sha256 = ["{SOURCE}"]' in error.cure
+
+    @pytest.mark.parametrize("files", [(), (LIB,)], ids=["alone", "and the source"])
+    def test_many_in_a_patch_are_named_by_the_patch(self, files: tuple[Found, ...]) -> None:
+        error = stopped("compiled = 'refuse'", files=files, patch=many())
+        assert judged("compiled = 'refuse'" + as_written(error), files=files, patch=many()).stopped is None
+        assert (SOURCE in error.cure) == bool(files)
 
     def test_upstreams_wheel_has_been_accepted_with_its_code(self) -> None:
         result = judged("compiled = 'refuse'", prebuilt="upstream's wheel: no compiler")

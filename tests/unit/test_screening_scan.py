@@ -15,7 +15,11 @@ from pathlib import Path
 import pytest
 
 from pybuilder.errors import FetchError
+from pybuilder.files import CHUNK
+from pybuilder.interruption import Interruption
 from pybuilder.screening import found as found_module
+from pybuilder.screening import patches
+from pybuilder.screening.formats import HEAD
 from pybuilder.screening.found import Findings
 from pybuilder.screening.patches import made_by
 from pybuilder.screening.scan import Bounds, scan_patch, scan_source
@@ -61,6 +65,17 @@ class TestSource:
         ]
         assert paths(findings) == {"a": "ELF", "b": "zip after other bytes"}
         assert notes(findings) == {"a": "", "b": "pybuild opens no zip after other bytes"}
+
+    def test_an_end_is_seen_whatever_is_read_at_a_time(self, tmp_path: Path) -> None:
+        application = zip_bytes(a=b"a")
+        files = {f"{n}": b"#" * (HEAD + CHUNK + n - len(application)) + application for n in (0, 1, 21, 22)}
+        assert paths(scanned(tmp_path, files)) == dict.fromkeys(files, "zip after other bytes")
+
+    def test_it_can_be_interrupted(self, tmp_path: Path) -> None:
+        interruption = Interruption()
+        with interruption.heard(), pytest.raises(KeyboardInterrupt):
+            interruption.tell()
+            scanned(tmp_path, {"a": ELF})
 
     def test_what_is_in_archives_and_in_archives_in_these(self, tmp_path: Path) -> None:
         deepest = zip_bytes(lib=ELF)
@@ -186,6 +201,13 @@ class TestPatch:
     def test_a_binary_file_that_is_no_code_is_none(self, tmp_path: Path) -> None:
         assert self.scan(tmp_path, HEADER % (b"a.png", b"a.png") + base85(b"\x89PNG\r\n\x1a\n" + bytes(99))).files == ()
 
+    def test_a_binary_file_that_is_too_large_is_not_unpacked(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(patches, "_LARGEST", 1000)
+        patch = HEADER % (b"a", b"a") + base85(b"text" * 1000)
+        assert paths(self.scan(tmp_path, patch)) == {"a": "binary difference"}
+
     def test_an_archive_in_a_patch_is_looked_into(self, tmp_path: Path) -> None:
         patch = HEADER % (b"a.zip", b"a.zip") + base85(zip_bytes(lib=ELF))
         assert paths(self.scan(tmp_path, patch)) == {"a.zip": "zip", "a.zip!/lib": "ELF"}
@@ -211,6 +233,17 @@ class TestPatch:
         patch = b"--- /dev/null\n+++ b/lib/x.txt\t2026-01-01\n@@ -0,0 +1,2 @@\n+\x7fELF\x02" + tail[:-2] + b"+x\n"
         [found] = self.scan(tmp_path, patch).files
         assert (found.path, found.format, found.size) == ("lib/x.txt", "ELF", 5 + len(tail))
+
+    @pytest.mark.parametrize("old", [b"a/lib/x.so", b"a/lib/x.so\t1970-01-01 00:00:00.000000000 +0000"])
+    def test_a_new_file_need_not_be_called_new(self, tmp_path: Path, old: bytes) -> None:
+        """git-apply makes the file all the same."""
+        patch = b"--- " + old + b"\n+++ b/lib/x.so\n@@ -0,0 +1 @@\n+\x7fELF\x02\n"
+        assert paths(self.scan(tmp_path, patch)) == {"lib/x.so": "ELF"}
+
+    def test_a_new_text_without_a_newline_at_its_end(self, tmp_path: Path) -> None:
+        patch = b"--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+\x7fELF\x02\n\\ No newline at end of file\n"
+        [found] = self.scan(tmp_path, patch).files
+        assert (found.size, found.sha256) == (5, hashlib.sha256(b"\x7fELF\x02").hexdigest())
 
     def test_a_text_that_is_changed_is_left_to_people(self, tmp_path: Path) -> None:
         patch = b"--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,2 @@\n-a\n+\x7fELF\x02\n b\n"

@@ -78,7 +78,7 @@ def test_nothing_is_refused_that_nobody_asked_to_refuse() -> None:
         ),
         ("[[screen.exceptions]]\npackage = 'x'\nadvisories = ['y']", "[screen].exceptions[0].reason§is missing"),
         ("[[screen.exceptions]]\npackage = 'x'\nsha256 = ['y']\nreason = 'z'", "sha256[0]§'y' is no sha256"),
-        ("[[screen.exceptions]]\npackage = 'x'\nadvisories = ['y']\nreason = ' '", "reason§a reason says why"),
+        ("[[screen.exceptions]]\npackage = 'x'\nadvisories = ['y']\nreason = ' '", "reason§a reason is needed"),
         ("[[screen.exceptions]]\npackage = 'X'\nadvisories = ['y']\nreason = 'z'", "package§must be written as 'x'"),
         ("[[screen.exceptions]]\npakage = 'x'", "[screen].exceptions[0].pakage§did you mean 'package'?"),
     ],

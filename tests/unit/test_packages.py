@@ -1,0 +1,90 @@
+"""What a run holds of its packages: their sources, and the review queue that runs leave for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from pybuilder.errors import FetchError
+from pybuilder.layout import Layout
+from pybuilder.packages import Packages
+from pybuilder.state import State
+
+SCREENED = ("alpha", "alpha==1.0", "the screening of its source, which has 1 archive: x.zip")
+OTHERWISE = ("alpha", "alpha==1.0", "the screening of its source, which has 1 archive: y.zip")
+UNKNOWN = ("beta", "beta==1.0", "alpha 1.0")
+
+
+@dataclass
+class Here:
+    state: State
+    accepted: set[str] = field(default_factory=set)
+    written: list[list[tuple[str, str, str]]] = field(default_factory=list)
+
+    def run(self, *wanted: tuple[str, str, str], day: int) -> None:
+        """A run of its own that comes to this, on a day of January."""
+        adapters = SimpleNamespace(
+            state=self.state,
+            now=lambda: datetime(2026, 1, day, tzinfo=UTC),
+            index=SimpleNamespace(write_review=self.written.append),
+        )
+        chooser = SimpleNamespace(is_accepted=self.accepted.__contains__)
+        anything: Any = None
+        packages = Packages(
+            adapters=cast(Any, adapters), sources=anything, chooser=cast(Any, chooser), screener=anything
+        )
+        packages.queue_reviews(wanted)
+
+    def queue(self) -> list[tuple[str, str]]:
+        """Why each waits, and since which day."""
+        return [(each["wanted_by"], each["first_seen"][8:10]) for each in self.state.review()]
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Here]:
+    with closing(State.open(Layout(root=tmp_path))) as state:
+        yield Here(state=state)
+
+
+def test_what_still_waits_keeps_its_place(here: Here) -> None:
+    here.run(SCREENED, day=1)
+    here.run(UNKNOWN, day=2)
+    here.run(SCREENED, UNKNOWN, day=3)
+    assert here.queue() == [(SCREENED[2], "01"), (UNKNOWN[2], "02")]
+    assert here.written[-1] == [SCREENED, UNKNOWN]
+
+
+def test_what_is_found_now_takes_the_place_of_what_was(here: Here) -> None:
+    here.run(SCREENED, day=1)
+    here.run(OTHERWISE, day=2)
+    assert here.queue() == [(OTHERWISE[2], "02")]
+
+
+def test_an_accepted_package_leaves_and_a_screened_one_stays(here: Here) -> None:
+    here.run(SCREENED, UNKNOWN, day=1)
+    here.accepted |= {"alpha", "beta"}
+    here.run(day=2)
+    assert here.queue() == [(SCREENED[2], "01")]
+
+
+@pytest.mark.parametrize("digest", ["aa", "bb"])
+def test_a_source_that_is_fetched_again_is_the_one_that_was_screened(digest: str) -> None:
+    first, again = (SimpleNamespace(name="alpha", version="1.0", sha256=each, origin="src") for each in ("aa", digest))
+    adapters = SimpleNamespace(store=SimpleNamespace(sound_source=lambda sha256: None))
+    sources = SimpleNamespace(acquire=lambda *package: again)
+    anything: Any = None
+    packages = Packages(adapters=cast(Any, adapters), sources=cast(Any, sources), chooser=anything, screener=anything)
+    package: Any = ("alpha", "1.0")
+    packages._sources[package] = cast(Any, (first, None))
+    if digest == "aa":
+        assert packages._sound(package) is again
+    else:
+        with pytest.raises(FetchError, match=r"alpha 1\.0 was damaged in the store, and has changed since"):
+            packages._sound(package)
