@@ -52,7 +52,7 @@ class TestWhatIsNeeded:
 
     def test_a_record_that_only_the_index_has(self, here: Ledger) -> None:
         made = here.attempt("alpha", payload="alpha.whl", needs=["flit.whl"], published=True)
-        published = here.layout.index("host") / "records" / digest("alpha.whl")
+        published = here.layout.index("host") / "records" / digest("alpha.whl") / made
         published.parent.mkdir(parents=True)
         here.layout.record(digest(f"key {made}"), made).rename(published)
         assert here.collect().unread == ()
