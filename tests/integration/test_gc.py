@@ -108,6 +108,17 @@ class TestBetweenBuilds:
         gc(here)
         check_whole(here)
 
+    def test_the_records_are_lost_with_the_database(self, here: Bench) -> None:
+        """What is published is known from its index alone."""
+        sources = digests(here, "sources")
+        for file in here.state.glob("state.db*"):
+            file.unlink()
+        for record in here.state.glob("store/records/*/*/record.json"):
+            record.write_text("{")
+        assert gc(here)["unread"] == []
+        assert digests(here, "sources") == sources
+        check_whole(here)
+
     def test_as_small_as_can_be(self, here: Bench) -> None:
         done = gc(here, "--max-size", "1")
         assert done["fits"] is False and done["size"] > 0
