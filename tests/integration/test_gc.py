@@ -186,6 +186,13 @@ class TestBesideBuilds:
             assert here.pybuild("audit", f"{name}==1.0+pb.1").code == 0
         check_whole(here)
 
+    def test_what_uv_keeps_between_its_calls_is_marked_by_who_may_call_it(self, here: Bench) -> None:
+        assert here.pybuild("bootstrap", "alpha").code == 0
+        cache = here.state / "uv-cache"
+        os.utime(cache, (10**9, 10**9))
+        assert here.pybuild("bootstrap", "alpha").code == 0
+        assert cache.stat().st_mtime > 10**9
+
     def test_two_of_them(self, here: Bench) -> None:
         with here.start("gc", "--json") as one, here.start("gc", "--json") as other:
             codes = {process.wait(60) for process in (one, other)}
