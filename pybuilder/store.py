@@ -10,7 +10,7 @@ from pathlib import Path
 from pybuilder.events import Damaged, Listener, ignore
 from pybuilder.files import atomic_dir, disk_errors, file_lock, sha256_file
 from pybuilder.layout import Layout
-from pybuilder.usage import marking, use
+from pybuilder.usage import use
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +102,14 @@ class Store:
         if stored := self._sound(directory):
             file.unlink()
             return stored
-        with disk_errors(directory), marking(self.layout):
-            with atomic_dir(directory) as fresh:
-                target = fresh / name
-                file.replace(target)
-                target.chmod(0o644)
-                with target.open("rb") as stream:
-                    os.fsync(stream.fileno())
-            os.utime(directory)
-            stored = _only_file(directory)
+        # Whoever makes it, we or somebody quicker, it is new, which counts as used.
+        with disk_errors(directory), atomic_dir(directory) as fresh:
+            target = fresh / name
+            file.replace(target)
+            target.chmod(0o644)
+            with target.open("rb") as stream:
+                os.fsync(stream.fileno())
+        stored = _only_file(directory)
         assert stored is not None, directory
         return stored
 

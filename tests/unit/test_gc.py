@@ -124,8 +124,12 @@ class TestBesideOthers:
             here.put("payloads", word), here.put("sources", word)
         with at_work(here.layout):
             assert store.payload(digest("found")) and store.source(digest("found"))
+            made = here.layout.root / "made"
+            made.touch()
+            os.utime(made, LONG_AGO)
+            store.add_source(made, sha256=digest("made"), name="made.tar")
             here.collect(max_size=1)
-            assert here.has("payloads", "found") and here.has("sources", "found")
+            assert here.has("payloads", "found") and here.has("sources", "found", "made")
             assert not here.has("payloads", "overlooked") and not here.has("sources", "overlooked")
         here.collect()
         assert not here.has("payloads", "found")
