@@ -245,6 +245,15 @@ class TestSize:
         assert not full.has("payloads", "old.whl") and not full.has("sources", "old.tar")
         assert full.has("payloads", "middle.whl", "new.whl") and full.has("sources", "middle.tar", "new.tar")
 
+    def test_instead_of_what_turns_out_to_be_in_use_the_next_goes(self, full: Ledger) -> None:
+        root = full.root(["locked"])
+        (root / "tree" / "file").write_bytes(b"x" * 1_000_000)
+        os.utime(root / "root.json", (10**8, 10**8))
+        with file_lock(full.layout.lock(f"root-{root.name}-use"), shared=True):
+            report = full.collect(locked=["locked"], max_size=6_500_000)
+        assert report.size is not None and 5_000_000 < report.size <= 6_500_000
+        assert root.is_dir() and sum(report.count[kind] for kind in ("payloads", "sources")) == 1
+
     def test_what_is_published_stays_however_small_it_should_be(self, full: Ledger) -> None:
         report = full.collect(max_size=1)
         assert full.has("payloads", "alpha.whl") and full.has("sources", "alpha.tar")
