@@ -205,7 +205,7 @@ class Collector:
             reap(self.layout, ground.state, ground.clear)
 
     def _take_locks(self) -> None:
-        for path in sorted(self.layout.locks.iterdir()):
+        for path in sorted(self.layout.locks.glob(self.layout.lock("*").name)):
             if (not is_locked(path)) if self.dry_run else remove_lock(path):
                 self._note("locks", path, 0)
 

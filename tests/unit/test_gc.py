@@ -194,7 +194,15 @@ class TestWhatRunsLeave:
 
     def test_what_people_put_there_is_theirs(self, here: Ledger) -> None:
         """Also where they took a directory of their own for a state."""
-        names = ("store/sources/README", "downloads/holiday.jpg", ".draft.tmp", "plans/next.txt")
+        names = (
+            "store/sources/README",
+            "downloads/holiday.jpg",
+            ".draft.tmp",
+            "plans/next.txt",
+            "runs/1/loss.csv",
+            "runs/best",
+            "locks/key",
+        )
         mine = [here.layout.root / name for name in names]
         for path in mine:
             path.parent.mkdir(parents=True, exist_ok=True)
