@@ -10,7 +10,7 @@ from pathlib import Path
 from pybuilder.events import Damaged, Listener, ignore
 from pybuilder.files import atomic_dir, disk_errors, file_lock, sha256_file
 from pybuilder.layout import Layout
-from pybuilder.usage import marking, use
+from pybuilder.usage import use
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,40 +75,41 @@ class Store:
         return _only_file(directory) if use(self.layout, directory) else None
 
     def _sound(self, directory: Path) -> Path | None:
-        if self._is_sound(file := self._find(directory)):
+        if self._is_sound(directory, file := self._find(directory)):
             return file
         # Who waited must not set aside what has been fetched again meanwhile.
         with file_lock(self.layout.lock(f"damaged-{directory.name}")):
-            if self._is_sound(file := self._find(directory)):
+            if self._is_sound(directory, file := self._find(directory)):
                 return file
             kept = self.layout.damaged / f"{directory.parent.name}-{directory.name}-{secrets.token_hex(4)}"
             with disk_errors(kept):
                 kept.parent.mkdir(exist_ok=True)
                 directory.rename(kept)
-        self.listen(Damaged(what=f"{directory.parent.name}/{directory.name}", file=str(kept / (file or kept).name)))
+        what = f"{directory.parent.name}/{directory.name}"
+        self.listen(Damaged(what=what, file=str(kept / file.name if file else kept)))
         return None
 
-    def _is_sound(self, file: Path | None) -> bool:
-        """Whether a file has the digest of its directory; one that isn't there has nothing wrong with it."""
+    def _is_sound(self, directory: Path, file: Path | None) -> bool:
+        """Whether a file has the digest of its directory; what isn't there at all has nothing wrong with it."""
         if file is None:
-            return True
+            # Trees of a payload whose file has gone would be in the way of what is added.
+            return not list(directory.glob("*")) or _only_file(directory) is not None
         with disk_errors(file):
-            return sha256_file(file) == file.parent.name
+            return sha256_file(file) == directory.name
 
     def _add(self, directory: Path, file: Path, name: str) -> Path:
         # What is there already stays, so it must be sound.
         if stored := self._sound(directory):
             file.unlink()
             return stored
-        with disk_errors(directory), marking(self.layout):
-            with atomic_dir(directory) as fresh:
-                target = fresh / name
-                file.replace(target)
-                target.chmod(0o644)
-                with target.open("rb") as stream:
-                    os.fsync(stream.fileno())
-            os.utime(directory)
-            stored = _only_file(directory)
+        # Whoever makes it, we or somebody quicker, it is new, which counts as used.
+        with disk_errors(directory), atomic_dir(directory) as fresh:
+            target = fresh / name
+            file.replace(target)
+            target.chmod(0o644)
+            with target.open("rb") as stream:
+                os.fsync(stream.fileno())
+        stored = _only_file(directory)
         assert stored is not None, directory
         return stored
 

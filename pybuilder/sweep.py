@@ -195,8 +195,8 @@ def _aside(thing: Thing, before: int) -> Path | None:
 
 def _remove(path: Path) -> None:
     try:
-        # What most things are: a directory with a file in it.
-        for name in os.listdir(path):
+        # What most things are: a directory with a file in it. What a link leads to is not ours.
+        for name in () if path.is_symlink() else os.listdir(path):
             os.unlink(path / name)
         path.rmdir()
     except OSError:

@@ -9,6 +9,7 @@ has found stays until the run ends, and what gc was faster to take was never fou
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -17,6 +18,8 @@ from pathlib import Path
 from pybuilder.errors import LockedError
 from pybuilder.files import disk_errors, file_lock
 from pybuilder.layout import Layout
+
+_RUN = re.compile(r"\d+-[0-9a-f]{8}")
 
 
 @contextmanager
@@ -36,7 +39,9 @@ def horizon(layout: Layout) -> int:
 
     Only for a run that is at work itself. What runs left that were killed is removed.
     """
-    return min(began for path in layout.runs.iterdir() if (began := _began(path)) is not None)
+    # By their names, since a person may take a directory of theirs for a state.
+    runs = [path for path in layout.runs.iterdir() if _RUN.fullmatch(path.name)]
+    return min(began for path in runs if (began := _began(path)) is not None)
 
 
 def _began(run: Path) -> int | None:

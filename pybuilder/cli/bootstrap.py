@@ -40,6 +40,7 @@ from pybuilder.trace import timings, tracing
 from pybuilder.tree import Archive
 from pybuilder.tree_files import format_json, order_json, tree_json
 from pybuilder.tree_text import plan_lines
+from pybuilder.usage import use
 from pybuilder.workspace.drafts import Drafts
 
 GRAPH = "graph.json"
@@ -170,12 +171,15 @@ class _Command:
         jobs = self.jobs or workspace.settings.jobs or cpus
         # More jobs than processors is what somebody asked for, so each counts as one.
         machine = Machine(cpus=max(cpus, jobs), memory=available_memory(), jobs=jobs)
+        layout = session.adapters.layout
+        # Or gc, beside us, might take it from under uv.
+        use(layout, layout.uv_cache)
         return Bootstrap(
             packages=packages,
             statements=statements,
             workspace=workspace,
             machine=machine,
-            resolver=partial(resolve_jointly, cache=session.adapters.layout.uv_cache),
+            resolver=partial(resolve_jointly, cache=layout.uv_cache),
             outcomes=pipeline.outcomes,
         )
 

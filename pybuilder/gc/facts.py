@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -90,7 +90,7 @@ class Facts:
     def _read(self, attempt: Tried) -> Inputs | None:
         """What an attempt was made from, as its record says: in the store, else in an index."""
         stored = self.layout.record(attempt.key, attempt.id)
-        for directory in chain((stored,), self._published_records(attempt.payload)):
+        for directory in chain((stored,), self.layout.indexes.glob(f"*/records/{attempt.payload}/{attempt.id}")):
             try:
                 account = read_record(directory)
                 return Inputs(
@@ -103,10 +103,6 @@ class Facts:
         if attempt.payload:
             self.unread[str(stored)] = None
         return None
-
-    def _published_records(self, payload: str) -> Iterator[Path]:
-        if payload:
-            yield from self.layout.indexes.glob(f"*/records/{payload}")
 
     def _rpms_of(self, root: Mapping[str, str], directory: Path) -> frozenset[str]:
         """The RPMs of a root; the plans of all attempts that were made on it say the same."""

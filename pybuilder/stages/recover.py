@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,13 @@ def recover(layout: Layout, state: State) -> None:
 
 def _recover(layout: Layout, state: State) -> None:
     attempts: dict[str | None, list[Attempt]] = {}
-    for account in sorted(_recorded(layout), key=lambda account: str(account["attempt"])):
+    accounts = {str(account["attempt"]): account for account in _recorded(layout)}
+    for _, account in sorted(accounts.items()):
         attempt = _attempt(account)
         remember(state, account)
         state.restore_attempt(attempt)
         attempts.setdefault(attempt.payload, []).append(attempt)
-    indexes = layout.index("x").parent
-    for root in sorted(indexes.iterdir()) if indexes.is_dir() else ():
+    for root in sorted(layout.indexes.iterdir()) if layout.indexes.is_dir() else ():
         index = Index(root, lock=layout.lock(f"index-{root.name}"))
         for project in index.projects():
             for file in index.files(project):
@@ -55,7 +56,8 @@ def _recover(layout: Layout, state: State) -> None:
 
 
 def _recorded(layout: Layout) -> Iterator[dict[str, Any]]:
-    for file in sorted(layout.records("x").parent.glob(f"*/*/{RECORD}")):
+    # Records are published as well; what made a published wheel must be known though the store's is damaged.
+    for file in chain(layout.indexes.glob(f"*/records/*/*/{RECORD}"), layout.records("x").parent.glob(f"*/*/{RECORD}")):
         try:
             yield read_record(file.parent)
         except PybuildError:

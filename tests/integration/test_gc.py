@@ -108,6 +108,17 @@ class TestBetweenBuilds:
         gc(here)
         check_whole(here)
 
+    def test_the_records_are_lost_with_the_database(self, here: Bench) -> None:
+        """What is published is known from its index alone."""
+        sources = digests(here, "sources")
+        for file in here.state.glob("state.db*"):
+            file.unlink()
+        for record in here.state.glob("store/records/*/*/record.json"):
+            record.write_text("{")
+        assert gc(here)["unread"] == []
+        assert digests(here, "sources") == sources
+        check_whole(here)
+
     def test_as_small_as_can_be(self, here: Bench) -> None:
         done = gc(here, "--max-size", "1")
         assert done["fits"] is False and done["size"] > 0
@@ -174,6 +185,13 @@ class TestBesideBuilds:
             assert here.published(name) == ["1.0+pb.1"]
             assert here.pybuild("audit", f"{name}==1.0+pb.1").code == 0
         check_whole(here)
+
+    def test_what_uv_keeps_between_its_calls_is_marked_by_who_may_call_it(self, here: Bench) -> None:
+        assert here.pybuild("bootstrap", "alpha").code == 0
+        cache = here.state / "uv-cache"
+        os.utime(cache, (10**9, 10**9))
+        assert here.pybuild("bootstrap", "alpha").code == 0
+        assert cache.stat().st_mtime > 10**9
 
     def test_two_of_them(self, here: Bench) -> None:
         with here.start("gc", "--json") as one, here.start("gc", "--json") as other:

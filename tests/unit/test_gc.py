@@ -52,7 +52,7 @@ class TestWhatIsNeeded:
 
     def test_a_record_that_only_the_index_has(self, here: Ledger) -> None:
         made = here.attempt("alpha", payload="alpha.whl", needs=["flit.whl"], published=True)
-        published = here.layout.index("host") / "records" / digest("alpha.whl")
+        published = here.layout.index("host") / "records" / digest("alpha.whl") / made
         published.parent.mkdir(parents=True)
         here.layout.record(digest(f"key {made}"), made).rename(published)
         assert here.collect().unread == ()
@@ -124,8 +124,12 @@ class TestBesideOthers:
             here.put("payloads", word), here.put("sources", word)
         with at_work(here.layout):
             assert store.payload(digest("found")) and store.source(digest("found"))
+            made = here.layout.root / "made"
+            made.touch()
+            os.utime(made, LONG_AGO)
+            store.add_source(made, sha256=digest("made"), name="made.tar")
             here.collect(max_size=1)
-            assert here.has("payloads", "found") and here.has("sources", "found")
+            assert here.has("payloads", "found") and here.has("sources", "found", "made")
             assert not here.has("payloads", "overlooked") and not here.has("sources", "overlooked")
         here.collect()
         assert not here.has("payloads", "found")
@@ -190,7 +194,15 @@ class TestWhatRunsLeave:
 
     def test_what_people_put_there_is_theirs(self, here: Ledger) -> None:
         """Also where they took a directory of their own for a state."""
-        names = ("store/sources/README", "downloads/holiday.jpg", ".draft.tmp", "plans/next.txt")
+        names = (
+            "store/sources/README",
+            "downloads/holiday.jpg",
+            ".draft.tmp",
+            "plans/next.txt",
+            "runs/1/loss.csv",
+            "runs/best",
+            "locks/key",
+        )
         mine = [here.layout.root / name for name in names]
         for path in mine:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -240,6 +252,15 @@ class TestSize:
         assert report.size is not None and report.size <= 4_500_000
         assert not full.has("payloads", "old.whl") and not full.has("sources", "old.tar")
         assert full.has("payloads", "middle.whl", "new.whl") and full.has("sources", "middle.tar", "new.tar")
+
+    def test_instead_of_what_turns_out_to_be_in_use_the_next_goes(self, full: Ledger) -> None:
+        root = full.root(["locked"])
+        (root / "tree" / "file").write_bytes(b"x" * 1_000_000)
+        os.utime(root / "root.json", (10**8, 10**8))
+        with file_lock(full.layout.lock(f"root-{root.name}-use"), shared=True):
+            report = full.collect(locked=["locked"], max_size=6_500_000)
+        assert report.size is not None and 5_000_000 < report.size <= 6_500_000
+        assert root.is_dir() and sum(report.count[kind] for kind in ("payloads", "sources")) == 1
 
     def test_what_is_published_stays_however_small_it_should_be(self, full: Ledger) -> None:
         report = full.collect(max_size=1)

@@ -95,3 +95,13 @@ class TestDamage:
             store.add_source(make(tmp_path), sha256=SHA, name="x.bin").write_text("y")
             assert store.sound_source(SHA) is None
         assert len(list(store.layout.damaged.iterdir())) == 2
+
+    def test_a_payload_whose_file_is_gone(self, store: Store, tmp_path: Path, told: list[Event]) -> None:
+        """Its trees are still there, and would be in the way of the one that is built in its place."""
+        stored = store.add_payload(make(tmp_path), sha256=SHA, name="x.whl")
+        (stored.parent / "tree-1").mkdir()
+        stored.unlink()
+        assert store.payload(SHA) is None
+        assert store.add_payload(make(tmp_path), sha256=SHA, name="x.whl") == stored == store.sound_payload(SHA)
+        [event] = told
+        assert isinstance(event, Damaged) and (Path(event.file) / "tree-1").is_dir()

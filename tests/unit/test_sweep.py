@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from pybuilder import sweep
+from pybuilder.errors import LockedError
+from pybuilder.files import file_lock
 from pybuilder.layout import Layout
 from pybuilder.sweep import Space, Thing, everything, objects, take, unfinished, unused_since, used_by
 
@@ -84,6 +86,30 @@ class TestTaking:
         directory.rename(layout.root / "elsewhere")
         assert unused_since(things[0], BEFORE) is None
         assert list(take(layout, things, BEFORE, Space())) == []
+
+    def test_nobody_finds_what_is_just_being_taken(self, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Between the last look at its mark and its going nobody can mark it: they wait."""
+        make(layout, "sources", "a")
+        real = sweep.unused_since
+
+        def look(thing: Thing, moment: int) -> int | None:
+            with pytest.raises(LockedError), file_lock(layout.lock("store"), shared=True, wait=False):
+                pass
+            return real(thing, moment)
+
+        monkeypatch.setattr(sweep, "unused_since", look)
+        assert len(list(take(layout, objects(layout, "sources", "sources"), BEFORE, Space()))) == 1
+
+    def test_of_a_link_only_the_link_goes(self, layout: Layout, tmp_path: Path) -> None:
+        """A person may have moved a cache to another disk."""
+        (tmp_path / "theirs").mkdir()
+        (tmp_path / "theirs" / "file").touch()
+        link = layout.root / "uv-cache"
+        link.parent.mkdir()
+        link.symlink_to(tmp_path / "theirs")
+        thing = Thing(kind="uv-cache", path=link, marked=link)
+        assert len(list(take(layout, [thing], time.time_ns(), Space()))) == 1
+        assert names(tmp_path / "theirs") == ["file"] and names(layout.root) == ["locks"]
 
     def test_more_than_one_batch(self, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sweep, "_BATCH", 2)

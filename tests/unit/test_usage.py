@@ -29,7 +29,7 @@ def began(layout: Layout, name: str, age: float) -> Path:
 
 
 def test_the_oldest_run_at_work(layout: Layout) -> None:
-    older, dead = began(layout, "1-a", 60), began(layout, "2-b", 3600)
+    older, dead = began(layout, "1-0000000a", 60), began(layout, "2-0000000b", 3600)
     with at_work(layout):
         [mine] = set(layout.runs.iterdir()) - {older, dead}
         with file_lock(older, shared=True):
