@@ -15,7 +15,6 @@ import click
 
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import find_attempt, lock_path, open_layout, open_workspace
-from pybuilder.cli.rpm_ground import local_roots, open_podman
 from pybuilder.errors import UsageError
 from pybuilder.fields import size as parse_size
 from pybuilder.gc import Collector, Ground, Report
@@ -83,6 +82,9 @@ def gc(
 
 @contextlib.contextmanager
 def _ground(layout: Layout, full: bool) -> Iterator[Ground]:
+    # Most of what this imports is podman's.
+    from pybuilder.cli.rpm_ground import local_roots, open_podman
+
     with contextlib.closing(State.open(layout, alone=full)) as state, open_podman(state) as engine:
         clear_podman = engine.clear if shutil.which("podman") and layout.roots.is_dir() else None
         roots = local_roots(layout, services=engine.services)
@@ -128,7 +130,11 @@ def _lines(report: Report, dry_run: bool) -> Iterator[str]:
 
 def _warn(report: Report, max_size: int | None) -> None:
     for record in report.unread:
-        print(f"pybuild: this can't be read, so what it was made from may have gone: {record}", file=sys.stderr)
+        print(f"pybuild: this can't be read: {record}", file=sys.stderr)
+    if report.unread:
+        stays = "so nobody knows what it needs, and every payload, source and RPM stays"
+        print(f"pybuild: {stays}; restore it from a backup, or from the index", file=sys.stderr)
     if max_size is not None and report.size is not None and report.size > max_size:
-        rest = f"{report.size / 1e6:.1f} MB are left"
-        print(f"pybuild: {rest}: all of it is published, kept with --keep, or in use", file=sys.stderr)
+        known = "all of it is published, kept with --keep, or in use"
+        why = "nobody knows what of it is needed" if report.unread else known
+        print(f"pybuild: {report.size / 1e6:.1f} MB are left: {why}", file=sys.stderr)

@@ -61,7 +61,8 @@ class Report:
         count: Things by kind.
         freed: Bytes by kind.
         size: The bytes that are left of what gc looks after; None where nobody asked for a greatest size.
-        unread: Records of what is needed that can't be read; what these were made from is not known.
+        unread: Records of what is needed that can't be read; what these were made from is not known, so no payload,
+            source or RPM went.
     """
 
     count: Mapping[str, int]
@@ -123,11 +124,11 @@ class Collector:
         recover(self.layout, ground.state)
         facts = Facts(self.layout, ground.state)
         must, should = facts.needed(self.keep)
-        needed = must | should | self.named.needed
-        self._take(self._files_but(needed))
+        if not facts.unread:
+            self._take(self._files_but(must | should | self.named.needed))
         self._take(self._repodata(self.named.repomds))
         self._take_roots(ground.roots, (root for root in ground.roots.list() if not self._is_locked(root)))
-        size = None if max_size is None else self._shrink(ground.roots, max_size, must)
+        size = None if max_size is None else self._shrink(ground.roots, max_size, None if facts.unread else must)
         return size, tuple(facts.unread)
 
     # What there is.
@@ -144,14 +145,15 @@ class Collector:
         yield from everything("damaged", self.layout.damaged)
         yield from objects(self.layout, "logs of roots that failed", "roots", suffix=".log")
 
-    def _spare(self, roots: Iterable[Root], must: Needed) -> Iterator[Thing]:
+    def _spare(self, roots: Iterable[Root], must: Needed | None) -> Iterator[Thing]:
         """What can be made or fetched again, and what is kept only so that it need not be."""
         yield from self._repodata(())
         yield from map(_thing, roots)
         if self.layout.uv_cache.exists():
             yield Thing(kind="uv-cache", path=self.layout.uv_cache, marked=self.layout.uv_cache)
         yield from self._trees()
-        yield from self._files_but(must)
+        if must is not None:
+            yield from self._files_but(must)
 
     def _files_but(self, needed: Needed) -> Iterator[Thing]:
         """Payloads, sources and RPMs, what something is made of after what is made of it."""
@@ -209,8 +211,14 @@ class Collector:
             if (not is_locked(path)) if self.dry_run else remove_lock(path):
                 self._note("locks", path, 0)
 
-    def _shrink(self, roots: Roots, max_size: int, must: Needed) -> int:
-        """Remove what is spare, what was used least recently first, until the rest is small enough; its size."""
+    def _shrink(self, roots: Roots, max_size: int, must: Needed | None) -> int:
+        """Remove what is spare, what was used least recently first, until the rest is small enough; its size.
+
+        Args:
+            roots: The roots of RPMs.
+            max_size: Bytes.
+            must: What must stay; None where nobody knows.
+        """
         size = used_by((self.layout.store, self.layout.downloads, self.layout.uv_cache))
         size -= (self._freed.total() - self._freed[_WORK]) if self.dry_run else 0
         known = {root.directory: root for root in roots.list()}

@@ -61,8 +61,13 @@ class TestWhatIsNeeded:
     def test_a_record_that_nobody_has_is_told(self, here: Ledger) -> None:
         made = here.attempt("alpha", payload="alpha.whl", published=True)
         shutil.rmtree(here.layout.record(digest(f"key {made}"), made))
-        assert here.collect().unread == (str(here.layout.record(digest(f"key {made}"), made)),)
-        assert here.has("payloads", "alpha.whl")
+        here.put("sources", "other.tar")
+        for max_size in (None, 0):
+            report = here.collect(max_size=max_size)
+            assert report.unread == (str(here.layout.record(digest(f"key {made}"), made)),)
+            # Nobody knows any more what it was made from: it may be any of them.
+            assert here.has("payloads", "alpha.whl") and here.has("sources", "alpha.tar")
+            assert here.has("sources", "other.tar")
 
     def test_the_last_attempts(self, here: Ledger) -> None:
         for number in range(4):
