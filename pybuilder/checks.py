@@ -19,7 +19,7 @@ from pybuilder import record
 from pybuilder.clock import timestamp
 from pybuilder.errors import EngineError, PybuildError, ReproducibilityError, StateError
 from pybuilder.processes import run
-from pybuilder.repeat import Recorded, build_again, fresh_state, keep_both, keeping_record
+from pybuilder.repeat import Repeatable, build_again, fresh_state, keep_both, keeping_record
 from pybuilder.sandbox.processors import usable
 from pybuilder.sandbox.variation import OTHER_HOST, Varied, VaryingEngine
 from pybuilder.stages import Adapters
@@ -71,7 +71,7 @@ class Checked:
         unlike: What differs; None if it came out the same.
     """
 
-    recorded: Recorded
+    recorded: Repeatable
     sha256: str
     attempt: str
     varied: tuple[Varied, ...]
@@ -111,7 +111,7 @@ class Checker:
     adapters: Adapters
     libraries: dict[Path, bytes] = field(default_factory=dict)
 
-    def check(self, again: Recorded) -> Checked:
+    def check(self, again: Repeatable) -> Checked:
         """Build a recorded plan again, compare, and remember what came of it.
 
         Raises:
@@ -143,7 +143,7 @@ class Checker:
         adapters.state.add_fact(_CHECK, f"{adapters.channel.name}/{checked.name}", fact)
         return checked
 
-    def _unlike(self, again: Recorded, built: Built, fresh: Adapters, *, ahead: int) -> Unlike:
+    def _unlike(self, again: Repeatable, built: Built, fresh: Adapters, *, ahead: int) -> Unlike:
         difference = first_difference(again.payload, built.path)
         if difference is None:
             raise PybuildError("two payloads with other digests have the same contents", where=str(built.path))

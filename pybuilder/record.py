@@ -11,6 +11,7 @@ from typing import Any
 
 from pybuilder import __version__
 from pybuilder.errors import StateError
+from pybuilder.names import printable
 from pybuilder.plan import Plan
 
 FORMAT = 1
@@ -162,7 +163,7 @@ class Taint:
     @property
     def sentence(self) -> str:
         """What a person is told, on one line and without what a terminal would obey."""
-        reason = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(self.reason.split()))
+        reason = printable(" ".join(self.reason.split()))
         return f"upstream's wheel of {self.name} {self.version} was used: {reason}"
 
 

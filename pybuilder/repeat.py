@@ -37,7 +37,7 @@ from pybuilder.wheel.canonical import VERSION as CANONICALISER_VERSION
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Recorded:
+class Repeatable:
     """A build that succeeded, as its record has it.
 
     Attributes:
@@ -55,7 +55,7 @@ class Recorded:
     source: Source
 
 
-def recorded(adapters: Adapters, attempt: Attempt, spec: EffectiveSpec) -> Recorded:
+def repeatable(adapters: Adapters, attempt: Attempt, spec: EffectiveSpec) -> Repeatable:
     """What is kept of an attempt that succeeded, enough to build its plan again.
 
     Args:
@@ -97,7 +97,7 @@ def recorded(adapters: Adapters, attempt: Attempt, spec: EffectiveSpec) -> Recor
         origin=account["source"]["origin"],
         scm=was_scm(account, file),
     )
-    return Recorded(attempt=attempt, account=account, plan=plan, payload=payload, source=source)
+    return Repeatable(attempt=attempt, account=account, plan=plan, payload=payload, source=source)
 
 
 def was_scm(account: Mapping[str, Any], source: Path) -> bool:

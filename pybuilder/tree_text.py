@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from pybuilder.errors import UsageError
-from pybuilder.names import normalize
+from pybuilder.names import normalize, printable
 from pybuilder.tree import Need, Package, Tree
 from pybuilder.tree_walk import STATUSES, Edge, Status, Step, build_order, dependants, shortest_chain
 
@@ -42,7 +42,8 @@ def plan_lines(
     lines += ["build order:", *_order(tree, statuses, estimates), ""]
     if waiting := [package for package in tree.nodes if statuses[package] == "waits"]:
         lines += ["waits for review:", *_waiting(tree, waiting), ""]
-    return [*map(_printable, lines), totals(statuses, wall=wall, cpu=cpu)]
+    # Requirements are strangers' words, and markers may have any letter.
+    return [*map(printable, lines), totals(statuses, wall=wall, cpu=cpu)]
 
 
 def totals(statuses: Mapping[Package, Status], *, wall: float, cpu: float) -> str:
@@ -73,11 +74,6 @@ def duration(seconds: float) -> str:
 def shown(package: Package) -> str:
     """A package in a sentence: name and version with a space between."""
     return f"{package[0]} {package[1]}"
-
-
-def _printable(line: str) -> str:
-    """A line without what a terminal would obey: requirements are strangers' words, and markers may have any letter."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
 
 
 def _installs(tree: Tree) -> Iterator[str]:
@@ -153,7 +149,7 @@ def why(tree: Tree, name: str) -> list[str]:
         cure = f"did you mean {' or '.join(near)}?" if near else "the whole tree: pybuild graph show"
         raise UsageError(f"{wanted} is not in the tree", cure=cure)
     needed = dependants(tree)
-    return [_printable(line) for package in packages for line in _reasons(tree, package, needed[package])]
+    return [printable(line) for package in packages for line in _reasons(tree, package, needed[package])]
 
 
 def _reasons(tree: Tree, package: Package, edges: Sequence[Edge]) -> Iterator[str]:

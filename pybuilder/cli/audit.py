@@ -11,21 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from packaging.version import Version
 
 from pybuilder import audit as audits
 from pybuilder.audit.stored import Kept
 from pybuilder.cli import audited
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import channel_name, named_index, open_layout, open_workspace, own_index
+from pybuilder.cli.places import channel_name, named_index, open_layout, open_workspace, own_index, published_wheels
 from pybuilder.errors import UsageError, ValidationError
 from pybuilder.http import Client
 from pybuilder.index import File
 from pybuilder.layout import Layout
-from pybuilder.names import BuildName, normalize, split_number
+from pybuilder.names import BuildName
 from pybuilder.signing import kept_keys, read_public
-from pybuilder.state import PublishedWheel, State
+from pybuilder.state import State
 from pybuilder.store import Store
 from pybuilder.workspace import Workspace
 
@@ -138,7 +137,7 @@ class Bench:
             yield None
             return
         layout = self.layout
-        if Path(place.index).parent.resolve() != layout.index("x").parent.resolve():
+        if Path(place.index).parent.resolve() != layout.indexes.resolve():
             yield None
             return
         with contextlib.closing(State.open(layout)) as state:
@@ -212,7 +211,7 @@ def _chosen(bench: Bench, text: str, index: str | None) -> _Chosen:
     if file := _file(text):
         return _Chosen(place=_listing(bench, file.name), filenames=(file.name,), content=file)
     with contextlib.closing(State.open(bench.layout)) as state:
-        wheels = _wheels(text, state, bench.home.settings.label)
+        wheels = published_wheels(text, state, bench.home.settings.label)
     return _Chosen(place=own_index(bench.layout, wheels[0].channel), filenames=tuple(wheel.wheel for wheel in wheels))
 
 
@@ -238,7 +237,7 @@ def _listing(bench: Bench, filename: str) -> audits.Place:
     Raises:
         UsageError: None does.
     """
-    indexes = bench.layout.index("x").parent
+    indexes = bench.layout.indexes
     for root in sorted(indexes.iterdir()) if indexes.is_dir() else ():
         place = audits.Place(index=str(root))
         with contextlib.suppress(UsageError, ValidationError):
@@ -248,31 +247,3 @@ def _listing(bench: Bench, filename: str) -> audits.Place:
         f"{filename} was not published from here",
         cure="name the index that has it with --index; a wheel of ours has a version with a number",
     )
-
-
-def _wheels(text: str, state: State, label: str) -> list[PublishedWheel]:
-    """The published wheels that a person means, of one number: those of a name, or those of an attempt's payload.
-
-    Raises:
-        UsageError: There are none.
-    """
-    attempt = state.attempt(text)
-    if attempt:
-        name = BuildName(channel=attempt.channel, name=normalize(attempt.name), version=None)
-        wheels = [wheel for wheel in state.published_anywhere(name.name) if wheel.payload == attempt.payload]
-    else:
-        name = BuildName.parse(text)
-        wheels = [wheel for wheel in state.published_anywhere(name.name) if _is_named(wheel, name.version, label)]
-    newest = next((wheel for wheel in wheels if name.channel in ("", wheel.channel)), None)
-    if newest is None:
-        raise UsageError(f"nothing that {text!r} names is published", cure=f"pybuild show {name.name}")
-    build = (newest.channel, newest.version, newest.number)
-    return [wheel for wheel in wheels if (wheel.channel, wheel.version, wheel.number) == build]
-
-
-def _is_named(wheel: PublishedWheel, version: Version | None, label: str) -> bool:
-    """Whether a wheel is of a version, which may have a number; None for any."""
-    if version is None:
-        return True
-    numbered = split_number(version, label)
-    return wheel.version == str(version) if numbered is None else (Version(wheel.version), wheel.number) == numbered

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pybuilder.audit import Audit, Check, Everything, Node
 from pybuilder.audit.graph import tree_lines
 from pybuilder.errors import ReproducibilityError, ValidationError
+from pybuilder.names import printable
 from pybuilder.record import Taint, recorded_taints
 from pybuilder.screening.account import found_lines
-from pybuilder.screening.found import printable
 
 if TYPE_CHECKING:
     from pybuilder.audit.original import Original

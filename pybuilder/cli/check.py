@@ -22,7 +22,7 @@ from pybuilder.stages import Adapters
 from pybuilder.state import Attempt, State
 
 if TYPE_CHECKING:
-    from pybuilder.repeat import Recorded
+    from pybuilder.repeat import Repeatable
 
 
 @click.command()
@@ -47,7 +47,7 @@ def check(options: Options, build: str, whole: bool, as_json: bool) -> int:
 def _check_one(session: Session, build: str, *, as_json: bool) -> int:
     from pybuilder import checks
 
-    recorded = _recorded(session, _attempt(build, session.adapters))
+    recorded = _repeatable(session, _attempt(build, session.adapters))
     checked = checks.Checker(adapters=session.adapters).check(recorded)
     if as_json:
         print(json.dumps(checks.as_json(checked), indent=2))
@@ -67,7 +67,7 @@ def _check_all(session: Session, *, as_json: bool) -> int:
     checker, tally = checks.Checker(adapters=adapters), checks.Tally()
     for attempt in checks.published_attempts(adapters):
         try:
-            checked = checker.check(_recorded(session, attempt))
+            checked = checker.check(_repeatable(session, attempt))
             tally.add(checked)
             checked.raise_if_unlike()
         except PybuildError as error:
@@ -105,7 +105,11 @@ def _tell_rate(options: Options, *, as_json: bool) -> int:
             raise UsageError(f"nobody has checked all of {channel} yet", cure="pybuild check --all")
         found = {name: checks.known_check(state, channel, name) for name in [*rate.same, *rate.different]}
     if as_json:
-        document = {"ok": not rate.different, "rate": rate.as_json(), "checks": list(filter(None, found.values()))}
+        document = {
+            "ok": not rate.different and not rate.unknown,
+            "rate": rate.as_json(),
+            "checks": list(filter(None, found.values())),
+        }
         print(json.dumps(document, indent=2))
         return 0
     for name, kind in rate.different.items():
@@ -116,11 +120,11 @@ def _tell_rate(options: Options, *, as_json: bool) -> int:
     return 0
 
 
-def _recorded(session: Session, attempt: Attempt) -> Recorded:
+def _repeatable(session: Session, attempt: Attempt) -> Repeatable:
     """What is kept of an attempt, under the spec that the workspace has today, or one that says nothing."""
     from packaging.version import Version
 
-    from pybuilder.repeat import recorded
+    from pybuilder.repeat import repeatable
 
     channel, target = session.adapters.channel, session.adapters.target
     spec = session.workspace.spec(attempt.name) or parse_spec(
@@ -132,7 +136,7 @@ def _recorded(session: Session, attempt: Attempt) -> Recorded:
         python=target.python,
         variant=channel.variant,
     )
-    return recorded(session.adapters, attempt, effective)
+    return repeatable(session.adapters, attempt, effective)
 
 
 def _attempt(text: str, adapters: Adapters) -> Attempt:

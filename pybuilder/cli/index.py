@@ -67,7 +67,7 @@ def serve(options: Options, port: int) -> int:
     from pybuilder.web.serve import serve as run_server
 
     workspace = open_workspace(options)
-    root = open_layout(options, workspace).index("x").parent
+    root = open_layout(options, workspace).indexes
     if not root.is_dir():
         raise UsageError("nothing has been published yet", where=str(root), cure="pybuild build NAME")
     channels = sorted(path.name for path in root.iterdir() if (path / "simple").is_dir())

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.version import Version
+
 from pybuilder.cli.options import Options
 from pybuilder.errors import UsageError
 from pybuilder.layout import Layout
-from pybuilder.names import BuildName, split_number
+from pybuilder.names import BuildName, normalize, split_number
 from pybuilder.processes import run
 from pybuilder.workspace import Workspace
 
 if TYPE_CHECKING:
     from pybuilder.index import Index
     from pybuilder.index.reader import Place
-    from pybuilder.state import Attempt, State
+    from pybuilder.state import Attempt, PublishedWheel, State
 
 
 def open_workspace(options: Options) -> Workspace:
@@ -133,3 +135,31 @@ def find_attempt(text: str, state: State, label: str) -> Attempt:
         if matching:
             return matching[0]
     raise UsageError(f"there is no build {text!r}", cure=f"pybuild show {name.name}")
+
+
+def published_wheels(text: str, state: State, label: str) -> list[PublishedWheel]:
+    """The published wheels that a person means, of one number: those of a name, or those of an attempt's payload.
+
+    Raises:
+        UsageError: There are none.
+    """
+    attempt = state.attempt(text)
+    if attempt:
+        name = BuildName(channel=attempt.channel, name=normalize(attempt.name), version=None)
+        wheels = [wheel for wheel in state.published_anywhere(name.name) if wheel.payload == attempt.payload]
+    else:
+        name = BuildName.parse(text)
+        wheels = [wheel for wheel in state.published_anywhere(name.name) if _is_named(wheel, name.version, label)]
+    newest = next((wheel for wheel in wheels if name.channel in ("", wheel.channel)), None)
+    if newest is None:
+        raise UsageError(f"nothing that {text!r} names is published", cure=f"pybuild show {name.name}")
+    build = (newest.channel, newest.version, newest.number)
+    return [wheel for wheel in wheels if (wheel.channel, wheel.version, wheel.number) == build]
+
+
+def _is_named(wheel: PublishedWheel, version: Version | None, label: str) -> bool:
+    """Whether a wheel is of a version, which may have a number; None for any."""
+    if version is None:
+        return True
+    numbered = split_number(version, label)
+    return wheel.version == str(version) if numbered is None else (Version(wheel.version), wheel.number) == numbered

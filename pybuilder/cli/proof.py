@@ -125,7 +125,7 @@ def _find(text: str, bench: _Bench) -> tuple[Path, list[Reader]]:
         UsageError: There is no such file.
         FetchError: The index has no such wheel.
     """
-    indexes = bench.layout.index("x").parent
+    indexes = bench.layout.indexes
     own: list[Reader] = [DirectoryReader(path) for path in sorted(indexes.iterdir())] if indexes.is_dir() else []
     place = Place.of(text)
     if place is None or not place.wheel:

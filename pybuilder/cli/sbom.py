@@ -11,9 +11,8 @@ import click
 
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import find_attempt, open_layout, open_workspace
+from pybuilder.cli.places import open_layout, open_workspace, published_wheels
 from pybuilder.errors import StateError, UsageError
-from pybuilder.names import BuildName, split_number
 from pybuilder.provenance import BILL
 from pybuilder.state import PublishedWheel, State
 from pybuilder.wheel.read import WheelName
@@ -40,14 +39,7 @@ def _published(text: str, state: State, label: str) -> list[PublishedWheel]:
     if text.endswith(".whl"):
         filename = Path(text).name
         return [each for each in state.published_anywhere(WheelName.parse(filename).name) if each.wheel == filename]
-    attempt = find_attempt(text, state, label)
-    wheels = [each for each in state.published_anywhere(attempt.name) if each.channel == attempt.channel]
-    name = BuildName.parse(text) if attempt.id != text else None
-    numbered = split_number(name.version, label) if name and name.version else None
-    if numbered:
-        return [each for each in wheels if (each.version, each.number) == (str(numbered[0]), numbered[1])]
-    mine = [each for each in wheels if each.attempt == attempt.id]
-    return [each for each in mine if each.number == max(wheel.number for wheel in mine)]
+    return published_wheels(text, state, label)
 
 
 def _one(wheels: list[PublishedWheel], text: str) -> PublishedWheel:

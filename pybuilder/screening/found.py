@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from pybuilder.names import printable
+
 if TYPE_CHECKING:
     from pybuilder.screening.formats import Format, Kind
 
@@ -68,8 +70,3 @@ class Findings:
         for each in found[LISTED:]:
             rest[each.kind] = rest.get(each.kind, 0) + 1
         return cls(files=tuple(found[:LISTED]), unlisted=rest)
-
-
-def printable(text: str) -> str:
-    """A text of strangers without what a terminal would obey or UTF-8 can't write."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

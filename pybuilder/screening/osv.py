@@ -12,7 +12,7 @@ from typing import Any
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from pybuilder.screening.found import printable
+from pybuilder.names import printable
 
 Record = Mapping[str, Any]
 

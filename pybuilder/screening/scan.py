@@ -18,6 +18,7 @@ from typing import IO
 from pybuilder import interruption
 from pybuilder.errors import FetchError
 from pybuilder.files import CHUNK
+from pybuilder.names import printable
 from pybuilder.screening.formats import (
     BZIP2,
     GZIP,
@@ -33,7 +34,7 @@ from pybuilder.screening.formats import (
     identify,
     is_tar,
 )
-from pybuilder.screening.found import Findings, Found, printable
+from pybuilder.screening.found import Findings, Found
 from pybuilder.screening.patches import made_by
 from pybuilder.sources.archive import walk
 from pybuilder.sources.limits import Limits

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pybuilder.names import printable
 from pybuilder.wheel.compare import Difference, first_difference
 
 _SHOWN = 160
@@ -328,8 +329,8 @@ def in_words(difference: Difference, *, names: tuple[str, str] = ("recorded", "a
         return
     yield f"{name}, byte {difference.offset}"
     for label, side in sides:
-        printable = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in side.window)
-        yield f"{label}: {side.window.hex(' ')}  {printable}"
+        letters = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in side.window)
+        yield f"{label}: {side.window.hex(' ')}  {letters}"
 
 
 def _text(data: bytes | None) -> str | None:
@@ -344,6 +345,5 @@ def _text(data: bytes | None) -> str | None:
 def _shown(line: Line) -> str:
     """As much of a line as a terminal shows well, with the place in it."""
     begin = max(0, min(line.place - _SHOWN // 2, len(line.text) - _SHOWN))
-    text = line.text[begin : begin + _SHOWN].decode(errors="replace")
-    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    clean = printable(line.text[begin : begin + _SHOWN].decode(errors="replace"))
     return f"{'…' if begin else ''}{clean}{'…' if begin + _SHOWN < len(line.text) else ''}"

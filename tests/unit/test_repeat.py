@@ -17,7 +17,7 @@ from pybuilder.errors import BuildError, PybuildError, StateError, UsageError
 from pybuilder.layout import Layout
 from pybuilder.plan import Plan
 from pybuilder.record import PLAN, RECORD, pretty_json, record_json
-from pybuilder.repeat import fresh_state, keeping_record, recorded, spec_of, was_scm
+from pybuilder.repeat import fresh_state, keeping_record, repeatable, spec_of, was_scm
 from pybuilder.sandbox import SANDBOX_VERSION
 from pybuilder.spec import EffectiveSpec, parse_spec
 from pybuilder.stages import Channel
@@ -114,7 +114,7 @@ def world(tmp_path: Path) -> World:
 
 
 def test_what_is_kept_is_enough(world: World) -> None:
-    found = recorded(world, world.keep(), spec())  # type: ignore[arg-type]
+    found = repeatable(world, world.keep(), spec())  # type: ignore[arg-type]
     assert found.plan.key() == PLAN_NOW.key()
     assert (found.source.name, found.source.origin, found.source.scm) == ("demo", "somewhere", False)
     [patch] = found.source.patches
@@ -130,7 +130,7 @@ def test_what_a_backend_was_told_is_the_records_not_the_specs_of_today(world: Wo
     told["source"]["scm"] = scm
     file.write_bytes(pretty_json(told))
     today = spec("" if scm else '[source]\ntype = "url"\nurl = "https://example.org/demo-1.0.tar.gz"\n')
-    assert recorded(world, attempt, today).source.scm is scm  # type: ignore[arg-type]
+    assert repeatable(world, attempt, today).source.scm is scm  # type: ignore[arg-type]
 
 
 def test_records_that_do_not_say_it_have_what_pybuild_packed(tmp_path: Path) -> None:
@@ -147,14 +147,14 @@ def test_records_that_do_not_say_it_have_what_pybuild_packed(tmp_path: Path) -> 
 )
 def test_a_plan_of_another_world_is_refused(world: World, made: Plan, said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
-        recorded(world, world.keep(made), spec())  # type: ignore[arg-type]
+        repeatable(world, world.keep(made), spec())  # type: ignore[arg-type]
     assert caught.value.cure == "pybuild rebuild demo==1.0, and check that"
 
 
 def test_a_system_that_has_changed_since(world: World) -> None:
     world.changed = True
     with pytest.raises(UsageError, match="system has changed"):
-        recorded(world, world.keep(), spec())  # type: ignore[arg-type]
+        repeatable(world, world.keep(), spec())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_system_that_has_changed_since(world: World) -> None:
 )
 def test_what_cannot_be_built_again(world: World, facts: dict[str, str], kind: type[PybuildError], said: str) -> None:
     with pytest.raises(kind, match=said):
-        recorded(world, world.keep(**facts), spec())  # type: ignore[arg-type]
+        repeatable(world, world.keep(**facts), spec())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["payload", "source"])
@@ -177,7 +177,7 @@ def test_what_is_damaged_is_not_compared_with(world: World, kind: str) -> None:
     [file] = getattr(world.layout, kind)({"payload": PAYLOAD, "source": SOURCE}[kind]).iterdir()
     file.write_bytes(b"other")
     with pytest.raises(StateError, match=f"the {kind} of demo 1.0 is gone from the store, or damaged"):
-        recorded(world, attempt, spec())  # type: ignore[arg-type]
+        repeatable(world, attempt, spec())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("data", "said"), [(b"edited", "has not the sha256"), (None, "is missing")])
@@ -188,7 +188,7 @@ def test_a_patch_that_is_another_is_not_built_with(world: World, data: bytes | N
     if data is not None:
         patch.write_bytes(data)
     with pytest.raises(StateError, match=f"its patch patches/demo/0001-a.patch.* {said}"):
-        recorded(world, attempt, spec())  # type: ignore[arg-type]
+        repeatable(world, attempt, spec())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("patches", [[], [{"file": "patches/demo/0001-a.patch", "sha256": SOURCE}]])
@@ -197,7 +197,7 @@ def test_a_record_with_other_patches_than_its_plan_is_damaged(world: World, patc
     file = world.layout.record(attempt.key, attempt.id) / RECORD
     file.write_bytes(pretty_json({**json.loads(file.read_bytes()), "patches": patches}))
     with pytest.raises(StateError, match="other patches than its plan"):
-        recorded(world, attempt, spec())  # type: ignore[arg-type]
+        repeatable(world, attempt, spec())  # type: ignore[arg-type]
 
 
 def test_a_plan_whose_key_is_another_is_damaged(world: World) -> None:
@@ -205,7 +205,7 @@ def test_a_plan_whose_key_is_another_is_damaged(world: World) -> None:
     directory = world.layout.record(attempt.key, attempt.id)
     (directory / PLAN).write_bytes(pretty_json(dataclasses.replace(PLAN_NOW, source_date_epoch=2).as_json()))
     with pytest.raises(StateError, match="another key"):
-        recorded(world, attempt, spec())  # type: ignore[arg-type]
+        repeatable(world, attempt, spec())  # type: ignore[arg-type]
 
 
 def test_the_recipe_goes_over_the_spec_of_today() -> None:
