@@ -103,7 +103,8 @@ class Pass:
         began: When, in UTC.
         seconds: How long it took.
         phases: Seconds by phase: ``pull``, ``update``, ``plan``, ``build``, ``prune``; those it came to, in order.
-        outcome: ``ok``; ``problems`` where something new is to be looked at; ``failed`` where it did not get to its end.
+        outcome: ``ok``; ``problems`` where something new is to be looked at; ``failed`` where it did not come to its
+            end.
         updated: New versions.
         built: What was published.
         cached: How many packages of its tree needed nothing.
