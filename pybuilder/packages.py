@@ -39,6 +39,10 @@ from pybuilder.timing import timed
 from pybuilder.tree import Node, Package
 
 
+def _let_start(package: Package) -> None:
+    """There is no budget."""
+
+
 @dataclass(kw_only=True, slots=True)
 class Packages:
     """The packages of a run.
@@ -48,6 +52,7 @@ class Packages:
         sources: Gets sources.
         chooser: Says which versions there are.
         screener: Screens sources before anything is done with them.
+        starting: Told in whatever thread, before an attempt begins; raises ``Postponed`` where none may begin any more.
         made: The payloads that this run has come to, built or known.
     """
 
@@ -55,6 +60,7 @@ class Packages:
     sources: SourceGetter
     chooser: Chooser
     screener: Screener
+    starting: Callable[[Package], None] = _let_start
     made: dict[Package, Made] = field(default_factory=dict)
     _sources: dict[Package, tuple[Source, Project]] = field(default_factory=dict)
 
@@ -203,6 +209,7 @@ class Packages:
 
         Raises:
             PybuildError: It failed; says which package.
+            Postponed: The budget is spent.
         """
         source, project = self.source(package)
 
@@ -224,6 +231,7 @@ class Packages:
             # Whoever held the lock may have built it meanwhile.
             if not force and (known := self.known(plan)):
                 return known
+            self.starting(package)
             source = self._sound(package)
             if source.spec.prebuilt:
                 built = take_wheel(self.adapters, source, plan, reason=source.spec.prebuilt.reason)

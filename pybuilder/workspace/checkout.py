@@ -32,7 +32,8 @@ class Revision:
     state: str
 
 
-_ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"})
+ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"})
+"""Variables that point at another repository, as a hook of that hands them on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +81,12 @@ class Checkout:
         named = list(paths)
         return bool(named) and (self.commit_id() is None or self._changed(named, "all", "--ignored"))
 
+    def changed_files(self) -> tuple[str, ...]:
+        """The files below the workspace that git knows and that differ from the commit, sorted; added pins are none."""
+        out = self._git("status", "--porcelain", "-z", "--untracked-files=no", "--no-renames", "--", ".") or b""
+        entries = [entry for entry in out.decode(errors="surrogateescape").split("\0") if entry]
+        return tuple(sorted(entry[3:] for entry in entries if not self._pins_only(entry)))
+
     def _changed(self, paths: Iterable[Path], unknown: str, *options: str) -> bool:
         """Whether ``git status`` tells of anything but pins.
 
@@ -109,7 +116,7 @@ class Checkout:
 
     def _git(self, *arguments: str) -> bytes | None:
         # A hook hands on variables that point at its own repository. No optional locks: looking must not write.
-        environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+        environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
         environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1", "LC_ALL": "C"}
         try:
             done = self.run(
