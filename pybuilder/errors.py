@@ -97,7 +97,7 @@ class BuildError(PybuildError):
     phase = "build"
 
 
-class Postponed(PybuildError):
+class PostponedError(PybuildError):
     """A build that there is no more time for in this run; it is no failure, and a later run makes it."""
 
     phase = "budget"

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 from pybuilder import events
 from pybuilder.crew import Crew
-from pybuilder.errors import BuildError, Postponed, PybuildError, ReviewError
+from pybuilder.errors import BuildError, PostponedError, PybuildError, ReviewError
 from pybuilder.interruption import outcome
 from pybuilder.packages import Packages
 from pybuilder.plan import Plan
@@ -356,7 +356,7 @@ class Execution:
         if self._faults.add(error, packages):
             name, version = error.package or ("", "")
             told: events.Event = events.Waiting(name=name, version=version, on="a later run")
-            if not isinstance(error, Postponed):
+            if not isinstance(error, PostponedError):
                 told = events.Failed(name=name, version=version, phase=error.phase, error=error.what, log=error.log)
             self.packages.adapters.listen(told)
             for held in sorted(needing(self.tree, packages).difference(packages)):

@@ -52,7 +52,7 @@ class Packages:
         sources: Gets sources.
         chooser: Says which versions there are.
         screener: Screens sources before anything is done with them.
-        starting: Told in whatever thread, before an attempt begins; raises ``Postponed`` where none may begin any more.
+        starting: Told in whatever thread, before an attempt begins; raises ``PostponedError`` where none may begin any more.
         made: The payloads that this run has come to, built or known.
     """
 
@@ -209,7 +209,7 @@ class Packages:
 
         Raises:
             PybuildError: It failed; says which package.
-            Postponed: The budget is spent.
+            PostponedError: The budget is spent.
         """
         source, project = self.source(package)
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pybuilder.errors import Postponed
+from pybuilder.errors import PostponedError
 from pybuilder.tree import Package, package_id
 
 
@@ -33,11 +33,11 @@ class Budget:
         """Count an attempt that is about to begin.
 
         Raises:
-            Postponed: There is no more room for it.
+            PostponedError: There is no more room for it.
         """
         with self._lock:
             if self.is_spent:
-                raise Postponed(f"{package_id(package)} is built by a later pass")
+                raise PostponedError(f"{package_id(package)} is built by a later pass")
             self.started += 1
 
     @property

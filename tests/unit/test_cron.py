@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from pybuilder.cron.budget import Budget
 from pybuilder.cron.problems import Told, Trouble, compare, together, written
-from pybuilder.errors import BuildError, Postponed
+from pybuilder.errors import BuildError, PostponedError
 from pybuilder.names import normalize
 from pybuilder.passes import Awaited, Problem
 
@@ -95,7 +95,7 @@ class TestBudget:
         budget.start(SIX)
         assert not budget.is_spent
         budget.start(SIX)
-        with pytest.raises(Postponed, match=r"six==1\.0"):
+        with pytest.raises(PostponedError, match=r"six==1\.0"):
             budget.start(SIX)
         assert budget.started == 2
 
@@ -104,7 +104,7 @@ class TestBudget:
         budget = Budget(max_seconds=60, began=100.0, clock=lambda: seconds)
         budget.start(SIX)
         seconds = 160.0
-        with pytest.raises(Postponed):
+        with pytest.raises(PostponedError):
             budget.start(SIX)
 
     def test_may_have_no_end(self) -> None:
