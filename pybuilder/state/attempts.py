@@ -140,6 +140,15 @@ class Attempts(Database):
         """Of every attempt that has ended: ``id``, ``key``, ``name``, ``channel``, ``target``, ``payload``."""
         return self._rows("SELECT id, key, name, channel, target, payload FROM attempts WHERE state != 'running'")
 
+    def outcomes(self, channel: str) -> dict[str, int]:
+        """How many attempts of a channel ended in which state."""
+        rows = self._rows(
+            "SELECT state, count(*) AS count FROM attempts WHERE channel = :channel AND state != 'running'"
+            " GROUP BY state",
+            channel=channel,
+        )
+        return {row["state"]: row["count"] for row in rows}
+
     def running(self) -> list[Attempt]:
         """Attempts that were begun and not ended."""
         return [_attempt(row) for row in self._rows("SELECT * FROM attempts WHERE state = 'running'")]
