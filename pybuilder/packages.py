@@ -52,7 +52,7 @@ class Packages:
         sources: Gets sources.
         chooser: Says which versions there are.
         screener: Screens sources before anything is done with them.
-        starting: Told in whatever thread, before an attempt begins; raises ``PostponedError`` where none may begin any more.
+        starting: Told in whatever thread, before an attempt begins; raises ``PostponedError`` where it may not.
         made: The payloads that this run has come to, built or known.
     """
 

@@ -32,8 +32,7 @@ class Revision:
     state: str
 
 
-ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"})
-"""Variables that point at another repository, as a hook of that hands them on."""
+_ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,9 +114,8 @@ class Checkout:
         return before is not None and _gained_pins_only(before, (self.root / file).read_bytes(), file)
 
     def _git(self, *arguments: str) -> bytes | None:
-        # A hook hands on variables that point at its own repository. No optional locks: looking must not write.
-        environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-        environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1", "LC_ALL": "C"}
+        # No optional locks: looking must not write.
+        environment = own_environment() | {"GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1", "LC_ALL": "C"}
         try:
             done = self.run(
                 ["git", "-c", "core.fsmonitor=false", *arguments], cwd=self.root, env=environment, timeout=60
@@ -125,6 +123,11 @@ class Checkout:
         except EngineError:
             return None
         return done.stdout if done.returncode == 0 else None
+
+
+def own_environment() -> dict[str, str]:
+    """Our environment, without the variables by which a hook that runs us points at its own repository."""
+    return {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
 
 
 def _gained_pins_only(before: bytes, after: bytes, file: str) -> bool:

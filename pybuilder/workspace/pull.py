@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pybuilder.errors import ConfigError, EngineError, FetchError, PybuildError
-from pybuilder.workspace.checkout import ELSEWHERE, Checkout, Run
+from pybuilder.workspace.checkout import Checkout, Run, own_environment
 
 if TYPE_CHECKING:
     from pybuilder.processes import Completed
@@ -73,8 +72,7 @@ class _Pull:
             yield refusal(merged, "git merge --ff-only", root=self.root)
 
     def _git(self, *arguments: str) -> Completed:
-        environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-        environment |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        environment = own_environment() | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
         return self.run(["git", *arguments], cwd=self.root, env=environment, timeout=_PATIENCE)
 
 
