@@ -77,11 +77,22 @@ class Findings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewSpec:
-    """A spec that was written."""
+    """A spec that was written, or could be.
+
+    Attributes:
+        name: The package, normalised.
+        version: The version that it pins.
+        path: Where it belongs.
+        text: What stands in it.
+        source: What is pinned.
+        findings: What that tells.
+        missing: What it requires and has no spec.
+    """
 
     name: NormalizedName
     version: Version
     path: Path
+    text: str
     source: Fetched
     findings: Findings
     missing: tuple[Missing, ...]
@@ -118,10 +129,13 @@ class SpecWriter:
         name = normalize(requirement.name)
         if not self.chooser.is_accepted(name) and self.workspace.refusal(name):
             raise self.chooser.not_accepted([Wanted(requirement, "")])
-        return self.take_in(requirement)
+        new = self.compose(requirement)
+        with disk_errors(new.path):
+            write_atomic(new.path, new.text.encode())
+        return new
 
-    def take_in(self, requirement: Requirement) -> NewSpec:
-        """The same, although somebody may have rejected it."""
+    def compose(self, requirement: Requirement) -> NewSpec:
+        """The same without writing it, and although somebody may have rejected the package."""
         name = normalize(requirement.name)
         path = self.workspace.spec_path(name)
         if self.chooser.is_accepted(name):
@@ -131,10 +145,10 @@ class SpecWriter:
         self.listen(events.Started(name=name, version=str(version), phase="fetch"))
         fetched = self.sources.fetch(fetch.Wanted(name=name, version=version, source=Source(), pin=None))
         found, text = self.draft(name, version, fetched.file, fetched.sha256)
-        with disk_errors(path):
-            write_atomic(path, text.encode())
         missing = self._missing(found)
-        return NewSpec(name=name, version=version, path=path, source=fetched, findings=found, missing=missing)
+        return NewSpec(
+            name=name, version=version, path=path, text=text, source=fetched, findings=found, missing=missing
+        )
 
     def draft(self, name: NormalizedName, version: Version, file: Path, sha256: str) -> tuple[Findings, str]:
         """What a source tells about building it, and the text of a spec that says so.

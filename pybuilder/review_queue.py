@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from pybuilder.errors import ConfigError
@@ -63,6 +64,19 @@ class Waiting:
 def waiting(state: State, name: str | None = None) -> tuple[Waiting, ...]:
     """The entries as they are remembered, the oldest first: all, or those of one package."""
     return tuple(Waiting(**row) for row in state.review() if name in (None, row["name"]))
+
+
+def wanted_specifiers(entries: Sequence[Waiting]) -> tuple[SpecifierSet, ...]:
+    """What those who wait for a package want of its version: all of them together, else one after the other.
+
+    Args:
+        entries: The package's, the oldest first; updates and screenings want no other version.
+    """
+    single = [Requirement(each.requirement).specifier for each in entries if not each.is_update]
+    together = SpecifierSet()
+    for specifier in single:
+        together &= specifier
+    return (together, *single)
 
 
 def renew(state: State, workspace: Workspace, indexes: Sequence[Index]) -> tuple[Waiting, ...]:

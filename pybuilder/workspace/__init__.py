@@ -322,6 +322,10 @@ class Workspace:
         """The commit that is checked out, or None where there is none or git can't tell."""
         return Checkout(root=self.root, run=self.run).commit_id()
 
+    def author(self) -> str:
+        """The name of who works here, as far as git knows; else empty."""
+        return Checkout(root=self.root, run=self.run).author()
+
     def dirty(self, paths: Iterable[Path]) -> bool:
         """Whether files have changes that are not committed; pins that were added to specs do not count.
 
