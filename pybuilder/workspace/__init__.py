@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import errno
-import fcntl
 import hashlib
 import os
 import platform
@@ -24,6 +22,7 @@ from pybuilder.errors import ConfigError, EngineError, FetchError, UsageError
 from pybuilder.files import disk_errors, write_atomic
 from pybuilder.names import normalize
 from pybuilder.workspace.checkout import Checkout, Revision, Run
+from pybuilder.workspace.edits import locked
 from pybuilder.workspace.fresh import init
 
 if TYPE_CHECKING:
@@ -277,7 +276,7 @@ class Workspace:
         path = self.spec_path(name)
         with disk_errors(path):
             path.parent.mkdir(exist_ok=True)
-            with _locked(path.parent):
+            with locked(path.parent):
                 if path.is_file():
                     return False
                 write_atomic(path, text.encode())
@@ -302,7 +301,7 @@ class Workspace:
         path, file = self.spec_path(name), f"specs/{name}.toml"
         if not path.is_file():
             raise ConfigError(f"{name} has no spec to pin a version in", where=file, cure=f"pybuild new {name}")
-        with disk_errors(path), _locked(path.parent):
+        with disk_errors(path), locked(path.parent):
             text = self._text(file) or ""
             spec = parse_spec(text, file)
             known = spec.pin(version)
@@ -400,14 +399,3 @@ def _stems(directory: Path) -> tuple[str, ...]:
         )
     except (FileNotFoundError, NotADirectoryError):
         return ()
-
-
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold a lock on a directory itself: a lock file would show up in the packager's git status."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

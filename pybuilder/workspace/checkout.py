@@ -113,9 +113,8 @@ class Checkout:
         return before is not None and _gained_pins_only(before, (self.root / file).read_bytes(), file)
 
     def _git(self, *arguments: str) -> bytes | None:
-        # A hook hands on variables that point at its own repository. No optional locks: looking must not write.
-        environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
-        environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1", "LC_ALL": "C"}
+        # No optional locks: looking must not write.
+        environment = own_environment() | {"GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1", "LC_ALL": "C"}
         try:
             done = self.run(
                 ["git", "-c", "core.fsmonitor=false", *arguments], cwd=self.root, env=environment, timeout=60
@@ -123,6 +122,11 @@ class Checkout:
         except EngineError:
             return None
         return done.stdout if done.returncode == 0 else None
+
+
+def own_environment() -> dict[str, str]:
+    """Our environment, without the variables by which a hook that runs us points at its own repository."""
+    return {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
 
 
 def _gained_pins_only(before: bytes, after: bytes, file: str) -> bool:
