@@ -169,6 +169,7 @@ class Bootstrap:
                 *execution.failures,
             ),
             review=review,
+            refusals=self.packages.refusals(review),
             seconds=time.monotonic() - began,
         )
 

@@ -35,7 +35,7 @@ class Metadata:
         dynamic: The fields that a build may change (PEP 643), in lower case.
         licence: The licence expression, else a one-line License, else the licence classifiers.
         summary: One line, or nothing.
-        project_urls: URLs by label.
+        project_urls: URLs by label; an old Home-page under ``Homepage``.
         unreadable: What was there and could not be understood, a sentence each.
     """
 
@@ -92,9 +92,14 @@ def parse_metadata(data: bytes) -> Metadata:
         dynamic=frozenset(field.strip().lower() for field in raw.get("dynamic", [])),
         licence=_licence(raw),
         summary=raw.get("summary", "").strip(),
-        project_urls=raw.get("project_urls", {}),
+        project_urls=_project_urls(raw),
         unreadable=tuple(unreadable),
     )
+
+
+def _project_urls(raw: RawMetadata) -> Mapping[str, str]:
+    home = raw.get("home_page", "").strip()
+    return {**({"Homepage": home} if home else {}), **raw.get("project_urls", {})}
 
 
 def static_requirements(pkg_info: bytes | None, pyproject: Mapping[str, Any] | None) -> tuple[Requirement, ...] | None:

@@ -22,6 +22,7 @@ from pybuilder.files import file_lock
 from pybuilder.names import numbered_version, split_number
 from pybuilder.plan import Plan, digest
 from pybuilder.resolution import satisfied_by
+from pybuilder.review_queue import renew
 from pybuilder.screening.policy import is_screening
 from pybuilder.stages import Adapters, Made, Project, Source, supports_python
 from pybuilder.stages.build import build
@@ -350,20 +351,22 @@ class Packages:
         Args:
             wanted: ``(name, requirement, wanted_by)``.
         """
-        state = self.adapters.state
-        # What still waits for the same keeps the time since when it does.
-        others = {(each["name"], each["requirement"], each["wanted_by"]) for each in state.review()}.difference(wanted)
+        state, workspace = self.adapters.state, self.adapters.workspace
+        there = [(each["name"], each["requirement"], each["wanted_by"]) for each in state.review()]
+        if not wanted and not there:
+            return
         looked_at = {name for name, _, _ in wanted} | {name for name, _ in self._sources}
-        settled = [
-            name
-            for name, _, by in others
-            if (name in looked_at if is_screening(by) else self.chooser.is_accepted(name))
-        ]
-        if wanted or settled:
-            state.drop_review(settled)
-            state.ask_review(wanted, now=timestamp(self.adapters.now()))
-            waiting = [(entry["name"], entry["requirement"], entry["wanted_by"]) for entry in state.review()]
-            self.adapters.index.write_review(waiting)
+        # What still waits for the same keeps the time since when it does.
+        passed = [each for each in there if is_screening(each[2]) and each[0] in looked_at and each not in wanted]
+        state.settle_review(passed)
+        state.ask_review(wanted, now=timestamp(self.adapters.now()))
+        renew(state, workspace, [self.adapters.index])
+
+    def refusals(self, wanted: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+        """What somebody has said against packages that are wanted all the same, by name."""
+        workspace = self.adapters.workspace
+        told = {name: workspace.refusal(name) for name, _, _ in wanted if not self.chooser.is_accepted(name)}
+        return {name: refusal for name, refusal in told.items() if refusal}
 
 
 class _BuiltMeanwhile(BuildError):

@@ -79,6 +79,33 @@ def set_value(text: str, dotted: str, value: Value) -> str:
     return _checked(document, text)
 
 
+def with_ignored(text: str, versions: Sequence[Version], comment: str) -> str:
+    """The spec with versions that are never taken, each on a line of its own under ``[update] ignore``.
+
+    Args:
+        text: The spec's text.
+        versions: The versions.
+        comment: Why, for a comment beside each; may be empty.
+
+    Raises:
+        ConfigError: The text is no spec.
+    """
+    import tomlkit
+
+    document = _parsed(text)
+    if "update" not in document:
+        document = _parsed(f"{text.rstrip()}\n\n[update]\n")
+    update: Any = document["update"]
+    if "ignore" not in update:
+        update["ignore"] = tomlkit.array()
+    ignored = update["ignore"]
+    for version in versions:
+        ignored.add_line(str(version), comment=_one_line(comment) or None)
+    if not ignored.as_string().endswith("\n]"):
+        ignored.add_line(indent="")
+    return _checked(document, text)
+
+
 def new_spec(*, name: str, version: Version, pin: Pin, summary: str, licence: str, guess: Guess) -> str:
     """The text of a fresh spec.
 

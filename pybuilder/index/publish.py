@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +12,8 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pybuilder import files as filesystem
-from pybuilder.index import changes, pages, planning, refresh, verify, yanked
+from pybuilder.errors import UsageError
+from pybuilder.index import changes, pages, planning, refresh, review_pages, verify, yanked
 from pybuilder.index.changes import Change
 from pybuilder.index.pages import File, PageError
 from pybuilder.index.planning import Placement, Release
@@ -154,12 +154,18 @@ class Index:
             interrupted = (f"{_NOTE}: a publish was interrupted; `pybuild index refresh` settles it",)
             return (interrupted if self._note.exists() else ()) + verify.verify(self.root)
 
-    def write_review(self, waiting: Iterable[tuple[str, str, str]]) -> None:
-        """Publish the queue of packages that nobody has accepted yet: (name, requirement, wanted by) of each."""
-        keys = ("name", "requirement", "wanted_by")
-        queue = [dict(zip(keys, each, strict=True)) for each in sorted(set(waiting))]
+    def write_review(self, waiting: Sequence[Mapping[str, str]], rejected: Sequence[Mapping[str, str]]) -> None:
+        """Publish who waits for review, for programs and for people; what is right already is not touched.
+
+        Args:
+            waiting: ``name``, ``requirement``, ``wanted_by`` and ``first_seen`` of each, in order.
+            rejected: ``name``, ``reason``, ``by`` and ``when`` of each package that nobody wants, in order.
+        """
+        if not waiting and not rejected and not (self.root / review_pages.JSON).exists():
+            return
         with self._writing():
-            write_changed(self.root / "review.json", json.dumps({"review": queue}, indent=1).encode() + b"\n")
+            write_changed(self.root / review_pages.HTML, review_pages.review_html(waiting, rejected))
+            write_changed(self.root / review_pages.JSON, review_pages.review_json(waiting, rejected))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -72,7 +72,21 @@ class Chooser:
             and not self.is_accepted(canonicalize_name(w.requirement.name))
         ]
         if missing:
-            raise not_accepted(missing)
+            raise self.not_accepted(missing)
+
+    def not_accepted(self, missing: Iterable[Wanted]) -> ReviewError:
+        """The error that says who wants what nobody has accepted, and what somebody has said against it."""
+        wanted = tuple(
+            (canonicalize_name(w.requirement.name), str(w.requirement), w.wanted_by or "the command line")
+            for w in missing
+        )
+        refusals: dict[str, str] = {name: self.workspace.refusal(name) for name, _, _ in wanted}
+        told = [
+            f"{need} (wanted by {by})" + (f", {refusals[name]}" if refusals[name] else "") for name, need, by in wanted
+        ]
+        return ReviewError(
+            f"nobody has accepted {'; '.join(told)}", wanted=wanted, cure=review_cure(sorted(refusals), refusals)
+        )
 
     def versions(
         self,
@@ -306,16 +320,18 @@ class Chooser:
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 
-def not_accepted(missing: Iterable[Wanted]) -> ReviewError:
-    """The error that says who wants what nobody has accepted."""
-    wanted = tuple(
-        (canonicalize_name(w.requirement.name), str(w.requirement), w.wanted_by or "the command line") for w in missing
-    )
-    return ReviewError(
-        "nobody has accepted " + "; ".join(f"{need} (wanted by {by})" for _, need, by in wanted),
-        wanted=wanted,
-        cure=f"write a spec for each: pybuild new {' '.join(sorted({name for name, _, _ in wanted}))}",
-    )
+def review_cure(names: Sequence[str], refusals: Mapping[str, str]) -> str:
+    """What to do about packages that nobody has accepted.
+
+    Args:
+        names: The packages.
+        refusals: What somebody has said against each, if anything.
+    """
+    new = [name for name in names if not refusals.get(name)]
+    if not new:
+        return f"do without; or take it in after all: pybuild review approve {' '.join(names)}"
+    look = new[0] if len(new) == 1 else "NAME"
+    return f"look at it: pybuild review show {look}; then take it in: pybuild review approve {' '.join(new)}"
 
 
 def _asks_upstream(spec: Spec) -> bool:

@@ -98,6 +98,11 @@ class Memory(Database):
         with self.transaction() as connection:
             connection.executemany("DELETE FROM review WHERE name = ?", [(name,) for name in names])
 
+    def settle_review(self, entries: Sequence[tuple[str, str, str]]) -> None:
+        """Forget single entries, ``(name, requirement, wanted_by)``."""
+        with self.transaction() as connection:
+            connection.executemany("DELETE FROM review WHERE name = ? AND requirement = ? AND wanted_by = ?", entries)
+
     def review(self) -> list[dict[str, str]]:
         """The queue, oldest first."""
         return self._rows("SELECT name, requirement, wanted_by, first_seen FROM review ORDER BY first_seen, name")

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pybuilder.errors import ConfigError, EngineError, FetchError, UsageError
@@ -26,11 +27,15 @@ from pybuilder.workspace.fresh import init
 
 if TYPE_CHECKING:
     from pybuilder.buildroot import Buildroot, Definition
+    from pybuilder.rejections import Rejections
     from pybuilder.settings import Settings
     from pybuilder.spec import EffectiveSpec, PatchEntry, Pin, Spec
     from pybuilder.toml_places import KeyPath
 
 __all__ = ["Patch", "Revision", "Workspace", "init"]
+
+# specs/rejected.toml is no spec, so that no package can have this name.
+_REJECTED = "rejected"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +95,13 @@ class Workspace:
         return parse_settings(text or "", "pybuild.toml")
 
     def spec_path(self, name: str) -> Path:
-        """Where the spec of a package is, or would be."""
+        """Where the spec of a package is, or would be.
+
+        Raises:
+            UsageError: No package can have this name.
+        """
+        if name == _REJECTED:
+            raise UsageError(f"{name} can't be built: {self.refusal(name)}", where=f"specs/{name}.toml")
         return self.root / "specs" / f"{name}.toml"
 
     @property
@@ -100,11 +111,46 @@ class Workspace:
 
     def accepts(self, name: str) -> bool:
         """Whether the package has a spec."""
-        return self.spec_path(name).is_file()
+        return name != _REJECTED and self.spec_path(name).is_file()
 
     def spec_names(self) -> tuple[str, ...]:
         """The accepted packages, sorted; no spec is read."""
-        return _stems(self.root / "specs")
+        return tuple(name for name in _stems(self.root / "specs") if name != _REJECTED)
+
+    @property
+    def rejected_path(self) -> Path:
+        """Where the packages are listed that nobody wants, with reasons."""
+        return self.root / "specs" / f"{_REJECTED}.toml"
+
+    @cached_property
+    def rejections(self) -> Rejections:
+        """The packages that somebody has rejected, and why.
+
+        Raises:
+            ConfigError: The file that lists them is wrong.
+        """
+        text = self._text(f"specs/{_REJECTED}.toml")
+        if text is None:
+            return {}
+        from pybuilder.rejections import parse_rejections
+
+        return parse_rejections(text)
+
+    def refusal(self, name: str) -> str:
+        """Why a package must not be taken in, a clause; empty where nothing is against it.
+
+        Args:
+            name: The normalised name.
+
+        Raises:
+            ConfigError: The file that lists rejected packages is wrong.
+        """
+        if name == _REJECTED:
+            return (
+                f"no package of this name can have a spec: specs/{_REJECTED}.toml lists the packages that nobody wants"
+            )
+        rejection = self.rejections.get(canonicalize_name(name))
+        return rejection.sentence if rejection else ""
 
     def similar(self, name: str) -> tuple[str, ...]:
         """Accepted packages with nearly this name, the nearest first."""
@@ -124,7 +170,7 @@ class Workspace:
 
         normalize(name)  # refuses what is no name, so that no path leads out of specs/
         file = f"specs/{name}.toml"
-        text = self._text(file)
+        text = None if name == _REJECTED else self._text(file)
         return None if text is None else parse_spec(text, file)
 
     def buildroot_names(self) -> tuple[str, ...]:
@@ -274,6 +320,10 @@ class Workspace:
     def commit_id(self) -> str | None:
         """The commit that is checked out, or None where there is none or git can't tell."""
         return Checkout(root=self.root, run=self.run).commit_id()
+
+    def author(self) -> str:
+        """The name of who works here, as far as git knows; else empty."""
+        return Checkout(root=self.root, run=self.run).author()
 
     def dirty(self, paths: Iterable[Path]) -> bool:
         """Whether files have changes that are not committed; pins that were added to specs do not count.

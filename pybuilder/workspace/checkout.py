@@ -52,6 +52,11 @@ class Checkout:
         out = self._git("rev-parse", "--verify", "HEAD^{commit}")
         return None if out is None else out.decode().strip()
 
+    def author(self) -> str:
+        """The name of who would commit, as far as git knows."""
+        out = self._git("var", "GIT_AUTHOR_IDENT")
+        return "" if out is None else out.decode(errors="replace").partition(" <")[0]
+
     def revision(self, paths: Iterable[Path], *, trees: Iterable[Path], tracked: Iterable[Path]) -> Revision:
         """The commit, and whether it has all that a plan read.
 

@@ -35,8 +35,8 @@ class Drafts(Workspace):
     _specs: dict[str, Spec] = field(default_factory=dict)
 
     def accepts(self, name: str) -> bool:
-        """Whether builds of the package may run: it has a spec, or new ones are taken in."""
-        return self.accept_new or super().accepts(name)
+        """Whether builds of the package may run: it has a spec, or new ones are taken in and nobody has rejected it."""
+        return super().accepts(name) or (self.accept_new and not self.refusal(name))
 
     def spec(self, name: str) -> Spec:
         """The spec of a package as it is, or as it would be; read once."""

@@ -271,14 +271,24 @@ def test_a_moved_tree_is_whole(index: Index, tmp_path: Path) -> None:
 
 
 def test_the_review_queue_is_published(index: Index) -> None:
-    waiting = [("trove", "trove>=1", "hatchling"), ("abc", "abc", "six"), ("abc", "abc", "six")]
-    index.write_review(waiting)
-    assert json.loads((index.root / "review.json").read_bytes()) == {
-        "review": [
-            {"name": "abc", "requirement": "abc", "wanted_by": "six"},
-            {"name": "trove", "requirement": "trove>=1", "wanted_by": "hatchling"},
-        ]
-    }
+    times = {"first_seen": "2026-01-02T03:04:05.000006Z"}
+    waiting = [
+        {"name": "trove", "requirement": "trove>=1", "wanted_by": "hatchling", **times},
+        {"name": "abc", "requirement": "abc", "wanted_by": "six", **times},
+    ]
+    rejected = [{"name": "evil", "reason": "<b>bad</b>", "by": "Ada", "when": "2026-01-03T00:00:00Z"}]
+    index.write_review([], [])
+    assert not index.root.exists()
+    index.write_review(waiting, rejected)
+    written = [index.root / name for name in ("review.json", "review.html")]
+    assert json.loads(written[0].read_bytes()) == {"review": waiting, "rejected": rejected}
+    assert "&lt;b&gt;bad&lt;/b&gt;" in written[1].read_text()
+    before = [path.stat().st_ino for path in written]
+    index.write_review(waiting, rejected)
+    assert [path.stat().st_ino for path in written] == before
+    assert index.verify() == ()
+    index.write_review([], [])
+    assert json.loads(written[0].read_bytes()) == {"review": [], "rejected": []}
 
 
 def test_publishers_at_once_lose_nothing(index: Index, tmp_path: Path) -> None:

@@ -331,8 +331,24 @@ class TestAcceptance:
         error = self.check(world, "eight>1", "six", "Nine_One")
         assert error
         assert error.wanted == (("eight", "eight>1", "seven 1"), ("nine-one", "Nine_One", "seven 1"))
-        assert "pybuild new eight nine-one" in error.cure
+        assert "pybuild review approve eight nine-one" in error.cure
         assert "eight>1 (wanted by seven 1)" in error.what
+
+    def test_what_somebody_has_rejected_is_named_with_the_reason(self, world: World) -> None:
+        rejected = '[packages.eight]\nreason = "not maintained"\nby = "Ada"\nwhen = 2026-01-02T03:04:05Z\n'
+        (world.root / "specs" / "rejected.toml").write_text(rejected)
+        error = self.check(world, "eight>1", "nine")
+        assert error
+        assert "eight>1 (wanted by seven 1), rejected on 2026-01-02 by Ada: not maintained; nine (wanted" in error.what
+        assert error.cure.endswith("pybuild review approve nine")
+        error = self.check(world, "eight")
+        assert error and error.cure == "do without; or take it in after all: pybuild review approve eight"
+
+    def test_nobody_can_accept_the_list_of_rejected_packages(self, world: World) -> None:
+        (world.root / "specs" / "rejected.toml").write_text("")
+        error = self.check(world, "rejected")
+        assert error and "specs/rejected.toml lists the packages that nobody wants" in error.what
+        assert world.chooser.workspace.spec("rejected") is None
 
     @pytest.mark.parametrize(
         "requirement", ["six[fast]", "ten; python_version < '3'", "ten; extra == 'fast'", "ten[fast]; extra == 'fast'"]

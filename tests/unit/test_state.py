@@ -301,6 +301,9 @@ class TestMemory:
         assert [(row["name"], row["first_seen"]) for row in state.review()] == [("wheel", "t1"), ("attrs", "t2")]
         state.drop_review(["wheel", "nothing"])
         assert [row["name"] for row in state.review()] == ["attrs"]
+        state.ask_review([("attrs", "attrs>=2", "six")], now="t3")
+        state.settle_review([("attrs", "attrs", "six"), ("attrs", "attrs>=2", "seven")])
+        assert [row["requirement"] for row in state.review()] == ["attrs>=2"]
 
 
 class TestAttempts:
