@@ -12,7 +12,6 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pybuilder import files as filesystem
-from pybuilder.errors import UsageError
 from pybuilder.index import changes, pages, planning, refresh, review_pages, verify, yanked
 from pybuilder.index.changes import Change
 from pybuilder.index.pages import File, PageError
