@@ -54,6 +54,7 @@ class Packages:
         chooser: Says which versions there are.
         screener: Screens sources before anything is done with them.
         starting: Told in whatever thread, before an attempt begins; raises ``PostponedError`` where it may not.
+        forced: Those that are built in any case, and get a number in any case.
         made: The payloads that this run has come to, built or known.
     """
 
@@ -62,6 +63,7 @@ class Packages:
     chooser: Chooser
     screener: Screener
     starting: Callable[[Package], None] = _let_start
+    forced: frozenset[Package] = frozenset()
     made: dict[Package, Made] = field(default_factory=dict)
     _sources: dict[Package, tuple[Source, Project]] = field(default_factory=dict)
 
@@ -167,7 +169,9 @@ class Packages:
         )
 
     def known(self, plan: Plan) -> Made | None:
-        """The payload that was made of these very inputs."""
+        """The payload that was made of these very inputs; None as well for what is built in any case."""
+        if (plan.recipe.name, Version(plan.recipe.version)) in self.forced:
+            return None
         attempt = self.adapters.state.succeeded(plan.key())
         if attempt is None or attempt.payload is None or intact_payload(self.adapters, attempt.payload) is None:
             return None
@@ -301,11 +305,13 @@ class Packages:
         """
         for made, members in group:
             self.validate(made, members)
-        return publish(self.adapters, [Item(made=made, force=False) for made, _ in group])
+        return publish(
+            self.adapters, [Item(made=made, force=(made.name, made.version) in self.forced) for made, _ in group]
+        )
 
     def published_before(self, made: Made, members: Sequence[Made]) -> Outcome | None:
         """What publishing a payload came to, where it is the newest build and was validated with just these members."""
-        newest = newest_build(self.adapters, made)
+        newest = () if (made.name, made.version) in self.forced else newest_build(self.adapters, made)
         number = next((wheel.number for wheel in newest if wheel.payload == made.sha256), None)
         if number is None or not self._is_validated(made, members):
             return None
