@@ -64,7 +64,7 @@ class Memory(Database):
             with self.transaction():
                 # Another run may have looked since; the older sight stays.
                 known: dict[str, str] = self.fact("first-sights", name) or {}
-                sights = {version: min(known.get(version, now), now) for version in {*known, *versions}}
+                sights = known | {version: min(known.get(version, now), now) for version in versions}
                 self.add_fact("first-sights", name, sights)
         return sights
 
