@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import math
 import os
 import random
 import re
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -30,11 +32,20 @@ T = TypeVar("T")
 PAGE_LIMIT = 64 << 20
 ATTEMPTS = 5
 _LONGEST_WAIT = 60.0
+_CONDITIONS = frozenset({"If-None-Match", "If-Modified-Since"})
 _NETWORK_CURE = "check the network, the proxy settings and the URL; what is in the store already needs no network"
 
 
 class NotFoundError(FetchError):
     """The server says that there is no such thing (404 or 410), or there is no such file."""
+
+
+class RefusedError(FetchError):
+    """The server does not let us (401, 403 or 407)."""
+
+
+class UnreachableError(FetchError):
+    """The server does not answer, or only that it can't just now, however often it is asked."""
 
 
 class _TryAgain(Exception):
@@ -53,11 +64,13 @@ class Page:
         url: Where it came from in the end, after redirects.
         content_type: The media type without parameters, in lower case; empty where none was given.
         body: Its bytes, content codings undone.
+        headers: The header fields, by their names in lower case.
     """
 
     url: str
     content_type: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -100,14 +113,46 @@ class Client:
             NotFoundError: It is not there.
             FetchError: It can't be fetched, or is larger than ``limit``.
         """
+        page = self.renew(url, headers={"Accept": accept}, limit=limit)
+        assert page is not None
+        return page
+
+    def renew(
+        self,
+        url: str,
+        *,
+        etag: str = "",
+        modified: str = "",
+        headers: Mapping[str, str] = MappingProxyType({}),
+        limit: int = PAGE_LIMIT,
+        attempts: int = ATTEMPTS,
+        seconds: float = math.inf,
+    ) -> Page | None:
+        """Fetch a document into memory, unless it is as it was (RFC 9110, section 13).
+
+        Args:
+            url: An ``http``, ``https`` or ``file`` URL.
+            etag: The ETag it had; empty where it had none.
+            modified: The Last-Modified it had, likewise.
+            headers: Header fields of the request.
+            limit: The most bytes it may have.
+            attempts: How many may fail before it is given up.
+            seconds: How long one attempt may take, for servers that send a byte now and then.
+
+        Returns:
+            None where the server says that it is as it was.
+
+        Raises:
+            NotFoundError: It is not there.
+            FetchError: It can't be fetched, or is larger than ``limit``.
+        """
         if scheme(url) == "file":
             with _local(url) as path, path.open("rb") as stream:
-                page = Page(url=url, content_type="", body=stream.read(limit + 1))
-        else:
-            page = self._retried(url, lambda: self._get_once(url, accept, limit))
-        if len(page.body) > limit:
-            raise FetchError(f"the page is larger than {limit} bytes", where=redact(url))
-        return page
+                return _bounded(Page(url=url, content_type="", body=stream.read(limit + 1)), limit)
+        conditions = {"If-None-Match": etag, "If-Modified-Since": modified}
+        asked = {**headers, **{name: value for name, value in conditions.items() if value}}
+        page = self._retried(url, lambda: self._get_once(url, asked, limit, seconds), attempts=attempts)
+        return page and _bounded(page, limit)
 
     def part(self, url: str, start: int, length: int) -> tuple[bytes, int] | None:
         """Fetch some bytes of a file (RFC 9110, section 14).
@@ -208,17 +253,22 @@ class Client:
             self._retried(job.url, lambda: self._fill_once(job), lambda: job.part.size, job.attempts)
         return resumed
 
-    def _get_once(self, url: str, accept: str, limit: int) -> Page:
-        with self._stream(url, {"Accept": accept}) as response:
+    def _get_once(self, url: str, headers: Mapping[str, str], limit: int, seconds: float) -> Page | None:
+        end = time.monotonic() + seconds
+        with self._stream(url, headers) as response:
+            if response.status_code == 304 and not headers.keys().isdisjoint(_CONDITIONS):
+                return None
             self._check_status(response, url)
             body = bytearray()
             for chunk in response.iter_bytes():
                 interruption.check()
+                if time.monotonic() > end:
+                    raise _TryAgain(f"it took more than {seconds:.0f} s")
                 body += chunk
                 if len(body) > limit:
                     break
             kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            return Page(url=str(response.url), content_type=kind, body=bytes(body))
+            return Page(url=str(response.url), content_type=kind, body=bytes(body), headers=dict(response.headers))
 
     def _part_once(self, url: str, start: int, length: int) -> tuple[bytes, int] | None:
         asked = f"bytes={start}" if start < 0 else f"bytes={start}-{start + length - 1}"
@@ -278,7 +328,7 @@ class Client:
             failures += 1
             if failures == attempts:
                 what = f"fetching failed {attempts} times: {reason}"
-                raise FetchError(what, where=redact(url), cure=_NETWORK_CURE)
+                raise UnreachableError(what, where=redact(url), cure=_NETWORK_CURE)
             backoff = 0.5 * 2 ** (failures - 1) * (1 + self.jitter())
             self.sleep(min(max(wait, backoff), _LONGEST_WAIT))
 
@@ -309,11 +359,17 @@ class Client:
         if status in (404, 410):
             raise NotFoundError(said, where=redact(url), cure="check the name, the version and the URL")
         if status in (401, 403, 407):
-            raise FetchError(said, where=redact(url), cure="check the user name and password for this server")
+            raise RefusedError(said, where=redact(url), cure="check the user name and password for this server")
         if status in TRANSIENT:
             raise _TryAgain(said, _retry_after(response.headers.get("Retry-After", ""), self.now()))
         if not 200 <= status < 300:
             raise FetchError(said, where=redact(url))
+
+
+def _bounded(page: Page, limit: int) -> Page:
+    if len(page.body) > limit:
+        raise FetchError(f"the page is larger than {limit} bytes", where=redact(page.url))
+    return page
 
 
 def scheme(url: str) -> str:

@@ -79,7 +79,7 @@ class Log:
             )
             for each in state.review()
         )
-        new = any(each.new for each in (*problems, *review))
+        new = any(each.new for each in problems) or any(each.new for each in review)
         return replace(
             empty,
             phases=dict(self.phases),

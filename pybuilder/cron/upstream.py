@@ -14,7 +14,6 @@ from pybuilder.update import Finding
 from pybuilder.yanks import Told, doubts, yank_told
 
 
-
 def look_up(site: Site, log: Log) -> tuple[Finding, ...]:
     """What upstream has of every accepted package; what can't be found out is noted and holds back nothing else."""
     findings = site.finder.find()
@@ -85,5 +84,3 @@ def _confirmed(site: Site, finding: Finding) -> Told | None:
         return Told.by(site.upstream.project(NormalizedName(finding.name)), pinned)
     except PybuildError:
         return None
-
-
