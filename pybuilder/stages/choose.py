@@ -213,20 +213,24 @@ class Chooser:
         """The versions that could have been taken, for a message."""
         spec = self.workspace.spec(name)
         pinned = ", ".join(map(str, sorted(spec.versions, reverse=True))) if spec and spec.versions else "nothing"
-        pinned += self._told_yanked(name)
         if spec is None or not _asks_upstream(spec):
-            return f"its spec pins {pinned}"
+            return "; ".join(filter(None, (f"its spec pins {pinned}", self._yanked(name))))
         there = sorted(self._files(name, spec), reverse=True)[:8]
         if not there and spec.knows_prebuilt and (lack := self._lack_of_wheel(name)):
             return f"its spec pins {pinned}; {lack}"
         told = f"its spec pins {pinned}; upstream's newest sources are {', '.join(map(str, there)) or 'none'}"
-        return "; ".join(filter(None, (told, self.too_young(name))))
+        return "; ".join(filter(None, (told, self.withheld(name))))
 
-    def _told_yanked(self, name: NormalizedName) -> str:
-        """What is not taken of what is pinned or published, and why, for a message; empty if it all is."""
-        yanked = self.yanked().get(name, {})
-        told = [f"{version} is yanked ({yanked[version]})" for version in self._had(name) if version in yanked]
-        return f"; {', '.join(told)}: asking for it by == takes it all the same" if told else ""
+    def withheld(self, name: NormalizedName) -> str:
+        """What is not taken of a package although it is there, and why, for a message; empty if all of it is."""
+        return "; ".join(filter(None, (self._yanked(name), self.too_young(name))))
+
+    def _yanked(self, name: NormalizedName) -> str:
+        reasons = self.yanked().get(name, {})
+        told = [
+            f"{version} ({reasons[version] or 'no reason given'})" for version in self._had(name) if version in reasons
+        ]
+        return f"yanked are {', '.join(told)}; asking for one of these by == takes it all the same" if told else ""
 
     def too_young(self, name: NormalizedName) -> str:
         """Which of upstream's newest versions only their age forbids, until when, and what to do; empty if none."""

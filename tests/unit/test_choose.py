@@ -551,8 +551,14 @@ class TestYanked:
 
     def test_the_message_says_which_and_why(self, world: World) -> None:
         world.spec(pins("2.0"))
-        world.yanked = {Version("2.0"): "upstream: bad", Version("3.0"): "elsewhere"}
-        assert world.chooser.what_there_is(SIX) == (
-            "its spec pins 2.0; 2.0 is yanked (upstream: bad): asking for it by == takes it all the same; "
-            "upstream's newest sources are 2.0, 1.5, 1.0"
+        world.publish("1.0", 1)
+        world.yanked = {Version("2.0"): "upstream: bad", Version("1.0"): "", Version("3.0"): "elsewhere"}
+        yanked = (
+            "yanked are 2.0 (upstream: bad), 1.0 (no reason given); asking for one of these by == takes it all the same"
         )
+        assert world.chooser.withheld(SIX) == yanked
+        assert world.chooser.what_there_is(SIX) == (
+            f"its spec pins 2.0; upstream's newest sources are 2.0, 1.5, 1.0; {yanked}"
+        )
+        world.spec('[source]\ntype = "path"\npath = "src"\n' + pins("2.0"))
+        assert world.chooser.what_there_is(SIX) == f"its spec pins 2.0; {yanked}"
