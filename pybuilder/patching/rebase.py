@@ -8,15 +8,16 @@ takes. Nothing in it is the source's: no settings, hooks or attributes.
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from pybuilder.errors import ConfigError
-from pybuilder.patching import apply
+from pybuilder.patching import apply, touched
+from pybuilder.patching.tool import environment, git_apply
 from pybuilder.processes import Completed, run
 from pybuilder.record import printable_lines
 
@@ -24,7 +25,8 @@ Fate = Literal["applies", "merged", "rebased", "rejected"]
 
 # The highest of git's sources of attributes: of those that a source brings, none has a say in what its bytes are.
 _ATTRIBUTES = "* -text !eol !ident !filter !working-tree-encoding !merge !diff !whitespace !conflict-marker-size\n"
-_FIRST_DIFF = re.compile(rb"^(?:diff --git |Index: |--- (?!$)[^\n]*\n\+\+\+ )", re.MULTILINE)
+_FILE_LIST = re.compile(rb"^---\n(?: [^\n]*\n)+\n?\Z", re.MULTILINE)
+_FIRST_DIFF = re.compile(rb"^(?:diff --git |Index: |--- [^\n]*\n\+\+\+ )", re.MULTILINE)
 _SHOWN = 60  # lines of what was rejected
 _SECONDS = 600.0
 
@@ -76,7 +78,13 @@ def try_patches(new: Path, patches: Sequence[Path], *, old: Path | None, work: P
 
 @dataclass(kw_only=True, slots=True)
 class _Merger:
-    """The two sources, with the patches that have been tried so far."""
+    """The two sources, with the patches that have been tried so far.
+
+    Attributes:
+        new: The new source.
+        old: That which the patches were made for.
+        work: An empty directory.
+    """
 
     new: Path
     old: Path | None
@@ -84,72 +92,81 @@ class _Merger:
     _before: list[Path] = field(default_factory=list)
 
     def try_one(self, patch: Path) -> Tried:
+        paths = touched(self.new, patch)
+        if git_apply(self.new, patch, "--check").returncode == 0:
+            apply(self.new, [patch])
+            self._before.append(patch)
+            return Tried(patch=patch, fate="applies")
+        why = self._refusal(patch)
+        if git_apply(self.new, patch, "--reverse", "--check").returncode == 0:
+            rebased: bytes | None = b""
+        else:
+            rebased = self._rebased(patch)
+        self._before.append(patch)
+        if rebased is None:
+            return Tried(patch=patch, fate="rejected", why=why, rejects=self._rejects(patch, paths))
+        if not rebased:
+            return Tried(patch=patch, fate="merged", why=why)
+        return Tried(patch=patch, fate="rebased", why=why, text=_head(patch) + rebased)
+
+    def _refusal(self, patch: Path) -> str:
         try:
             apply(self.new, [patch])
         except ConfigError as error:
-            refused = error
-        else:
-            self._before.append(patch)
-            return Tried(patch=patch, fate="applies")
-        if not _is_diff(self.new, patch):
-            raise refused
-        if self._apply(patch, "--reverse", "--check").returncode == 0:
-            return Tried(patch=patch, fate="merged", why=refused.what)
-        rebased = self._rebased(patch)
-        if rebased is None:
-            return Tried(patch=patch, fate="rejected", why=refused.what, rejects=self._rejects(patch))
-        if not rebased:
-            return Tried(patch=patch, fate="merged", why=refused.what)
-        self._before.append(patch)
-        return Tried(patch=patch, fate="rebased", why=refused.what, text=_head(patch) + rebased)
+            return error.what
+        return ""
 
     def _rebased(self, patch: Path) -> bytes | None:
-        """The patch for the new source, which then has it; empty where it has it already; None where they conflict."""
+        """The patch for the new source, which then has it; empty where it had it already; None where they conflict."""
         if self.old is None:
             return None
+        for before in self._before:
+            # One that was never for the old source has no part in what this one was made for.
+            with suppress(ConfigError):
+                apply(self.old, [before])
+        self._before.clear()
         try:
-            apply(self.old, self._before)
-            self._before.clear()
             base = self._commit(self.old)
             apply(self.old, [patch])
+            theirs, ours = self._commit(self.old, base), self._commit(self.new, base)
+            self._git(self.new, "reset", "--quiet", "--soft", ours)
         except ConfigError:
-            return None  # made for neither of the two
-        theirs, ours = self._commit(self.old, base), self._commit(self.new, base)
-        if self._git(self.new, "reset", "--quiet", "--soft", ours).returncode:
             return None
-        if self._git(self.new, "cherry-pick", "--no-commit", theirs).returncode:
+        if self._run(self.new, "cherry-pick", "--no-commit", theirs).returncode:
             self._git(self.new, "reset", "--quiet", "--hard", ours)
             return None
-        # What stays as it was of a patch would say that it does something.
-        return self._git(
-            self.new, "diff", "--cached", "--binary", "--full-index", "--no-renames", "--no-ext-diff", ours
-        ).stdout
+        options = ("--cached", "--binary", "--full-index", "--no-renames", "--no-ext-diff")
+        return self._git(self.new, "diff", *options, ours)
 
     def _commit(self, tree: Path, *parents: str) -> str:
         """A commit of a directory as it is."""
         if not self._repository.exists():
-            self._git(tree, "init", "--quiet")
-            (self._repository / "info").mkdir(exist_ok=True)
+            self._git(tree, "init", "--quiet", "--template=")
+            (self._repository / "info").mkdir()
             (self._repository / "info" / "attributes").write_text(_ATTRIBUTES)
-        self._done(tree, "read-tree", "--empty")
-        self._done(tree, "add", "--all", "--force", ".")
-        written = self._done(tree, "write-tree")
+        self._git(tree, "read-tree", "--empty")
+        self._git(tree, "add", "--all", "--force", ".")
         above = [word for parent in parents for word in ("-p", parent)]
-        return self._done(tree, "commit-tree", written, *above, "-m", "x")
+        written = self._git(tree, "write-tree").decode().strip()
+        return self._git(tree, "commit-tree", written, *above, "-m", "x").decode().strip()
 
     @property
     def _repository(self) -> Path:
         return self.work / "git"
 
-    def _done(self, tree: Path, *arguments: str) -> str:
-        done = self._git(tree, *arguments)
-        if done.returncode:
-            said = printable_lines(done.stderr)[-1:] or ["it ended with an error"]
-            raise ConfigError(f"git {arguments[0]} failed on the source: {said[0]}", where=str(tree))
-        return done.stdout.decode().strip()
+    def _git(self, tree: Path, *arguments: str) -> bytes:
+        """What git says.
 
-    def _git(self, tree: Path, *arguments: str) -> Completed:
-        environ = _environ() | {
+        Raises:
+            ConfigError: It can't do it.
+        """
+        done = self._run(tree, *arguments)
+        if done.returncode:
+            raise ConfigError(f"git {arguments[0]} failed on a source", where=str(tree))
+        return done.stdout
+
+    def _run(self, tree: Path, *arguments: str) -> Completed:
+        environ = environment() | {
             "GIT_DIR": str(self._repository),
             "GIT_WORK_TREE": str(tree),
             "GIT_AUTHOR_NAME": "x",
@@ -157,45 +174,24 @@ class _Merger:
             "GIT_COMMITTER_NAME": "x",
             "GIT_COMMITTER_EMAIL": "x@localhost",
         }
-        argv = ["git", "-c", "core.fsmonitor=false", "-c", "core.safecrlf=false", "-c", "gc.auto=0", *arguments]
+        argv = ["git", "-c", "core.fsmonitor=false", "-c", "gc.auto=0", *arguments]
         return run(argv, cwd=tree, env=environ, timeout=_SECONDS)
 
-    def _apply(self, patch: Path, *options: str) -> Completed:
-        return _apply(self.new, patch, *options)
-
-    def _rejects(self, patch: Path) -> tuple[str, ...]:
+    def _rejects(self, patch: Path, paths: Iterable[str]) -> tuple[str, ...]:
         """The hunks that git finds no place for in the new source; those that fit are put into it."""
-        self._apply(patch, "--reject", "--whitespace=nowarn")
-        lines: list[str] = []
-        for file in sorted(self.new.rglob("*.rej")):
-            lines += printable_lines(file.read_bytes())
-        return tuple(lines[:_SHOWN]) + ((f"… and {len(lines) - _SHOWN} lines more",) if len(lines) > _SHOWN else ())
-
-
-def _is_diff(tree: Path, patch: Path) -> bool:
-    """Whether git can read a patch at all, and all its paths are below the source."""
-    return _apply(tree, patch, "--numstat").returncode == 0 and _apply(tree, patch, "--stat").stdout != b""
-
-
-def _apply(tree: Path, patch: Path, *options: str) -> Completed:
-    environ = _environ() | {"GIT_DIR": "/dev/null/none", "GIT_CEILING_DIRECTORIES": str(tree.resolve().parent)}
-    return run(["git", "apply", "-p1", *options, str(patch.resolve())], cwd=tree, env=environ, timeout=_SECONDS)
-
-
-def _environ() -> dict[str, str]:
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "LC_ALL": "C",
-        "HOME": "/nonexistent",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-    }
+        files = [self.new / f"{path}.rej" for path in paths]
+        for file in files:
+            file.unlink(missing_ok=True)
+        git_apply(self.new, patch, "--reject", "--whitespace=nowarn")
+        lines = [line for file in files if file.is_file() for line in printable_lines(file.read_bytes())]
+        more = (f"… and {len(lines) - _SHOWN} lines more",) if len(lines) > _SHOWN else ()
+        return (*lines[:_SHOWN], *more)
 
 
 def _head(patch: Path) -> bytes:
-    """What stands before the first difference: who made the patch and why."""
+    """What stands before the first difference: who made the patch, and why."""
     data = patch.read_bytes()
     found = _FIRST_DIFF.search(data)
     head = data[: found.start()] if found else b""
-    # The list of changed files that `git format-patch` adds counts lines of the old patch.
-    return re.sub(rb"^---\n(?: [^\n]*\n)*\n?\Z", b"---\n\n", head, flags=re.MULTILINE)
+    # The list of files that `git format-patch` adds counts the lines of the old patch.
+    return _FILE_LIST.sub(b"---\n\n", head)
