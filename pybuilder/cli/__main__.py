@@ -36,6 +36,7 @@ _COMMANDS = {
     "diff": ("diff", "What changed between two builds."),
     "sbom": ("sbom", "The bill of materials of a build, as CycloneDX or SPDX."),
     "update": ("update", "Find new upstream versions by the rules of the specs."),
+    "review": ("review", "What waits for a person: list it, look at it, say yes or no."),
     "key": ("key", "The key that signs what is published."),
     "gc": ("gc", "Drop what no index, record, lock or running build needs."),
     "index": ("index", "Check or renew the published index."),
