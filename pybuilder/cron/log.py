@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
-from pybuilder.cron.problems import Told, Trouble, compare
+from pybuilder.cron.problems import Told, Trouble, compare, written
 from pybuilder.errors import PybuildError
-from pybuilder.passes import Awaited, Built, Pass, Problem, Updated
+from pybuilder.passes import Awaited, Built, Pass, Updated
+from pybuilder.review_queue import waiting
 from pybuilder.state import State
 
 
@@ -59,8 +61,8 @@ class Log:
         except PybuildError as error:
             self.note(kind, subject, error)
 
-    def passed(self, empty: Pass, state: State, told: Told, *, now: datetime) -> Pass:
-        """The pass at its end.
+    def passed(self, empty: Pass, state: State, told: Told, *, now: datetime) -> tuple[Pass, Any]:
+        """The pass at its end, and what the next must know.
 
         Args:
             empty: What was known when it began.
@@ -68,19 +70,19 @@ class Log:
             told: What was told before.
             now: The time.
         """
-        problems = compare(self.troubles, told, stays=self._stays, now=now)
+        standing = compare(self.troubles, told, stays=self._stays, now=now)
         review = tuple(
             Awaited(
-                name=each["name"],
-                requirement=each["requirement"],
-                wanted_by=each["wanted_by"],
-                first_seen=datetime.fromisoformat(each["first_seen"]),
-                new=(each["name"], each["requirement"]) not in told.review,
+                name=each.name,
+                requirement=each.requirement,
+                wanted_by=each.wanted_by,
+                first_seen=datetime.fromisoformat(each.first_seen),
+                new=(each.name, each.requirement) not in told.review,
             )
-            for each in state.review()
+            for each in waiting(state)
         )
-        new = any(each.new for each in problems) or any(each.new for each in review)
-        return replace(
+        new = any(each.new for each in standing) or any(each.new for each in review)
+        ended = replace(
             empty,
             phases=dict(self.phases),
             outcome="failed" if self.failed else "problems" if new else "ok",
@@ -89,13 +91,16 @@ class Log:
             cached=self.cached,
             yanked=tuple(self.yanked),
             review=review,
-            problems=problems,
+            problems=tuple(each.problem for each in standing),
             postponed=self.postponed,
         )
+        return ended, written(standing, review)
 
-    def _stays(self, problem: Problem) -> bool:
+    def _stays(self, trouble: Trouble) -> bool:
         """Whether a problem that was not met is still there: nobody has looked, or tried."""
-        name = problem.subject.partition("==")[0]
-        if self.failed and problem.kind != "pass":
+        if self.failed and trouble.kind != "pass":
             return True
-        return name in self.unlooked or (problem.kind == "build" and problem.subject in self.untried)
+        subjects = (trouble.subject, *trouble.holds)
+        if trouble.kind == "build" and not self.untried.isdisjoint(subjects):
+            return True
+        return any(subject.partition("==")[0] in self.unlooked for subject in subjects)

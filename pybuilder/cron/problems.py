@@ -21,7 +21,12 @@ _MANY = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trouble:
-    """What a pass has met; the fields are those of ``Problem``."""
+    """What a pass has met.
+
+    Attributes:
+        holds: The builds that it holds back, as ``name==version``: while these wait, nobody tries it.
+        kind: As in ``Problem``, and so are the others.
+    """
 
     kind: str
     subject: str
@@ -30,6 +35,7 @@ class Trouble:
     phase: str = ""
     where: str = ""
     cure: str = ""
+    holds: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, error: PybuildError, *, kind: str, subject: str) -> Trouble:
@@ -45,43 +51,74 @@ class Trouble:
         )
 
 
+    def holding(self, builds: Iterable[str]) -> Trouble:
+        """The same, with what it holds back."""
+        return replace(self, holds=tuple(sorted(builds)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """A trouble among those of earlier passes.
+
+    Attributes:
+        trouble: What it is.
+        first_seen: When a pass first came upon it.
+        new: Whether that is this pass, or its words have changed since the last.
+    """
+
+    trouble: Trouble
+    first_seen: datetime
+    new: bool
+
+    @property
+    def problem(self) -> Problem:
+        """As others learn of it."""
+        facts = asdict(self.trouble)
+        del facts["holds"]
+        return Problem(**facts, first_seen=self.first_seen, new=self.new)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Told:
     """What earlier passes have told: a value that the state keeps between two passes.
 
     Attributes:
-        problems: By kind and subject.
-        review: Since when each package waits, by name and requirement.
+        standing: By kind and subject.
+        review: Who waits, by name and requirement.
     """
 
-    problems: Mapping[tuple[str, str], Problem]
+    standing: Mapping[tuple[str, str], Standing]
     review: frozenset[tuple[str, str]]
 
     @classmethod
     def read(cls, data: Any) -> Told:
         """From what ``written`` made; None for the first pass."""
-        data = data or {"problems": [], "review": []}
-        problems = [
-            Problem(**{**each, "first_seen": datetime.fromisoformat(each["first_seen"]), "new": False})
-            for each in data["problems"]
+        data = data or {"standing": [], "review": []}
+        found = [
+            Standing(
+                trouble=Trouble(**{**facts, "holds": tuple(facts["holds"])}),
+                first_seen=datetime.fromisoformat(first_seen),
+                new=False,
+            )
+            for facts, first_seen in data["standing"]
         ]
         return cls(
-            problems={(each.kind, each.subject): each for each in problems},
+            standing={(each.trouble.kind, each.trouble.subject): each for each in found},
             review=frozenset((name, requirement) for name, requirement in data["review"]),
         )
 
 
-def written(problems: Iterable[Problem], review: Iterable[Awaited]) -> Any:
+def written(standing: Iterable[Standing], review: Iterable[Awaited]) -> Any:
     """What the next pass must know, for JSON."""
-    kept = [{**asdict(each), "first_seen": each.first_seen.isoformat()} for each in problems]
-    for each in kept:
-        del each["new"]
-    return {"problems": kept, "review": sorted({(each.name, each.requirement) for each in review})}
+    return {
+        "standing": [[asdict(each.trouble), each.first_seen.isoformat()] for each in standing],
+        "review": sorted({(each.name, each.requirement) for each in review}),
+    }
 
 
 def compare(
-    troubles: Iterable[Trouble], before: Told, *, stays: Callable[[Problem], bool], now: datetime
-) -> tuple[Problem, ...]:
+    troubles: Iterable[Trouble], before: Told, *, stays: Callable[[Trouble], bool], now: datetime
+) -> tuple[Standing, ...]:
     """The problems there are, each new or not.
 
     Args:
@@ -90,14 +127,16 @@ def compare(
         stays: Whether a problem that this pass has not met is still there: nobody has looked.
         now: The time.
     """
-    found: dict[tuple[str, str], Problem] = {}
+    found: dict[tuple[str, str], Standing] = {}
     for trouble in together(troubles):
         identity = (trouble.kind, trouble.subject)
-        known = before.problems.get(identity)
-        problem = Problem(**asdict(trouble), first_seen=known.first_seen if known else now, new=True)
-        found.setdefault(identity, replace(problem, new=known is None or _words(known) != _words(problem)))
-    kept = {identity: each for identity, each in before.problems.items() if identity not in found and stays(each)}
-    return tuple(sorted([*found.values(), *kept.values()], key=lambda each: (each.kind, each.subject)))
+        known = before.standing.get(identity)
+        new = known is None or _words(known.trouble) != _words(trouble)
+        found.setdefault(
+            identity, Standing(trouble=trouble, first_seen=known.first_seen if known else now, new=new)
+        )
+    kept = {i: each for i, each in before.standing.items() if i not in found and stays(each.trouble)}
+    return tuple(each for _, each in sorted({**found, **kept}.items()))
 
 
 def together(troubles: Iterable[Trouble]) -> list[Trouble]:
@@ -110,7 +149,8 @@ def together(troubles: Iterable[Trouble]) -> list[Trouble]:
         if len(group) < _MANY or not _host(group[0]):
             told += group
         else:
-            told.append(replace(group[0], subject=host))
+            held = {each.subject for each in group}.union(*(each.holds for each in group))
+            told.append(replace(group[0], subject=host).holding(held))
     return told
 
 
@@ -119,5 +159,5 @@ def _host(trouble: Trouble) -> str:
     return urlsplit(trouble.where).netloc if "://" in trouble.where else ""
 
 
-def _words(problem: Problem) -> tuple[str, str, int]:
-    return problem.what, problem.phase, problem.exit_code
+def _words(trouble: Trouble) -> tuple[str, str, int]:
+    return trouble.what, trouble.phase, trouble.exit_code

@@ -21,17 +21,9 @@ def look_up(site: Site, log: Log) -> tuple[Finding, ...]:
         if finding.error is not None:
             log.note("update", finding.name, finding.error)
             log.unlooked.add(finding.name)
-        for reupload in finding.reuploads:
-            log.note("reupload", f"{finding.name}=={reupload.version}", _reuploaded(finding, reupload.file))
+        for reupload, error in zip(finding.reuploads, finding.problems[-len(finding.reuploads) :], strict=False):
+            log.note("reupload", f"{finding.name}=={reupload.version}", error)
     return findings
-
-
-def _reuploaded(finding: Finding, file: str) -> PybuildError:
-    return FetchError(
-        f"upstream has put another content under the name {file}, which is pinned; it is refused",
-        where=f"specs/{finding.name}.toml [versions]",
-        cure="find out which one upstream stands by; a release never changes, so this may be an attack",
-    )
 
 
 def queue(site: Site, findings: Sequence[Finding]) -> None:

@@ -13,7 +13,7 @@ from pybuilder.workspace.checkout import Revision
 from pybuilder.workspace.drafts import Drafts
 
 if TYPE_CHECKING:
-    from pybuilder.spec import EffectiveSpec
+    from pybuilder.spec import EffectiveSpec, Pin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +24,9 @@ class Held(Drafts):
         """Write nothing yet."""
         return ()
 
-    def write(self, packages: Iterable[tuple[str, Version]]) -> tuple[str, ...]:
-        """Write the drafted specs and the pins of packages that have been published; what it returns, as ``settle``."""
-        return super().settle(packages)
+    def pin_of(self, package: tuple[str, Version]) -> Pin | None:
+        """What is to be written of a package: the pin that its spec lacks; None where it lacks none."""
+        return self._pins.get(package)
 
     def revision(
         self, package: str, version: Version, spec: EffectiveSpec, *, beside: Iterable[str], **more: Any

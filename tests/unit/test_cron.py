@@ -35,7 +35,7 @@ class Memory:
         found = compare(troubles, told, stays=lambda each: each.subject in stays, now=self.now)
         self.text = json.dumps(written(found, review))
         self.now += HOUR
-        return list(found)
+        return [each.problem for each in found]
 
 
 class TestProblems:

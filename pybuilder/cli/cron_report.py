@@ -1,0 +1,106 @@
+"""What a pass came to: a stable line for each new problem, a summary for people, one document for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pybuilder.cli.lines import duration
+from pybuilder.layout import Layout
+from pybuilder.names import printable
+from pybuilder.passes import Awaited, Pass, Problem
+from pybuilder.state import State
+
+
+def problem_lines(ended: Pass) -> Iterator[str]:
+    """A line for each problem, and for each package that waits, that no earlier pass has told."""
+    for problem in ended.problems:
+        if problem.new:
+            yield printable(f"pybuild: {_problem(problem)}")
+    for awaited in ended.review:
+        if awaited.new:
+            yield printable(f"pybuild: {_awaited(awaited)}")
+
+
+def _problem(problem: Problem) -> str:
+    head = " ".join(filter(None, (problem.kind, problem.subject)))
+    where = f" ({problem.where})" if problem.where else ""
+    cure = f"; do: {problem.cure}" if problem.cure else ""
+    return f"{head}: {problem.what}{where}{cure}"
+
+
+def _awaited(awaited: Awaited) -> str:
+    return (
+        f"review {awaited.name}: {awaited.requirement}, wanted by {awaited.wanted_by}; "
+        f"do: pybuild review show {awaited.name}"
+    )
+
+
+def summary_lines(ended: Pass) -> Iterator[str]:
+    """All of it for people, also what was told before."""
+    for updated in ended.updated:
+        old = f"{updated.old} -> " if updated.old else ""
+        yield f"updated    {updated.name} {old}{updated.new}"
+    for built in ended.built:
+        yield f"built      {built.build}  ({built.why})"
+    for build, reason in ended.yanked:
+        yield f"yanked     {build}  ({reason})"
+    for awaited in ended.review:
+        yield f"waits      {awaited.requirement}, wanted by {awaited.wanted_by}"
+    for problem in ended.problems:
+        yield f"problem    {_problem(problem)}"
+    counts = {"built": len(ended.built), "cached": ended.cached, "postponed": ended.postponed}
+    told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "nothing to do"
+    phases = ", ".join(f"{name} {duration(seconds)}" for name, seconds in ended.phases.items())
+    yield f"{told}; took {duration(ended.seconds)} ({phases})"
+
+
+def report(ended: Pass, state: State, layout: Layout) -> dict[str, Any]:
+    """The document of ``--json``: that of ``build``, and what only a pass has.
+
+    Args:
+        ended: The pass.
+        state: Has the builds.
+        layout: Where wheels and logs are.
+    """
+    from pybuilder.reports import builds
+
+    found = []
+    for built in ended.built:
+        name = built.build.partition("/")[2].partition("==")[0]
+        found += [each for each in builds(name, state, layout, channel=ended.channel) if each["build"] == built.build]
+    return {
+        "ok": ended.outcome == "ok",
+        "run": ended.run,
+        "channel": ended.channel,
+        "seconds": round(ended.seconds, 3),
+        "timings": {name: round(seconds, 3) for name, seconds in ended.phases.items()},
+        "built": found,
+        "cached": ended.cached,
+        "failed": [_facts(each) for each in ended.problems if each.kind == "build"],
+        "review": [
+            {"name": each.name, "requirement": each.requirement, "wanted_by": each.wanted_by, "new": each.new}
+            for each in ended.review
+        ],
+        "updated": [
+            {"name": each.name, "old": each.old or None, "new": each.new, "commit": each.commit or None}
+            for each in ended.updated
+        ],
+        "yanked": [{"build": build, "reason": reason} for build, reason in ended.yanked],
+        "problems": [_facts(each) for each in ended.problems],
+        "postponed": ended.postponed,
+    }
+
+
+def _facts(problem: Problem) -> dict[str, Any]:
+    return {
+        "kind": problem.kind,
+        "subject": problem.subject,
+        "phase": problem.phase or None,
+        "error": problem.what,
+        "where": problem.where or None,
+        "do": problem.cure or None,
+        "exit_code": problem.exit_code,
+        "first_seen": problem.first_seen.isoformat(),
+        "new": problem.new,
+    }
