@@ -1,8 +1,8 @@
 """How long it takes to find what is stale: `python -m tests.benchmarks.bench_stale [RECORDS [SPECS]]`.
 
 The aim is 1 s for 5,000 records of 1,000 packages, read from the state and the specs as a pass of cron does that finds
-nothing to do. Told are the first look, which reads the records themselves; one that finds nothing; one after the lock has
-moved and a build requirement with it; and how many packages need each other one.
+nothing to do. Told are the first look, which reads the records themselves; one that finds nothing; one after the lock
+has moved, and a build requirement with it; and how many packages need each other one.
 """
 
 from __future__ import annotations
