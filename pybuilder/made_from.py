@@ -17,8 +17,9 @@ from packaging.utils import canonicalize_name
 
 from pybuilder.errors import PybuildError
 from pybuilder.layout import Layout
-from pybuilder.plan import Plan
-from pybuilder.record import read_plan
+from pybuilder.plan import Root
+from pybuilder.plan_diff import Account
+from pybuilder.record import read_plan, read_record
 from pybuilder.resolution import applies
 from pybuilder.stages.inspect import payload_requires
 from pybuilder.state import State
@@ -60,12 +61,30 @@ class Need(NamedTuple):
     extras: tuple[str, ...]
 
 
-class LockedRpm(NamedTuple):
-    """An RPM of a root; the digest names its file."""
+class RootRpm(NamedTuple):
+    """An RPM of a root.
+
+    Attributes:
+        name: Its name.
+        evra: ``[EPOCH:]VERSION-RELEASE.ARCH``.
+        sha256: Its file's digest.
+        is_base: Whether every build has it, and nobody asked for it in particular.
+    """
 
     name: str
     evra: str
     sha256: str
+    is_base: bool
+
+
+def root_rpms(root: Root) -> tuple[RootRpm, ...]:
+    """The RPMs of a root, in its order; none of a host's."""
+    if root.kind != "rpm":
+        return ()
+    base = set(root.contents["base"])
+    return tuple(
+        RootRpm(each["name"], each["evra"], each["sha256"], each["name"] in base) for each in root.contents["rpms"]
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,8 +103,14 @@ class MadeFrom:
     installs: tuple[Need, ...]
     extras: Mapping[str, tuple[Need, ...]]
 
+    @property
+    def asks(self) -> Iterator[tuple[str, str]]:
+        """Each package that it needs, to be built or where it is installed, with the versions that will do."""
+        yield from ((each.name, each.specifier) for each in self.environment)
+        yield from ((each.name, each.specifier) for each in self.installs)
 
-class Maker(Protocol):
+
+class Recorded(Protocol):
     """An attempt, by which its record is found."""
 
     @property
@@ -107,9 +132,9 @@ class Recollection:
 
     layout: Layout
     state: State
-    _rpms: dict[str, tuple[LockedRpm, ...]] = field(default_factory=dict)
+    _rpms: dict[str, tuple[RootRpm, ...]] = field(default_factory=dict)
 
-    def made_from(self, makers: Iterable[Maker]) -> dict[str, MadeFrom]:
+    def made_from(self, makers: Iterable[Recorded]) -> dict[str, MadeFrom]:
         """What attempts were made from, by id; those of which nobody knows any more are left out."""
         wanted = {maker.attempt: maker for maker in makers}
         known = self.state.facts_of(_FACT, wanted)
@@ -122,19 +147,30 @@ class Recollection:
         self.state.add_facts(_FACT, fresh)
         return {attempt: _value(value) for attempt, value in found.items()}
 
-    def rpms(self, root: str) -> tuple[LockedRpm, ...]:
+    def rpms(self, root: str) -> tuple[RootRpm, ...]:
         """The RPMs of the root of an attempt that ``made_from`` has told of; none of a host's."""
         if root not in self._rpms:
-            self._rpms[root] = tuple(LockedRpm(*each) for each in self.state.fact(_RPMS, root) or ())
+            self._rpms[root] = tuple(RootRpm(*each) for each in self.state.fact(_RPMS, root) or ())
         return self._rpms[root]
 
-    def _read(self, maker: Maker) -> tuple[dict[str, Any] | None, bool]:
+    def account(self, maker: Recorded) -> Account | None:
+        """The plan and the record of an attempt: from the store, else from an index; None where neither has them."""
+        stored = self.layout.record(maker.key, maker.attempt)
+        published = self.layout.indexes.glob(f"*/records/{maker.payload}/{maker.attempt}") if maker.payload else ()
+        for directory in chain((stored,), published):
+            try:
+                return Account(plan=read_plan(directory), record=read_record(directory))
+            except PybuildError:
+                continue
+        return None
+
+    def _read(self, maker: Recorded) -> tuple[dict[str, Any] | None, bool]:
         """What a record says, and whether it is all there is to say."""
-        plan = self._plan(maker)
-        if plan is None:
+        account = self.account(maker)
+        if account is None:
             return None, False
-        if plan.root.kind == "rpm":
-            rpms = [[each["name"], each["evra"], each["sha256"]] for each in plan.root.contents["rpms"]]
+        plan = account.plan
+        if rpms := root_rpms(plan.root):
             self.state.add_fact(_RPMS, plan.root.digest, rpms)
         requires = {each.name: self._requires(each.payload) for each in plan.environment}
         own = self._requires(maker.payload) if maker.payload else ()
@@ -154,17 +190,6 @@ class Recollection:
             "extras": _by_extra(own or (), plan.target.markers),
         }
         return value, own is not None and None not in requires.values()
-
-    def _plan(self, maker: Maker) -> Plan | None:
-        """The plan of an attempt: in the store, else in an index."""
-        stored = self.layout.record(maker.key, maker.attempt)
-        published = self.layout.indexes.glob(f"*/records/{maker.payload}/{maker.attempt}") if maker.payload else ()
-        for directory in chain((stored,), published):
-            try:
-                return read_plan(directory)
-            except PybuildError:
-                continue
-        return None
 
     def _requires(self, payload: str) -> Sequence[str] | None:
         known = self.state.fact("metadata", payload)

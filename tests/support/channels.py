@@ -15,7 +15,7 @@ from typing import Any
 from pybuilder.clock import timestamp
 from pybuilder.layout import Layout
 from pybuilder.plan import Ingredient, Plan, Root, Target
-from pybuilder.record import PLAN, pretty_json
+from pybuilder.record import FORMAT, PLAN, RECORD, pretty_json
 from pybuilder.state import Attempt, PublishedWheel, State
 from tests.support.plans import plan_with
 
@@ -108,6 +108,8 @@ class Channel:
         record = self.layout.record(row.key, row.id)
         record.mkdir(parents=True)
         (record / PLAN).write_bytes(pretty_json(plan.as_json()))
+        account = {"format": FORMAT, "patches": [], "source": {"file": f"{name}-{version}.tar.gz"}}
+        (record / RECORD).write_bytes(pretty_json(account))
         if made:
             self.state.add_fact("metadata", made, {"requires_dist": list(installs)})
         return row
