@@ -78,13 +78,12 @@ def queues(state: State, addresses: Sequence[str]) -> Mapping[str, Queue]:
 
 
 def put(state: State, addresses: Sequence[str], messages: Sequence[Document]) -> None:
-    """Keep messages for addresses."""
-    with state.transaction():
-        for address in addresses:
-            queue = _queue(state, address)
-            waiting = [*queue.waiting, *messages]
-            dropped = max(0, len(waiting) - MOST)
-            _keep(state, address, replace(queue, waiting=waiting[dropped:], dropped=queue.dropped + dropped))
+    """Keep messages for addresses; in a transaction of the caller's it is for all or for none."""
+    for address in addresses:
+        queue = _queue(state, address)
+        waiting = [*queue.waiting, *messages]
+        dropped = max(0, len(waiting) - MOST)
+        _keep(state, address, replace(queue, waiting=waiting[dropped:], dropped=queue.dropped + dropped))
 
 
 def deliver(state: State, couriers: Mapping[str, Courier], now: Callable[[], datetime]) -> tuple[Problem, ...]:
