@@ -73,13 +73,22 @@ def set_value(text: str, dotted: str, value: Value) -> str:
     Raises:
         ConfigError: The text is no spec, or no longer one with this value.
     """
+    return set_at(text, dotted.split("."), value)
+
+
+def set_at(text: str, path: Sequence[str | int], value: Value) -> str:
+    """The same for a key that may be in an array of tables, of which the path then has the index.
+
+    Raises:
+        ConfigError: The text is no spec, or no longer one with this value.
+    """
     import tomlkit
 
     document = _parsed(text)
-    *parents, last = dotted.split(".")
+    *parents, last = path
     table: Any = document
     for key in parents:
-        if key not in table:
+        if isinstance(key, str) and key not in table:
             table[key] = tomlkit.table()
         table = table[key]
     table[last] = value if isinstance(value, (str, int)) else list(value)
@@ -100,7 +109,7 @@ def new_spec(*, name: str, version: Version, pin: Pin, summary: str, licence: st
     Raises:
         ConfigError: What was given makes no spec.
     """
-    lines = [f"name = {_string(name)}"]
+    lines = [f"name = {quoted(name)}"]
     about = " · ".join(filter(None, (_one_line(summary), _one_line(licence))))
     lines += [f"# {text}" for text in (about, *map(_one_line, guess.notes)) if text]
     lines += _table("system", {"build": guess.build, "runtime": guess.runtime})
@@ -114,10 +123,11 @@ def _table(name: str, keys: dict[str, str | tuple[str, ...]]) -> list[str]:
 
 
 def _literal(value: str | tuple[str, ...]) -> str:
-    return _string(value) if isinstance(value, str) else f"[{', '.join(map(_string, value))}]"
+    return quoted(value) if isinstance(value, str) else f"[{', '.join(map(quoted, value))}]"
 
 
-def _string(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text as TOML has it."""
     import tomlkit
 
     return tomlkit.string(text).as_string()
@@ -166,7 +176,7 @@ def _placed(text: str, keys: Sequence[str], version: Version, pin: Pin) -> str:
         return ""
     indent = re.match(r"[ \t]*", text[at:])
     end = "\r\n" if text[:at].endswith("\r\n") else "\n"
-    line = f"{indent[0] if indent else ''}{_string(str(version))} = {_inline(pin).as_string()}{end}"
+    line = f"{indent[0] if indent else ''}{quoted(str(version))} = {_inline(pin).as_string()}{end}"
     return _checked_text(text[:at] + line + text[at:])
 
 
@@ -192,7 +202,7 @@ def line_above(text: str, path: KeyPath) -> int | None:
 def _inline(pin: Pin) -> Any:
     import tomlkit
 
-    keys = [f"{key} = {_string(value)}" for key, value in pin.model_dump(by_alias=True).items() if value]
+    keys = [f"{key} = {quoted(value)}" for key, value in pin.model_dump(by_alias=True).items() if value]
     return tomlkit.value("{ " + ", ".join(keys) + " }")
 
 
