@@ -157,7 +157,7 @@ class _Command:
         )
 
         def draft(source: Source) -> None:
-            if workspace.accept_new:
+            if workspace.accepts(source.name):
                 _, text = writer.draft(source.name, source.version, source.file, source.sha256)
                 workspace.draft(source.name, text)
 
@@ -204,6 +204,8 @@ class _Command:
             for line in plan_lines(assessed.tree, assessed.statuses, assessed.seconds, wall=assessed.wall, cpu=cpu):
                 print(line)
             print(f"written: {', '.join(files)}")
+        for name, refusal in assessed.refusals.items():
+            click.echo(f"pybuild: nobody takes {name} in: {refusal}", err=True)
         errors = dict.fromkeys([*planned.broken.values(), *planned.unmet.values()])
         for error in errors:
             package = " ".join(filter(None, error.package or ()))
