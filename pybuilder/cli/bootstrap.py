@@ -161,6 +161,8 @@ class _Command:
             for line in plan_lines(assessed.tree, assessed.statuses, assessed.seconds, wall=assessed.wall, cpu=cpu):
                 print(line)
             print(f"written: {', '.join(files)}")
+        for name, refusal in assessed.refusals.items():
+            click.echo(f"pybuild: nobody takes {name} in: {refusal}", err=True)
         errors = dict.fromkeys([*planned.broken.values(), *planned.unmet.values()])
         for error in errors:
             package = " ".join(filter(None, error.package or ()))

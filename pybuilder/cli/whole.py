@@ -40,7 +40,7 @@ def make_bootstrap(session: Session, packages: Packages, workspace: Drafts, *, j
     )
 
     def draft(source: Source) -> None:
-        if workspace.accept_new:
+        if workspace.accepts(source.name):
             _, text = writer.draft(source.name, source.version, source.file, source.sha256)
             workspace.draft(source.name, text)
 
