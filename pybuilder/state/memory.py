@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pybuilder.state.database import Database
@@ -39,6 +39,12 @@ class Memory(Database):
         rows = self._rows(f"SELECT key, value FROM facts WHERE {same}", kind=kind, prefix=prefix, length=len(prefix))
         return {row["key"]: json.loads(row["value"]) for row in rows}
 
+    def facts_of(self, kind: str, keys: Iterable[str]) -> dict[str, Any]:
+        """What is known under these keys; of those under which nothing is known, nothing."""
+        statement = "SELECT key, value FROM facts WHERE kind = :kind AND key IN (SELECT value FROM json_each(:keys))"
+        rows = self._rows(statement, kind=kind, keys=json.dumps(list(keys)))
+        return {row["key"]: json.loads(row["value"]) for row in rows}
+
     def add_fact(self, kind: str, key: str, value: Any) -> None:
         """Remember a fact."""
         self._write(
@@ -46,11 +52,11 @@ class Memory(Database):
             {"kind": kind, "key": key, "value": json.dumps(value, sort_keys=True)},
         )
 
-    def add_facts(self, kind: str, facts: Mapping[str, Any]) -> None:
-        """Remember facts, all of them or none."""
-        rows = [(kind, key, json.dumps(value, sort_keys=True)) for key, value in facts.items()]
-        with self.transaction() as connection:
-            connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", rows)
+    def add_facts(self, kind: str, values: Mapping[str, Any]) -> None:
+        """Remember many facts at once, by key."""
+        with self.transaction():
+            for key, value in values.items():
+                self.add_fact(kind, key, value)
 
     # First sights: when a version, of which nobody says how old it is, was first heard of.
 

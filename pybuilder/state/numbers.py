@@ -138,6 +138,13 @@ class Numbers(Database):
             version=version,
         )
 
+    def published_in(self, channel: str) -> list[PublishedWheel]:
+        """Everything that a channel has published, newest first."""
+        return self._wheels(
+            "channel = :channel AND visible = 1 ORDER BY published DESC, name, version, number DESC, target",
+            channel=channel,
+        )
+
     def published_anywhere(self, name: str) -> list[PublishedWheel]:
         """What any channel has published of a package, newest first."""
         return self._wheels("name = :name AND visible = 1 ORDER BY published DESC, number DESC, target", name=name)
