@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pybuilder import interruption
 from pybuilder.download import Download, PartFile, Progress
 from pybuilder.errors import FetchError
 from pybuilder.files import CHUNK, disk_errors, sha256_file
+from pybuilder.posting import TRANSIENT, Answer
 
 if TYPE_CHECKING:
     import httpx2
@@ -32,7 +33,6 @@ PAGE_LIMIT = 64 << 20
 ATTEMPTS = 5
 _LONGEST_WAIT = 60.0
 _CONDITIONS = frozenset({"If-None-Match", "If-Modified-Since"})
-_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _NETWORK_CURE = "check the network, the proxy settings and the URL; what is in the store already needs no network"
 
 
@@ -220,6 +220,26 @@ class Client:
                 if not resumed:
                     raise wrong
 
+    def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Answer:
+        """Send something, once, and not to where the server redirects: there it would come as a GET.
+
+        Args:
+            url: An ``http`` or ``https`` URL.
+            body: What to send.
+            headers: Say what it is.
+            timeout: Seconds to wait for a connection, and for each part of the answer.
+
+        Raises:
+            FetchError: It can't be sent, now or later.
+        """
+        sent: dict[str, Any] = {"content": body, "follow_redirects": False, "timeout": timeout}
+        try:
+            with self._stream(url, headers, method="POST", **sent) as response:
+                wait = _retry_after(response.headers.get("Retry-After", ""), self.now())
+                return Answer(status=response.status_code, reason=response.reason_phrase, wait=wait)
+        except _TryAgain as fault:
+            return Answer(status=0, reason=str(fault), wait=0.0)
+
     def _fill(self, job: Download) -> bool:
         """Fetch until the part is whole; whether it began with bytes that an earlier run had left."""
         if scheme(job.url) == "file":
@@ -313,7 +333,9 @@ class Client:
             self.sleep(min(max(wait, backoff), _LONGEST_WAIT))
 
     @contextmanager
-    def _stream(self, url: str, headers: Mapping[str, str]) -> Iterator[httpx2.Response]:
+    def _stream(
+        self, url: str, headers: Mapping[str, str], *, method: str = "GET", **sent: Any
+    ) -> Iterator[httpx2.Response]:
         import httpx2
 
         if scheme(url) not in ("http", "https"):
@@ -324,7 +346,7 @@ class Client:
                     follow_redirects=True, timeout=self.timeout, headers={"User-Agent": "pybuild-hermetic"}
                 )
         try:
-            with self._http.stream("GET", url, headers=headers) as response:
+            with self._http.stream(method, url, headers=headers, **sent) as response:
                 yield response
         except httpx2.TransportError as error:
             raise _transport_fault(error, url) from error
@@ -338,7 +360,7 @@ class Client:
             raise NotFoundError(said, where=redact(url), cure="check the name, the version and the URL")
         if status in (401, 403, 407):
             raise RefusedError(said, where=redact(url), cure="check the user name and password for this server")
-        if status in _TRANSIENT:
+        if status in TRANSIENT:
             raise _TryAgain(said, _retry_after(response.headers.get("Retry-After", ""), self.now()))
         if not 200 <= status < 300:
             raise FetchError(said, where=redact(url))
@@ -387,7 +409,7 @@ def _clean(error: Exception, url: str) -> str:
 
 def _retry_after(header: str, now: float) -> float:
     """Seconds to wait by a Retry-After header: a number or a date (RFC 9110, section 10.2.3); 0 if neither."""
-    if header.strip().isdigit():
+    if header.strip().isdecimal():
         return float(header)
     try:
         return email.utils.parsedate_to_datetime(header).timestamp() - now
