@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
@@ -39,6 +40,7 @@ class Chooser:
         tags: Every tag that the target accepts, best first, for those that use upstream's wheel.
         python: The target's full version.
         now: The clock, for cooldowns.
+        yanked: Why versions are yanked in the channel's index, by project.
     """
 
     workspace: Workspace
@@ -51,6 +53,7 @@ class Chooser:
     tags: Sequence[str]
     python: str
     now: Callable[[], datetime]
+    yanked: Callable[[], Mapping[NormalizedName, Mapping[Version, str]]]
 
     def is_accepted(self, name: str) -> bool:
         """Whether the package has a spec."""
@@ -83,7 +86,8 @@ class Chooser:
 
         The places: what is in use already; what the workspace pins; what the channel has published; what the spec
         names itself (a git tag, a URL, a directory); what upstream has and the spec's rules allow. A specifier with our
-        label in it means numbered builds, and only those.
+        label in it means numbered builds, and only those. What the channel has yanked is taken where ``==`` asks for
+        it, or where it is in use already, and else passed over (PEP 592).
 
         Args:
             name: The package.
@@ -94,15 +98,18 @@ class Chooser:
         wanted = SpecifierSet()
         for specifier in specifiers:
             wanted &= specifier
-        published = self.state.published(self.channel, name)
+        named = _exact(wanted)
+        shunned = self.yanked().get(name, {}).keys() - {*named, *used}
+        published = [(Version(wheel.version), wheel.number) for wheel in self.state.published(self.channel, name)]
         if any("+" in specifier.version for specifier in wanted):
-            builds = [numbered_version(Version(wheel.version), self.label, wheel.number) for wheel in published]
+            numbered = [(version, numbered_version(version, self.label, number)) for version, number in published]
+            builds = [build for version, build in numbered if version not in shunned or build in named]
             if found := _newest_first(builds, wanted, prereleases=True):
                 return found
         spec = self.workspace.spec(name)
         if spec is None:
             return ()
-        pinned, built = spec.versions, [Version(wheel.version) for wheel in published]
+        pinned, built = spec.versions, [version for version, _ in published]
         places: tuple[Callable[[], Iterable[Version]], ...] = (
             lambda: used,
             lambda: pinned,
@@ -115,12 +122,21 @@ class Chooser:
                 lambda: [*pinned, *built, *self._beyond(name, spec, wanted)],
             )
         for place in places:
-            if found := _newest_first(place(), wanted, prereleases=spec.update.prereleases or None):
+            there = (version for version in place() if version not in shunned)
+            if found := _newest_first(there, wanted, prereleases=spec.update.prereleases or None):
                 return found
         return ()
 
     def known(self, name: NormalizedName) -> tuple[Version, ...]:
-        """The versions of an accepted package that can be had without asking upstream, the preferred first."""
+        """The versions of an accepted package that can be had without asking upstream, the preferred first.
+
+        What the channel has yanked is not among them.
+        """
+        yanked = self.yanked().get(name, {})
+        return tuple(version for version in self._had(name) if version not in yanked)
+
+    def _had(self, name: NormalizedName) -> tuple[Version, ...]:
+        """What the workspace pins and what the channel has published."""
         spec = self.workspace.spec(name)
         if spec is None:
             return ()
@@ -145,9 +161,11 @@ class Chooser:
         spec = self.workspace.spec(name)
         if numbered or spec is None:
             return tuple(_offer(version) for version in numbered)
+        yanked = self.yanked().get(name, {})
+        had = self._had(name)
         if not _asks_upstream(spec):
-            return tuple(_offer(version) for version in {*known, *asked_for})
-        found = {version: _offer(version) for version in (*known, *self._named_by_spec(spec, asked_for))}
+            return tuple(_offer(version, yanked) for version in {*had, *asked_for})
+        found = {version: _offer(version, yanked) for version in (*had, *self._named_by_spec(spec, asked_for))}
         if not (known and known_only):
             try:
                 found = self._upstream_offers(name, spec, asked_for) | found
@@ -182,12 +200,23 @@ class Chooser:
         spec = self.workspace.spec(name)
         pinned = ", ".join(map(str, sorted(spec.versions, reverse=True))) if spec and spec.versions else "nothing"
         if spec is None or not _asks_upstream(spec):
-            return f"its spec pins {pinned}"
+            return "; ".join(filter(None, (f"its spec pins {pinned}", self._yanked(name))))
         there = sorted(self._files(name, spec), reverse=True)[:8]
         if not there and spec.knows_prebuilt and (lack := self._lack_of_wheel(name)):
             return f"its spec pins {pinned}; {lack}"
         told = f"its spec pins {pinned}; upstream's newest sources are {', '.join(map(str, there)) or 'none'}"
-        return "; ".join(filter(None, (told, self.too_young(name))))
+        return "; ".join(filter(None, (told, self.withheld(name))))
+
+    def withheld(self, name: NormalizedName) -> str:
+        """What is not taken of a package although it is there, and why, for a message; empty if all of it is."""
+        return "; ".join(filter(None, (self._yanked(name), self.too_young(name))))
+
+    def _yanked(self, name: NormalizedName) -> str:
+        reasons = self.yanked().get(name, {})
+        told = [
+            f"{version} ({reasons[version] or 'no reason given'})" for version in self._had(name) if version in reasons
+        ]
+        return f"yanked are {', '.join(told)}; asking for one of these by == takes it all the same" if told else ""
 
     def too_young(self, name: NormalizedName) -> str:
         """Which of upstream's newest versions only their age forbids, until when, and what to do; empty if none."""
@@ -205,7 +234,7 @@ class Chooser:
 
         A version that is asked for by name is taken although it is yanked (PEP 592) or young.
         """
-        exact = [Version(s.version) for s in wanted if s.operator == "==" and not s.version.endswith(".*")]
+        exact = _exact(wanted)
         if not _asks_upstream(spec):
             return exact
         files = self._files(name, spec)
@@ -304,11 +333,23 @@ def _asks_upstream(spec: Spec) -> bool:
     return spec.source.type == "sdist" or spec.knows_prebuilt
 
 
+def _exact(wanted: SpecifierSet) -> list[Version]:
+    """The versions that are asked for by name."""
+    return [Version(s.version) for s in wanted if s.operator == "==" and not s.version.endswith(".*")]
+
+
 def _newest_first(versions: Iterable[Version], wanted: SpecifierSet, *, prereleases: bool | None) -> list[Version]:
     """Those that satisfy, newest first; prereleases by PEP 440: where asked for, or where there is nothing else."""
     return sorted(set(wanted.filter(versions, prereleases=prereleases)), reverse=True)
 
 
-def _offer(version: Version) -> Offer:
+def _offer(version: Version, yanked: Mapping[Version, str] = MappingProxyType({})) -> Offer:
     """A version of which nothing more needs to be known: somebody has taken it before, or asks for it by name."""
-    return Offer(version=version, requires_python="", yanked=False, yanked_reason="", upload_time=None)
+    reason = yanked.get(version)
+    return Offer(
+        version=version,
+        requires_python="",
+        yanked=reason is not None,
+        yanked_reason=reason or "",
+        upload_time=None,
+    )

@@ -157,6 +157,14 @@ class Numbers(Database):
             channel=channel,
         )
 
+    def published_builds(self, channel: str) -> list[dict[str, Any]]:
+        """Every build of a channel: ``name``, ``version``, ``label``, ``number``, ``published`` (its newest wheel)."""
+        return self._rows(
+            "SELECT name, version, label, number, max(published) AS published FROM wheels"
+            " WHERE channel = :channel AND visible = 1 GROUP BY label, name, version, number",
+            channel=channel,
+        )
+
     def numbered(self) -> list[dict[str, Any]]:
         """Of everything that was published, or begun to be: ``id`` (the attempt's) and the rest as in ``ended``."""
         return self._rows("SELECT DISTINCT attempt AS id, key, name, channel, target, payload FROM wheels")
