@@ -30,6 +30,7 @@ Fate = Literal[
     "not allowed",
     "not in series",
     "ignored",
+    "no source",
     "other Python",
     "yanked",
     "prerelease",
@@ -56,6 +57,7 @@ class Found:
         sha256: Its digest, where upstream says.
         ref: The git tag, where it is one.
         commit: The commit of that tag, where upstream says.
+        lacks: What is missing before it can be built; empty if nothing is.
     """
 
     text: str
@@ -66,6 +68,7 @@ class Found:
     sha256: str = ""
     ref: str = ""
     commit: str = ""
+    lacks: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,6 +151,8 @@ class Rules:
         """The first reason that time does not mend; what a person may overrule by naming the version comes last."""
         if objection := self.ruled_out(version):
             return objection
+        if found.lacks:
+            return "no source", found.lacks
         if found.requires_python and not any(_supports(found.requires_python, python) for python in self.pythons):
             return "other Python", f"it is for Python {found.requires_python}, not {', '.join(self.pythons)}"
         if found.yanked is not None:

@@ -107,6 +107,11 @@ _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def duration(text: str) -> timedelta:
+    """A span of time, such as ``30m``.
+
+    Raises:
+        ValueError: It is none.
+    """
     match = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)
     if not match:
         raise ValueError(f"{text!r} is no duration; write a number and s, m, h, d or w, such as '30m'")

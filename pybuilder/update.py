@@ -11,7 +11,7 @@ from typing import Literal
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pybuilder.candidates import Judged, Rules, in_series, judge
+from pybuilder.candidates import Found, Judged, Rules, in_series, judge
 from pybuilder.clock import timestamp
 from pybuilder.errors import FetchError, PybuildError, ReviewError
 from pybuilder.interruption import side_by_side
@@ -56,6 +56,8 @@ class Finding:
         error: Why nothing was found out; None where something was.
         reuploads: Pinned files that upstream has put other content under.
         gone: Pinned versions that upstream has no more, the newest first.
+        listed: What upstream's index has of the package: of a version its sdists, and its wheels where one is used in
+            their place or the source is no sdist; None where the index was not asked, or can't be.
     """
 
     name: NormalizedName
@@ -64,6 +66,7 @@ class Finding:
     error: PybuildError | None = None
     reuploads: tuple[Reupload, ...] = ()
     gone: tuple[Version, ...] = ()
+    listed: tuple[Found, ...] | None = None
 
     @property
     def news(self) -> tuple[Version, ...]:
@@ -182,7 +185,7 @@ class Finder:
         except PybuildError as error:
             return Finding(name=spec.name, spec=spec, error=error)
         reuploads, gone = _compared(spec, offered)
-        return Finding(name=spec.name, spec=spec, judged=judged, reuploads=reuploads, gone=gone)
+        return Finding(name=spec.name, spec=spec, judged=judged, reuploads=reuploads, gone=gone, listed=offered.listed)
 
     def _is_prebuilt(self, spec: Spec, version: Version) -> bool:
         minor = ".".join(self.pythons[0].split(".")[:2])
@@ -205,14 +208,15 @@ def _is_released(spec: Spec) -> bool:
 
 def _compared(spec: Spec, offered: Offered) -> tuple[tuple[Reupload, ...], tuple[Version, ...]]:
     """Which pinned files upstream has put other content under, and which versions it has no more."""
-    if offered.files is None:
+    if offered.listed is None:
         return (), ()
     reuploads, gone = [], []
-    there = {found.text for found in offered.found}
+    files = {found.file: found.sha256 for found in offered.listed}
+    there = {found.text for found in offered.listed}
     for version, pin in sorted(spec.versions.items(), reverse=True):
         if not pin.sha256 or not pin.file:
             continue
-        digest = offered.files.get(pin.file)
+        digest = files.get(pin.file)
         if digest is None and str(version) not in there:
             gone.append(version)
         elif digest and digest != pin.sha256:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import click
 
-from pybuilder import clock, cron, outward
+from pybuilder import clock, outward
 from pybuilder.cli.cron_report import problem_lines, report, summary_lines
 from pybuilder.cli.gc import make_collector
 from pybuilder.cli.options import Options
@@ -23,14 +22,15 @@ from pybuilder.cli.progress import listener
 from pybuilder.cli.session import Session, open_session
 from pybuilder.cli.whole import make_bootstrap
 from pybuilder.commits import Commits
+from pybuilder.cron import Ended, World, run, told
 from pybuilder.cron.budget import Budget
 from pybuilder.cron.site import Site
-from pybuilder.errors import PybuildError, ReviewError, combined_exit_code
+from pybuilder.errors import ReviewError, combined_exit_code
 from pybuilder.fields import duration as parse_duration
 from pybuilder.files import file_lock
 from pybuilder.http import Client
 from pybuilder.layout import Layout
-from pybuilder.passes import Pass, Problem
+from pybuilder.passes import Pass
 from pybuilder.state import State
 from pybuilder.update import Finder
 from pybuilder.workspace import Workspace
@@ -45,7 +45,7 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
         raise click.BadParameter(str(error)) from error
 
 
-@click.command("cron")
+@click.command()
 @click.option("--pull", "is_pulled", is_flag=True, help="First git pull --ff-only.")
 @click.option("--wait", is_flag=True, help="Wait for another pass to end.")
 @click.option("--max-builds", type=click.IntRange(min=0), help="Start so many builds at most.")
@@ -54,7 +54,7 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_obj
-def command(options: Options, /, **typed: Any) -> int:
+def cron(options: Options, /, **typed: Any) -> int:
     """Update, build what is new or stale, publish, prune and report: once, silently if all is well."""
     return _Command(options=options, **typed).run()
 
@@ -79,20 +79,21 @@ class _Command:
         with one_at_a_time, contextlib.closing(State.open(layout)) as state:
             world = self._world(workspace, layout, state)
             outward.begin(channel=world.channel, state=state)
-            ended, memory = cron.run(world)
+            ended = run(world)
             with Client() as client:
                 unsent = outward.tell(
-                    ended, layout=layout, settings=workspace.settings, state=state, client=client, now=clock.now
+                    ended.passed, layout=layout, settings=workspace.settings, state=state, client=client, now=clock.now
                 )
-            ended = dataclasses.replace(ended, problems=(*ended.problems, *unsent))
+            passed = dataclasses.replace(ended.passed, problems=(*ended.passed.problems, *unsent))
+            ended = dataclasses.replace(ended, passed=passed)
             self._tell(ended, state, layout)
             # Only now: who dies before has told nobody, and is to tell it again.
-            cron.told(state, world.channel, memory)
-        return _exit_code(ended)
+            told(state, world.channel, ended.memory)
+        return _exit_code(passed)
 
-    def _world(self, workspace: Workspace, layout: Layout, state: State) -> cron.World:
+    def _world(self, workspace: Workspace, layout: Layout, state: State) -> World:
         channel, began = channel_name(self.options, workspace), clock.now()
-        return cron.World(
+        return World(
             run=clock.new_attempt_id(began),
             workspace=workspace.root.resolve().name,
             channel=channel,
@@ -117,13 +118,13 @@ class _Command:
         with listener(shown, many=True) as listen, open_session(self.options, listen, workspace=workspace) as session:
             yield _made_site(session, workspace, self.jobs)
 
-    def _tell(self, ended: Pass, state: State, layout: Layout) -> None:
-        for line in problem_lines(ended):
+    def _tell(self, ended: Ended, state: State, layout: Layout) -> None:
+        for line in problem_lines(ended.passed):
             print(line, file=sys.stderr, flush=True)
         if self.as_json:
             print(json.dumps(report(ended, state, layout), indent=2), flush=True)
         elif self.options.verbose:
-            print("\n".join(summary_lines(ended)), flush=True)
+            print("\n".join(summary_lines(ended.passed)), flush=True)
 
 
 def _made_site(session: Session, workspace: Held, jobs: int | None) -> Site:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from pybuilder.cli.lines import duration
+from pybuilder.cron import Ended
+from pybuilder.errors import PostponedError
 from pybuilder.layout import Layout
 from pybuilder.names import printable
 from pybuilder.passes import Awaited, Pass, Problem
+from pybuilder.reports import run_report
+from pybuilder.results import Result
 from pybuilder.state import State
 
 
@@ -55,7 +60,7 @@ def summary_lines(ended: Pass) -> Iterator[str]:
     yield f"{told}; took {duration(ended.seconds)} ({phases})"
 
 
-def report(ended: Pass, state: State, layout: Layout) -> dict[str, Any]:
+def report(ended: Ended, state: State, layout: Layout) -> dict[str, Any]:
     """The document of ``--json``: that of ``build``, and what only a pass has.
 
     Args:
@@ -63,32 +68,27 @@ def report(ended: Pass, state: State, layout: Layout) -> dict[str, Any]:
         state: Has the builds.
         layout: Where wheels and logs are.
     """
-    from pybuilder.reports import builds
-
-    found = []
-    for built in ended.built:
-        name = built.build.partition("/")[2].partition("==")[0]
-        found += [each for each in builds(name, state, layout, channel=ended.channel) if each["build"] == built.build]
+    passed = ended.passed
+    result = ended.result or Result(built=(), cached=(), failed=(), review=(), seconds=0.0)
+    failed = tuple(each for each in result.failed if not isinstance(each.error, PostponedError))
     return {
-        "ok": ended.outcome == "ok",
-        "run": ended.run,
-        "channel": ended.channel,
-        "seconds": round(ended.seconds, 3),
-        "timings": {name: round(seconds, 3) for name, seconds in ended.phases.items()},
-        "built": found,
-        "cached": ended.cached,
-        "failed": [_facts(each) for each in ended.problems if each.kind == "build"],
+        **run_report(replace(result, failed=failed), state, layout),
+        "ok": passed.outcome == "ok",
+        "run": passed.run,
+        "channel": passed.channel,
+        "seconds": round(passed.seconds, 3),
+        "timings": {name: round(seconds, 3) for name, seconds in passed.phases.items()},
         "review": [
             {"name": each.name, "requirement": each.requirement, "wanted_by": each.wanted_by, "new": each.new}
-            for each in ended.review
+            for each in passed.review
         ],
         "updated": [
             {"name": each.name, "old": each.old or None, "new": each.new, "commit": each.commit or None}
-            for each in ended.updated
+            for each in passed.updated
         ],
-        "yanked": [{"build": build, "reason": reason} for build, reason in ended.yanked],
-        "problems": [_facts(each) for each in ended.problems],
-        "postponed": ended.postponed,
+        "yanked": [{"build": build, "reason": reason} for build, reason in passed.yanked],
+        "problems": [_facts(each) for each in passed.problems],
+        "postponed": passed.postponed,
     }
 
 

@@ -26,6 +26,7 @@ from pybuilder.errors import LockedError, PybuildError, StateError
 from pybuilder.gc import Report
 from pybuilder.needed_by import needed_by
 from pybuilder.passes import Pass, Updated
+from pybuilder.results import Result
 from pybuilder.staleness import find_stale
 from pybuilder.staleness.failures import noted_failures
 from pybuilder.state import State
@@ -65,12 +66,23 @@ class World:
     now: Callable[[], datetime]
 
 
-def run(world: World) -> tuple[Pass, Any]:
-    """Go through everything once. The caller holds the lock.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """A pass that has come to its end.
 
-    Returns:
-        What it came to, and what ``told`` is to be given once somebody has been told of it.
+    Attributes:
+        passed: What it came to.
+        result: What its builds came to; None where it came to none.
+        memory: What ``told`` is to be given once somebody has been told of it.
     """
+
+    passed: Pass
+    result: Result | None
+    memory: Any
+
+
+def run(world: World) -> Ended:
+    """Go through everything once. The caller holds the lock."""
     log, began, start = Log(), world.now(), time.monotonic()
     with log.phase("pull"):
         with log.survive("commit"):
@@ -86,11 +98,17 @@ def run(world: World) -> tuple[Pass, Any]:
     with log.phase("prune"):
         _prune(world, log)
     empty = Pass(
-        run=world.run, workspace=world.workspace, channel=world.channel, began=began, seconds=0.0, phases={}, outcome="ok"
+        run=world.run,
+        workspace=world.workspace,
+        channel=world.channel,
+        began=began,
+        seconds=0.0,
+        phases={},
+        outcome="ok",
     )
     known = Told.read(world.state.fact(_FACT, world.channel))
-    ended, memory = log.passed(empty, world.state, known, now=world.now())
-    return replace(ended, seconds=time.monotonic() - start), memory
+    passed, memory = log.passed(empty, world.state, known, now=world.now())
+    return Ended(passed=replace(passed, seconds=time.monotonic() - start), result=log.result, memory=memory)
 
 
 def told(state: State, channel: str, memory: Any) -> None:

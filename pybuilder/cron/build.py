@@ -21,7 +21,7 @@ from pybuilder.request import Request
 from pybuilder.results import Failure, Result
 from pybuilder.stages.publish import Outcome
 from pybuilder.staleness import note_failure, note_settled
-from pybuilder.tree import Package, package_id
+from pybuilder.tree import Package
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +85,7 @@ def _nothing(goals: Sequence[Goal], error: PybuildError, log: Log) -> Done:
 
 def _done(site: Site, goals: Sequence[Goal], assessed: Assessed, result: Result, log: Log) -> Done:
     outcomes = {(each.made.name, each.made.version): each for each in (*result.built, *result.cached)}
+    log.result = result
     log.cached += list(assessed.statuses.values()).count("cached")
     unmet: dict[Goal, PybuildError | None] = {}
     for goal in goals:
@@ -120,9 +121,7 @@ def remember(site: Site, done: Done, goals: Sequence[Goal]) -> None:
     state, channel, now = adapters.state, adapters.channel.name, adapters.now()
     for goal, error in done.unmet.items():
         if error is not None and not isinstance(error, PostponedError):
-            note_failure(
-                state, channel, goal.name, goal.version, mark=goal.mark, now=now, attempt=error.attempt
-            )
+            note_failure(state, channel, goal.name, goal.version, mark=goal.mark, now=now, attempt=error.attempt)
     for goal in goals:
         if goal.stale and goal not in done.unmet and any(map(goal.is_met_by, done.outcomes)):
             note_settled(state, channel, goal.stale)

@@ -12,6 +12,7 @@ from typing import Any
 from pybuilder.cron.problems import Told, Trouble, compare, written
 from pybuilder.errors import PybuildError
 from pybuilder.passes import Awaited, Built, Pass, Updated
+from pybuilder.results import Result
 from pybuilder.review_queue import waiting
 from pybuilder.state import State
 
@@ -26,6 +27,7 @@ class Log:
         unlooked: Packages that nobody could look at: what was wrong with them before stays so.
         untried: Builds that were not tried, as ``name==version``, likewise.
         failed: Whether it can't come to its end.
+        result: What its builds came to, once there are any.
         updated: As in ``Pass``, and so are the others.
     """
 
@@ -34,6 +36,7 @@ class Log:
     unlooked: set[str] = field(default_factory=set)
     untried: set[str] = field(default_factory=set)
     failed: bool = False
+    result: Result | None = None
     updated: list[Updated] = field(default_factory=list)
     built: list[Built] = field(default_factory=list)
     cached: int = 0

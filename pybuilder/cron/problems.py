@@ -50,7 +50,6 @@ class Trouble:
             cure=error.cure,
         )
 
-
     def holding(self, builds: Iterable[str]) -> Trouble:
         """The same, with what it holds back."""
         return replace(self, holds=tuple(sorted(builds)))
@@ -132,9 +131,7 @@ def compare(
         identity = (trouble.kind, trouble.subject)
         known = before.standing.get(identity)
         new = known is None or _words(known.trouble) != _words(trouble)
-        found.setdefault(
-            identity, Standing(trouble=trouble, first_seen=known.first_seen if known else now, new=new)
-        )
+        found.setdefault(identity, Standing(trouble=trouble, first_seen=known.first_seen if known else now, new=new))
     kept = {i: each for i, each in before.standing.items() if i not in found and stays(each.trouble)}
     return tuple(each for _, each in sorted({**found, **kept}.items()))
 

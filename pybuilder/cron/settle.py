@@ -42,9 +42,7 @@ def _unpinned(site: Site, packages: Iterable[Package]) -> Iterator[tuple[Normali
     yield from found.items()
 
 
-def _commit(
-    site: Site, name: NormalizedName, packages: Sequence[Package], updates: Mapping[Package, Goal]
-) -> str:
+def _commit(site: Site, name: NormalizedName, packages: Sequence[Package], updates: Mapping[Package, Goal]) -> str:
     """Write the pins of a package, and its spec where it is new; the commit."""
     workspace, file = site.workspace, f"specs/{name}.toml"
     before = content(workspace.root / file)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from pybuilder.candidates import Found
+from pybuilder.candidates import Found, version_of
 from pybuilder.releases.forges import ForgeReader
 from pybuilder.releases.index import IndexReader
 from pybuilder.releases.listings import anitya, page
@@ -22,7 +22,7 @@ from pybuilder.releases.notebook import Notebook
 from pybuilder.releases.origin import Origin, origin
 from pybuilder.releases.turns import host_of
 from pybuilder.sources import git
-from pybuilder.spec import Spec
+from pybuilder.spec import Spec, Update
 from pybuilder.upstream import File, Project, Upstream
 
 __all__ = ["Notebook", "Offered", "Releases"]
@@ -34,11 +34,11 @@ class Offered:
 
     Attributes:
         found: Its versions; of the files of a version only the one that a build would start from.
-        files: Every file on the index, its sha256 by its name; None where the index was not asked.
+        listed: What the index has of it; None where the index was not asked.
     """
 
     found: tuple[Found, ...]
-    files: Mapping[str, str] | None
+    listed: tuple[Found, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,19 +87,21 @@ class Releases:
                 found = page(self.notebook, where, spec.update.include)
             case _:
                 found = ForgeReader(notebook=self.notebook, environ=self.environ).found(where)
-        return Offered(found=found, files=None)
+        if spec.source.type != "sdist" and not spec.knows_prebuilt:
+            return Offered(found=found, listed=None)
+        index = self._on_index(spec, canonicalize_name(spec.name))
+        return Offered(found=_joined(found, index.found, spec.update), listed=index.listed)
 
     def _on_index(self, spec: Spec, name: NormalizedName) -> Offered:
         reader = IndexReader(notebook=self.notebook, upstream=self.upstream)
         is_sdist = spec.source.type == "sdist"
         listed = reader.sdists(name) if is_sdist and not spec.knows_prebuilt else reader.files(name)
-        files = {found.file: found.sha256 for found in listed}
         if not spec.knows_prebuilt:
-            return Offered(found=_firsts(listed), files=files)
+            return Offered(found=_firsts(listed), listed=listed)
         sdists = [found for found in listed if not found.file.endswith(".whl")] if is_sdist else []
         built = [found for found in sdists if not self.is_prebuilt(spec, Version(found.text))]
         wheels = [found for found in self._best_wheels(name, listed) if self.is_prebuilt(spec, Version(found.text))]
-        return Offered(found=_firsts([*built, *wheels]), files=files)
+        return Offered(found=_firsts([*built, *wheels]), listed=listed)
 
     def _best_wheels(self, name: NormalizedName, listed: Sequence[Found]) -> list[Found]:
         project = Project(name=name, files=tuple(map(_file, listed)), status="active", status_reason="")
@@ -110,6 +112,20 @@ class Releases:
         with self.notebook.turns.at(where.url):
             tags = git.tags(where.url, self.environ)
         return tuple(Found(text=tag, ref=tag, commit=commit) for tag, commit in tags.items())
+
+
+def _joined(found: Sequence[Found], index: Sequence[Found], update: Update) -> tuple[Found, ...]:
+    """Versions that somebody else knows, together with what the index says of their sources."""
+    sources = {one.text: one for one in index}
+    joined = []
+    for one in found:
+        version = version_of(one.text, update)
+        source = sources.get(str(version)) if isinstance(version, Version) else one
+        if source is None:
+            joined.append(replace(one, lacks="the index has no source of it yet"))
+        else:
+            joined.append(replace(source, text=one.text, ref=one.ref, commit=one.commit))
+    return tuple(joined)
 
 
 def _firsts(listed: Sequence[Found]) -> tuple[Found, ...]:

@@ -34,8 +34,8 @@ class Facts(Protocol):
     def fact(self, kind: str, key: str) -> Any:
         """What is known under a key, or None."""
 
-    def add_facts(self, kind: str, facts: Mapping[str, Any]) -> None:
-        """Remember facts, all of them or none."""
+    def add_facts(self, kind: str, values: Mapping[str, Any]) -> None:
+        """Remember many facts at once, by key."""
 
 
 @dataclass(kw_only=True)
