@@ -32,7 +32,7 @@ from pybuilder.staleness.failures import noted_failures
 from pybuilder.state import State
 from pybuilder.update import Finding
 
-_FACT = "told"
+_FACT = "problems"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -145,7 +145,7 @@ def _mark(finding: Finding, version: Version, workspace: Workspace) -> str:
         [
             str(version),
             finding.judged.taken(version).sha256,
-            finding.spec.model_dump_json(exclude={"versions"}),
+            {key: value for key, value in finding.spec.document.data.items() if key != "versions"},
             [path.read_text(errors="replace") for path in patches if path.is_file()],
         ]
     )
