@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from pybuilder import clock, outward
-from pybuilder.cli.cron_report import problem_lines, report, summary_lines
+from pybuilder.cli.cron_report import preview_lines, preview_report, problem_lines, report, summary_lines
 from pybuilder.cli.gc import make_collector
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import channel_name, open_layout, open_workspace
@@ -22,7 +22,7 @@ from pybuilder.cli.progress import listener
 from pybuilder.cli.session import Session, open_session
 from pybuilder.cli.whole import make_bootstrap
 from pybuilder.commits import Commits
-from pybuilder.cron import Ended, World, run, told
+from pybuilder.cron import Ended, Preview, World, preview, run, told
 from pybuilder.cron.budget import Budget
 from pybuilder.cron.site import Site
 from pybuilder.errors import ReviewError, combined_exit_code
@@ -78,6 +78,9 @@ class _Command:
         one_at_a_time = file_lock(layout.lock("cron"), wait=self.wait, what="another pass of cron is at work")
         with one_at_a_time, contextlib.closing(State.open(layout)) as state:
             world = self._world(workspace, layout, state)
+            if self.dry_run:
+                self._tell_preview(preview(world))
+                return 0
             outward.begin(channel=world.channel, state=state)
             ended = run(world)
             with Client() as client:
@@ -103,7 +106,7 @@ class _Command:
             site=self._site,
             prune=lambda: make_collector(open_workspace(self.options), layout, dry_run=False).run(None),
             budget=Budget(
-                max_builds=self.max_builds, max_seconds=self.max_time.total_seconds() if self.max_time else None
+                max_builds=self.max_builds, max_seconds=None if self.max_time is None else self.max_time.total_seconds()
             ),
             note=partial(outward.note, channel=channel, state=state),
             now=clock.now,
@@ -117,6 +120,13 @@ class _Command:
         shown = dataclasses.replace(self.options, quiet=not self.options.verbose, verbose=False)
         with listener(shown, many=True) as listen, open_session(self.options, listen, workspace=workspace) as session:
             yield _made_site(session, workspace, self.jobs)
+
+    def _tell_preview(self, found: Preview) -> None:
+        if self.as_json:
+            print(json.dumps(preview_report(found), indent=2))
+        else:
+            for line in preview_lines(found):
+                print(line)
 
     def _tell(self, ended: Ended, state: State, layout: Layout) -> None:
         for line in problem_lines(ended.passed):

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from pybuilder.cli.lines import duration
-from pybuilder.cron import Ended
+from pybuilder.cron import Ended, Preview
+from pybuilder.cron.agenda import Goal
 from pybuilder.errors import PostponedError
 from pybuilder.layout import Layout
 from pybuilder.names import printable
@@ -58,6 +59,46 @@ def summary_lines(ended: Pass) -> Iterator[str]:
     told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "nothing to do"
     phases = ", ".join(f"{name} {duration(seconds)}" for name, seconds in ended.phases.items())
     yield f"{told}; took {duration(ended.seconds)} ({phases})"
+
+
+def preview_lines(preview: Preview) -> Iterator[str]:
+    """A line for each thing that a pass would do, or would not do yet."""
+    kinds = (("build", preview.goals), ("postpone", preview.postponed), ("delay", preview.delayed))
+    for kind, goals in kinds:
+        for goal in goals:
+            due = f", from {goal.due:%Y-%m-%d %H:%M} UTC" if goal.due else ""
+            yield printable(f"{kind:8}  {goal}  {goal.why}: {goal.detail}{due}")
+    for finding, version in preview.review:
+        yield printable(f"{'review':8}  {finding.name}=={version}  in place of {finding.replaced(version)}")
+    for trouble in preview.troubles:
+        yield printable(f"{'problem':8}  {trouble.kind} {trouble.subject}: {trouble.what}")
+
+
+def preview_report(preview: Preview) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "ok": not preview.troubles,
+        "dry_run": True,
+        "build": [_goal(goal) for goal in preview.goals],
+        "postponed": [_goal(goal) for goal in preview.postponed],
+        "delayed": [_goal(goal) for goal in preview.delayed],
+        "review": [{"name": finding.name, "version": str(version)} for finding, version in preview.review],
+        "problems": [
+            {"kind": each.kind, "subject": each.subject, "error": each.what, "where": each.where or None}
+            for each in preview.troubles
+        ],
+    }
+
+
+def _goal(goal: Goal) -> dict[str, Any]:
+    return {
+        "name": goal.name,
+        "version": None if goal.version is None else str(goal.version),
+        "why": goal.why,
+        "detail": goal.detail,
+        "needed_by": goal.needed_by,
+        "due": goal.due.isoformat() if goal.due else None,
+    }
 
 
 def report(ended: Ended, state: State, layout: Layout) -> dict[str, Any]:

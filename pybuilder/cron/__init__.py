@@ -13,15 +13,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from packaging.version import Version
+
 from pybuilder.commits import Commits
-from pybuilder.cron.agenda import Agenda, candidates, draw_up
+from pybuilder.cron.agenda import Agenda, Goal, candidates, draw_up
 from pybuilder.cron.budget import Budget
 from pybuilder.cron.build import build, built, remember
 from pybuilder.cron.log import Log
-from pybuilder.cron.problems import Told
+from pybuilder.cron.problems import Told, Trouble, together
 from pybuilder.cron.settle import settle
 from pybuilder.cron.site import Site
-from pybuilder.cron.upstream import look_up, queue, yank
+from pybuilder.cron.upstream import look_up, queue, to_review, yank
 from pybuilder.errors import LockedError, PybuildError, StateError
 from pybuilder.gc import Report
 from pybuilder.needed_by import needed_by
@@ -81,6 +83,25 @@ class Ended:
     memory: Any
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preview:
+    """What a pass would do.
+
+    Attributes:
+        goals: What it would build, the first first.
+        postponed: What the budget would leave for a later pass.
+        delayed: What waits for its time.
+        review: New versions that a person would be asked about.
+        troubles: What is wrong.
+    """
+
+    goals: tuple[Goal, ...]
+    postponed: tuple[Goal, ...]
+    delayed: tuple[Goal, ...]
+    review: tuple[tuple[Finding, Version], ...]
+    troubles: tuple[Trouble, ...]
+
+
 def run(world: World) -> Ended:
     """Go through everything once. The caller holds the lock."""
     log, began, start = Log(), world.now(), time.monotonic()
@@ -109,6 +130,22 @@ def run(world: World) -> Ended:
     known = Told.read(world.state.fact(_FACT, world.channel))
     passed, memory = log.passed(empty, world.state, known, now=world.now())
     return Ended(passed=replace(passed, seconds=time.monotonic() - start), result=log.result, memory=memory)
+
+
+def preview(world: World) -> Preview:
+    """What a pass would do, as far as that is known before it is done."""
+    log = Log()
+    with world.site() as site:
+        findings = look_up(site, log)
+        agenda = plan(site, findings, log)
+    left = world.budget.max_builds
+    return Preview(
+        goals=agenda.goals[:left],
+        postponed=() if left is None else agenda.goals[left:],
+        delayed=agenda.delayed,
+        review=tuple(to_review(findings)),
+        troubles=tuple(together(log.troubles)),
+    )
 
 
 def told(state: State, channel: str, memory: Any) -> None:

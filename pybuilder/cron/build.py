@@ -46,12 +46,11 @@ def build(site: Site, agenda: Agenda, budget: Budget, log: Log) -> Done:
         budget: How much of it.
         log: Told what came of it.
     """
-    goals = agenda.goals[: budget.max_builds]
+    goals = () if budget.is_spent else agenda.goals[: budget.max_builds]
     later = [*agenda.goals[len(goals) :], *agenda.delayed]
     log.untried.update(map(str, later))
     log.postponed += len(later)
-    if not goals or budget.is_spent:
-        site.bootstrap.packages.queue_reviews(())
+    if not goals:
         return Done(outcomes={}, unmet={})
     packages = site.bootstrap.packages
     packages.starting = budget.start

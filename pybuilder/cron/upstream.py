@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from packaging.version import Version
 
 from pybuilder.clock import timestamp
 from pybuilder.cron.log import Log
@@ -26,14 +28,16 @@ def look_up(site: Site, log: Log) -> tuple[Finding, ...]:
     return findings
 
 
+def to_review(findings: Iterable[Finding]) -> list[tuple[Finding, Version]]:
+    """The new versions that a person decides on; who accepted a package has decided on its first one."""
+    asked = (finding for finding in findings if finding.mode == "review" and finding.spec and finding.spec.versions)
+    return [(finding, version) for finding in asked for version in finding.news]
+
+
 def queue(site: Site, findings: Sequence[Finding]) -> None:
     """Let the new versions wait that a person decides on; those that no rule wants any more do not."""
     state, adapters = site.adapters.state, site.adapters
-    wanted = [
-        (finding.name, f"{finding.name}=={version}", UPDATE)
-        for finding in findings
-        for version in (finding.news if finding.mode == "review" else ())
-    ]
+    wanted = [(finding.name, f"{finding.name}=={version}", UPDATE) for finding, version in to_review(findings)]
     looked_at = {finding.name for finding in findings if finding.error is None}
     there = [(each.name, each.requirement, each.wanted_by) for each in waiting(state) if each.is_update]
     state.settle_review([each for each in there if each[0] in looked_at and each not in wanted])
