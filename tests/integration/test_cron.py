@@ -152,7 +152,7 @@ def test_a_dry_run_changes_nothing(here: Bench) -> None:
         "review    beta==2.0  in place of 1.0",
     ]
     assert before == (git(here.workspace, "status", "--porcelain"), here.published("alpha"))
-    assert here.pybuild("review", "list", "--json").json["waiting"] == []
+    assert here.pybuild("review", "list", "--json").json["review"] == []
 
 
 def test_a_budget_leaves_the_rest_for_the_next_pass(here: Bench) -> None:
