@@ -235,6 +235,14 @@ class TestRequest:
         here.ask(f'six = {{ requested = {(NOW - DAY).isoformat()}, reason = "x" }}')
         assert here.stale() == {"six==1.0": "request"}
 
+    def test_the_same_payload_under_the_old_number_does_not_satisfy(self, here: Here) -> None:
+        """It may have been refused, or found by an ordinary build; whoever asks wants a number."""
+        here.spec("six")
+        here.built("six", payload="same", began=NOW - 2 * DAY)
+        here.ask(f'six = {{ requested = {(NOW - DAY).isoformat()}, reason = "x" }}')
+        here.channel.attempt("six", payload="same", root=here.roots.for_build(()), began=NOW - DAY / 2)
+        assert here.stale() == {"six==1.0": "request"}
+
     def test_what_nobody_can_fulfil_is_a_problem_of_its_own(self, here: Here) -> None:
         here.spec("six")
         here.built("six", began=NOW - 2 * DAY)
