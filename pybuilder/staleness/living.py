@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pybuilder.errors import PybuildError
-from pybuilder.live import live_versions
+from pybuilder.live_versions import live_versions
 from pybuilder.made_from import MadeFrom
 from pybuilder.needed_by import counted, newest_versions
 from pybuilder.staleness.today import Today

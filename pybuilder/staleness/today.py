@@ -12,7 +12,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pybuilder.errors import PybuildError
-from pybuilder.live import newest_in
+from pybuilder.live_versions import newest_in
 from pybuilder.made_from import Beside, MadeFrom, Recollection
 from pybuilder.packages import Packages
 from pybuilder.plan import Root

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from pybuilder.live_versions import live_versions, newest_in
+from pybuilder.spec import parse_spec
+
+PINS = ["5.3.1", "5.3.2", "5.4.0", "6.0rc1", "6.1"]
+
+
+def live(rules: str, pins: list[str] = PINS) -> list[str]:
+    update = parse_spec(f'name = "six"\n[update]\n{rules}\n', "specs/six.toml").update
+    return [str(version) for version in live_versions([Version(pin) for pin in pins], update)]
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ("", ["6.1"]),
+        ('allow = "<6"', ["5.4.0"]),
+        ('ignore = ["6.1", ">=5.4"]', ["5.3.2"]),
+        ('series = ["5.3.*", "5.4.*", "7.*"]', ["5.4.0", "5.3.2"]),
+        ('series = ["5.3.*", "5.*"]', ["5.4.0", "5.3.2"]),
+        ('series = ["5.3.*"]\nignore = ["5.3.2"]', ["5.3.1"]),
+        ('allow = "<5"', []),
+    ],
+)
+def test_the_newest_of_each_series_that_the_rules_allow(rules: str, expected: list[str]) -> None:
+    assert live(rules) == expected
+
+
+def test_a_prerelease_counts_where_it_is_asked_for_or_alone() -> None:
+    pins = ["1.0", "2.0rc1"]
+    assert live("", pins) == ["1.0"]
+    assert live("prereleases = true", pins) == ["2.0rc1"]
+    assert live("", ["2.0rc1"]) == ["2.0rc1"]
+
+
+def test_the_newest_that_satisfies() -> None:
+    update = parse_spec('name = "six"\n', "specs/six.toml").update
+    versions = [Version(pin) for pin in PINS]
+    assert newest_in(SpecifierSet("<5.4"), versions, update) == Version("5.3.2")
+    assert newest_in(SpecifierSet(">7"), versions, update) is None
