@@ -4,31 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from pybuilder.spec import Update
+from pybuilder.candidates import Rules, in_series
 
 
-def live_versions(versions: Collection[Version], update: Update) -> tuple[Version, ...]:
+def live_versions(versions: Collection[Version], rules: Rules) -> tuple[Version, ...]:
     """The newest version of each series that is kept alive, or of all where none is named; newest first.
 
     Args:
         versions: Those that there are: pinned, or else published.
-        update: The rules, of which ``allow``, ``ignore``, ``series`` and ``prereleases`` count.
+        rules: Which say what may be taken; those of age don't count for what has been taken.
     """
-    allowed = [version for version in versions if _is_allowed(version, update)]
-    ranges = [SpecifierSet(f"=={series}") for series in update.series] or [SpecifierSet()]
-    found = {newest for each in ranges if (newest := newest_in(each, allowed, update)) is not None}
+    allowed = [version for version in versions if rules.ruled_out(version) is None]
+    found = set()
+    for series in rules.spec.update.series or ("",):
+        inside = [version for version in allowed if in_series(version, series)]
+        # A prerelease counts where it is asked for, or where there is nothing else (PEP 440).
+        counted = [version for version in inside if not version.is_prerelease or rules.counts_prereleases(version)]
+        found.update(sorted(counted or inside)[-1:])
     return tuple(sorted(found, reverse=True))
-
-
-def newest_in(wanted: SpecifierSet, versions: Collection[Version], update: Update) -> Version | None:
-    """The newest version that satisfies; prereleases by PEP 440: where asked for, or where there is nothing else."""
-    return max(wanted.filter(versions, prereleases=update.prereleases or None), default=None)
-
-
-def _is_allowed(version: Version, update: Update) -> bool:
-    return update.allow.contains(version, prereleases=True) and not any(
-        ignored.contains(version, prereleases=True) for ignored in update.ignore
-    )

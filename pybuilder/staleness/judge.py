@@ -55,7 +55,6 @@ class Judge:
         requests: What somebody asks to have rebuilt.
         settled: By ``name==version``, the inputs of packages that were looked at to the end and found right.
         policy: When moved inputs count.
-        now: The time.
     """
 
     today: Today
@@ -63,7 +62,11 @@ class Judge:
     requests: Mapping[Package, Sequence[RebuildRequest]]
     settled: Mapping[str, str]
     policy: Policy
-    now: datetime
+
+    @property
+    def now(self) -> datetime:
+        """The time."""
+        return self.today.now
 
     def judge(self, package: Package) -> Reason | None:
         """Why a version is stale; None where it isn't.

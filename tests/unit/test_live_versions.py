@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
-from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from pybuilder.live_versions import live_versions, newest_in
+from pybuilder.candidates import Rules
+from pybuilder.live_versions import live_versions
 from pybuilder.spec import parse_spec
 
 PINS = ["5.3.1", "5.3.2", "5.4.0", "6.0rc1", "6.1"]
 
 
 def live(rules: str, pins: list[str] = PINS) -> list[str]:
-    update = parse_spec(f'name = "six"\n[update]\n{rules}\n', "specs/six.toml").update
-    return [str(version) for version in live_versions([Version(pin) for pin in pins], update)]
+    spec = parse_spec(f'name = "six"\n[update]\n{rules}\n', "specs/six.toml")
+    judging = Rules(
+        spec=spec, buildroot="host", variant="", pythons=("3.12.1",), cooldown=timedelta(days=9), now=datetime.now(UTC)
+    )
+    return [str(version) for version in live_versions([Version(pin) for pin in pins], judging)]
 
 
 @pytest.mark.parametrize(
@@ -36,10 +41,3 @@ def test_a_prerelease_counts_where_it_is_asked_for_or_alone() -> None:
     assert live("", pins) == ["1.0"]
     assert live("prereleases = true", pins) == ["2.0rc1"]
     assert live("", ["2.0rc1"]) == ["2.0rc1"]
-
-
-def test_the_newest_that_satisfies() -> None:
-    update = parse_spec('name = "six"\n', "specs/six.toml").update
-    versions = [Version(pin) for pin in PINS]
-    assert newest_in(SpecifierSet("<5.4"), versions, update) == Version("5.3.2")
-    assert newest_in(SpecifierSet(">7"), versions, update) is None
