@@ -47,21 +47,19 @@ class Delays:
         today: What there is.
         failing: The attempts that failed, newest first.
         noted: What was noted besides.
-        now: The time.
     """
 
     today: Today
     failing: Mapping[Package, Sequence[Attempt]]
     noted: Mapping[str, Noted]
-    now: datetime
 
     @classmethod
     def look(cls, packages: Packages, *, now: datetime) -> Delays:
         """For whoever builds what ``find_stale`` does not know of, such as a new version that nothing pins yet."""
-        return cls.on(Today.look(packages), now=now)
+        return cls.on(Today.look(packages, now=now))
 
     @classmethod
-    def on(cls, today: Today, *, now: datetime) -> Delays:
+    def on(cls, today: Today) -> Delays:
         """By what there is today."""
         state, channel = today.adapters.state, today.adapters.channel.name
         failing: dict[Package, list[Attempt]] = {}
@@ -69,7 +67,7 @@ class Delays:
             if not (attempt.error or "").startswith(_INTERRUPTED):
                 package = (NormalizedName(attempt.name), Version(attempt.version))
                 failing.setdefault(package, []).append(attempt)
-        return cls(today=today, failing=failing, noted=noted_failures(state, channel), now=now)
+        return cls(today=today, failing=failing, noted=noted_failures(state, channel))
 
     def of(self, name: NormalizedName, version: Version | None, *, since: datetime | None = None) -> Delay:
         """How long a package waits.
@@ -90,7 +88,7 @@ class Delays:
                 if each.attempt not in failed and (new is None or each.at >= new)
             }
         times = [time for time in failed.values() if since is None or time >= since]
-        return Delay(mark=mark, failures=len(times), due=next_try(times, now=self.now))
+        return Delay(mark=mark, failures=len(times), due=next_try(times, now=self.today.now))
 
     def _attempts(self, name: NormalizedName, version: Version) -> Iterator[tuple[str, datetime]]:
         """The failed attempts at what would be built now, in what it would be built in now."""

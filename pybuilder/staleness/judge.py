@@ -55,7 +55,6 @@ class Judge:
         requests: What somebody asks to have rebuilt.
         settled: By ``name==version``, the inputs of packages that were looked at to the end and found right.
         policy: When moved inputs count.
-        now: The time.
     """
 
     today: Today
@@ -63,7 +62,11 @@ class Judge:
     requests: Mapping[Package, Sequence[RebuildRequest]]
     settled: Mapping[str, str]
     policy: Policy
-    now: datetime
+
+    @property
+    def now(self) -> datetime:
+        """The time."""
+        return self.today.now
 
     def judge(self, package: Package) -> Reason | None:
         """Why a version is stale; None where it isn't.
@@ -87,8 +90,8 @@ class Judge:
 
     def requested(self, package: Package) -> Reason | None:
         """What somebody asks for, if nothing that was begun since is published; a request in the future waits."""
-        begun = latest((maker.began for maker in self.living.makers.get(package, ())), now=self.now)
         wanted = sorted(self.requests.get(package, ()), key=lambda each: each.requested)
+        begun = self._begun(package) if wanted else None
         pending = [each for each in wanted if begun is None or each.requested >= begun]
         if not pending:
             return None
@@ -100,6 +103,14 @@ class Judge:
             not_before=None if ripe else chosen.requested,
             since=chosen.requested,
         )
+
+    def _begun(self, package: Package) -> datetime | None:
+        """When the attempt began that is published; None where that was under a clock that was ahead."""
+        wheel = self.today.published.get(package)
+        if wheel is None:
+            return None
+        attempt = self.today.adapters.state.attempt(wheel.attempt)
+        return latest([datetime.fromisoformat(attempt.started if attempt else wheel.published)], now=self.now)
 
     def _recipe_detail(self, package: Package, pinned: Pinned) -> str:
         before = self.today.recollection.account(self.living.makers[package][0])

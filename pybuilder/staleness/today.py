@@ -6,13 +6,14 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from pybuilder.candidates import Rules
 from pybuilder.errors import PybuildError
-from pybuilder.live import newest_in
 from pybuilder.made_from import Beside, MadeFrom, Recollection
 from pybuilder.packages import Packages
 from pybuilder.plan import Root
@@ -51,19 +52,23 @@ class Today:
         recollection: What attempts were made from.
         sources: Says what pins a version, and what its spec says for it.
         published: Of every published version, the wheel of its newest build that serves the target.
+        yanked: Why versions are yanked in the channel's index, by project.
+        now: The time.
     """
 
     adapters: Adapters
     recollection: Recollection
     sources: SourceGetter
     published: Mapping[Package, PublishedWheel]
+    yanked: Mapping[NormalizedName, Mapping[Version, str]]
+    now: datetime
     _versions: dict[str, tuple[Version, ...]] = field(default_factory=dict)
     _taken: dict[tuple[str, str], Package | None] = field(default_factory=dict)
     _runtime: dict[Package, tuple[str, ...]] = field(default_factory=dict)
     _roots: dict[frozenset[str], Root] = field(default_factory=dict)
 
     @classmethod
-    def look(cls, packages: Packages) -> Today:
+    def look(cls, packages: Packages, *, now: datetime) -> Today:
         """Everything that the channel has published, and a workspace of which nothing has been read yet."""
         adapters, workspace = packages.adapters, packages.sources.workspace
         once = ReadOnce(root=workspace.root, run=workspace.run)
@@ -76,6 +81,8 @@ class Today:
             recollection=Recollection(adapters.layout, adapters.state),
             sources=dataclasses.replace(packages.sources, workspace=once),
             published=published,
+            yanked=adapters.index.yanked(),
+            now=now,
             _versions=versions,
         )
 
@@ -86,6 +93,18 @@ class Today:
             ConfigError: It is wrong.
         """
         return self.sources.workspace.spec(name)
+
+    def rules(self, spec: Spec) -> Rules:
+        """What says which versions of a package are taken."""
+        channel = self.adapters.channel
+        return Rules(
+            spec=spec,
+            buildroot=channel.buildroot,
+            variant=channel.variant,
+            pythons=(self.adapters.target.full_version,),
+            cooldown=self.sources.workspace.settings.cooldown,
+            now=self.now,
+        )
 
     def versions(self, spec: Spec) -> tuple[Version, ...]:
         """The versions that there are of a package: what is pinned, else what was published, as of a directory."""
@@ -123,7 +142,8 @@ class Today:
     def taken(self, name: str, specifier: str) -> Package | None:
         """The version that a requirement gets now: the newest that is pinned, else published; None if there is none.
 
-        One of a package whose spec can't be read gets none: nobody knows.
+        What is yanked counts where it is asked for by name (see ``Chooser.versions``). One of a package whose spec
+        can't be read gets none: nobody knows.
         """
         key = (name, specifier)
         if key not in self._taken:
@@ -138,9 +158,13 @@ class Today:
         if spec is None:
             return None
         places = (tuple(spec.versions), self._versions.get(name, ()))
-        found = (newest_in(wanted, versions, spec.update) for versions in places)
-        version = next((each for each in found if each is not None), None)
-        return None if version is None else (name, version)
+        named = {each.version for each in wanted if each.operator == "=="}
+        shunned = {version for version in self.yanked.get(name, ()) if str(version) not in named}
+        for versions in places:
+            there = (version for version in versions if version not in shunned)
+            if found := max(wanted.filter(there, prereleases=spec.update.prereleases or None), default=None):
+                return name, found
+        return None
 
     def outlook(self, pinned: Pinned, made: MadeFrom) -> Outlook:
         """What a version would be built with now that was built before.

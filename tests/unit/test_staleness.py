@@ -54,6 +54,7 @@ class Here:
     roots: FakeRoots = field(default_factory=FakeRoots)
     policy: Policy = "never"
     now: datetime = NOW
+    yanked: dict[NormalizedName, dict[Version, str]] = field(default_factory=dict)
 
     def spec(self, name: str, text: str = "", *, pins: Sequence[str] = ("1.0",), sha256: str = "a" * 64) -> None:
         """Accept a package; ``text`` is all of its spec but its name and its pins."""
@@ -84,6 +85,7 @@ class Here:
                 state=self.channel.state,
                 layout=self.channel.layout,
                 roots=self.roots,
+                index=SimpleNamespace(yanked=lambda: self.yanked),
                 target=TARGET,
                 channel=StagesChannel(name="host", label="pb", buildroot="host", variant="", env={}, macros={}),
             ),
@@ -233,6 +235,14 @@ class TestRequest:
         here.spec("six")
         here.built("six", began=NOW + 1000 * DAY)
         here.ask(f'six = {{ requested = {(NOW - DAY).isoformat()}, reason = "x" }}')
+        assert here.stale() == {"six==1.0": "request"}
+
+    def test_the_same_payload_under_the_old_number_does_not_satisfy(self, here: Here) -> None:
+        """It may have been refused, or found by an ordinary build; whoever asks wants a number."""
+        here.spec("six")
+        here.built("six", payload="same", began=NOW - 2 * DAY)
+        here.ask(f'six = {{ requested = {(NOW - DAY).isoformat()}, reason = "x" }}')
+        here.channel.attempt("six", payload="same", root=here.roots.for_build(()), began=NOW - DAY / 2)
         assert here.stale() == {"six==1.0": "request"}
 
     def test_what_nobody_can_fulfil_is_a_problem_of_its_own(self, here: Here) -> None:
@@ -435,6 +445,31 @@ class TestLive:
         here.built("six", environment=["setuptools==68.0"], requires=["setuptools>=40"])
         here.spec("setuptools", "[build]\nenv = { A = '1' }", pins=["68.0", "80.0"])
         assert here.stale() == {"setuptools==80.0": "recipe"}
+
+    def test_what_is_yanked_is_not_live_unless_something_asks_for_it_by_name(self, here: Here) -> None:
+        here.spec("six", pins=["1.0", "2.0"])
+        here.built("six", "1.0")
+        here.spec("app")
+        here.built("app", installs=["six>=1"])
+        assert here.stale() == {"six==2.0": "new"}
+        here.yanked[SIX] = {Version("2.0"): "broken"}
+        assert here.stale() == {}
+        here.built("app", installs=["six==2.0"])
+        assert here.stale() == {"six==2.0": "new"}
+        here.yanked[SIX] |= {V1: "broken"}
+        here.built("app", installs=["six"])
+        assert here.stale() == {}
+
+    def test_a_build_environment_does_not_want_what_is_yanked(self, here: Here) -> None:
+        here.policy = "monthly"
+        here.spec("setuptools", pins=["1.0", "2.0"])
+        here.built("setuptools", "1.0")
+        here.spec("six")
+        here.built("six", environment=["setuptools==1.0"])
+        here.built("setuptools", "2.0")
+        assert here.stale() == {"six==1.0": "environment"}
+        here.yanked[NormalizedName("setuptools")] = {Version("2.0"): "broken"}
+        assert here.stale() == {}
 
     def test_a_broken_spec_is_a_problem_of_its_own(self, here: Here) -> None:
         here.policy = "monthly"
