@@ -104,6 +104,12 @@ class BuildError(PybuildError):
     phase = "build"
 
 
+class PostponedError(PybuildError):
+    """A build that there is no more time for in this run; it is no failure, and a later run makes it."""
+
+    phase = "budget"
+
+
 class BuildTimeout(PybuildError):
     """A build ran longer than its limit."""
 

@@ -35,6 +35,8 @@ _COMMANDS = {
     "check": ("check", "Build again in another world, and compare bit for bit."),
     "diff": ("diff", "What changed between two builds."),
     "sbom": ("sbom", "The bill of materials of a build, as CycloneDX or SPDX."),
+    "cron": ("cron", "One pass: refresh, update, build what changed, publish, prune, report."),
+    "update": ("update", "Find new upstream versions by the rules of the specs."),
     "review": ("review", "What waits for a person: list it, look at it, say yes or no."),
     "key": ("key", "The key that signs what is published."),
     "gc": ("gc", "Drop what no index, record, lock or running build needs."),

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from pybuilder import clock, events
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import choose_buildroot, open_layout
+from pybuilder.cli.places import choose_buildroot, open_index, open_layout
 from pybuilder.http import Client
 from pybuilder.layout import Layout
 from pybuilder.new import SpecWriter
@@ -91,6 +91,7 @@ def reach(options: Options, workspace: Workspace, listen: events.Listener) -> It
             python=target.full_version,
             tags=target.tags,
             now=clock.now,
+            yanked=open_index(layout, chosen.channel(options.variant)).yanked,
         )
         yield Reach(
             workspace=workspace,

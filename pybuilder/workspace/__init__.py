@@ -367,6 +367,14 @@ class Workspace:
             tracked=[self.root / "patches" / package] if spec.patches is None else [],
         )
 
+    def text(self, file: str) -> str | None:
+        """The text of a file of the workspace, by its path in it; None where there is none.
+
+        Raises:
+            ConfigError: It can't be read, or is not UTF-8.
+        """
+        return self._text(file)
+
     def _text(self, file: str) -> str | None:
         path = self.root / file
         try:

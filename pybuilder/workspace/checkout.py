@@ -85,6 +85,12 @@ class Checkout:
         named = list(paths)
         return bool(named) and (self.commit_id() is None or self._changed(named, "all", "--ignored"))
 
+    def changed_files(self) -> tuple[str, ...]:
+        """The files below the workspace that git knows and that differ from the commit, sorted; added pins are none."""
+        out = self._git("status", "--porcelain", "-z", "--untracked-files=no", "--no-renames", "--", ".") or b""
+        entries = [entry for entry in out.decode(errors="surrogateescape").split("\0") if entry]
+        return tuple(sorted(entry[3:] for entry in entries if not self._pins_only(entry)))
+
     def _changed(self, paths: Iterable[Path], unknown: str, *options: str) -> bool:
         """Whether ``git status`` tells of anything but pins.
 

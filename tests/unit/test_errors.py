@@ -30,6 +30,7 @@ def test_the_contracts_exit_codes() -> None:
         "SigningError": 3,
         "ScreeningError": 50,
         "LockedError": 60,
+        "PostponedError": 1,
     }
 
 
