@@ -179,7 +179,7 @@ class _Planning:
         told = [f"the constraints are {', '.join(told)}"] if told else []
         for name in sorted(named.intersection(self.asked)):
             with suppress(FetchError):
-                told += [f"of {name} {young}"] if (young := self.statements.packages.chooser.too_young(name)) else []
+                told += [f"of {name} {some}"] if (some := self.statements.packages.chooser.withheld(name)) else []
         return FetchError("; ".join([error.what, *told]), where=error.where, cure=error.cure) if told else error
 
     def offers(self, name: NormalizedName) -> Sequence[Offer] | None:

@@ -16,7 +16,7 @@ import click
 from pybuilder.cli.arguments import parse_requirement
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import choose_buildroot, open_layout, open_workspace
+from pybuilder.cli.places import choose_buildroot, open_index, open_layout, open_workspace
 from pybuilder.cli.progress import listener
 from pybuilder.errors import PybuildError, combined_exit_code
 from pybuilder.workspace import Workspace
@@ -230,6 +230,7 @@ def _reach(options: Options, workspace: Workspace) -> Iterator[_Reach]:
             python=target.full_version,
             tags=target.tags,
             now=clock.now,
+            yanked=open_index(layout, chosen.channel(options.variant)).yanked,
         )
         sources = Sources(store=Store(layout), client=client, upstream=upstream, workspace=workspace.root)
         yield _Reach(sources=sources, chooser=chooser)

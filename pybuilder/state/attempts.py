@@ -163,6 +163,15 @@ class Attempts(Database):
         )
         return [_attempt(row) for row in rows]
 
+    def outcomes(self, channel: str) -> dict[str, int]:
+        """How many attempts of a channel ended in which state."""
+        rows = self._rows(
+            "SELECT state, count(*) AS count FROM attempts WHERE channel = :channel AND state != 'running'"
+            " GROUP BY state",
+            channel=channel,
+        )
+        return {row["state"]: row["count"] for row in rows}
+
     def running(self) -> list[Attempt]:
         """Attempts that were begun and not ended."""
         return [_attempt(row) for row in self._rows("SELECT * FROM attempts WHERE state = 'running'")]

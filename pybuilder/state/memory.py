@@ -61,12 +61,16 @@ class Memory(Database):
     # First sights: when a version, of which nobody says how old it is, was first heard of.
 
     def first_sights(self, name: str, versions: Sequence[str], *, now: str) -> Mapping[str, str]:
-        """When each of a project's versions was first heard of; those that nobody had heard of are from now on."""
+        """When each of a project's versions was first heard of; those that nobody had heard of are from now on.
+
+        So are those of a time to come: the clock was wrong then.
+        """
         sights: dict[str, str] = self.fact("first-sights", name) or {}
-        if not sights.keys() >= set(versions):
+        if not all(sights.get(version, "~") <= now for version in versions):
             with self.transaction():
                 # Another run may have looked since; the older sight stays.
-                sights = {**dict.fromkeys(versions, now), **(self.fact("first-sights", name) or {})}
+                known: dict[str, str] = self.fact("first-sights", name) or {}
+                sights = known | {version: min(known.get(version, now), now) for version in versions}
                 self.add_fact("first-sights", name, sights)
         return sights
 

@@ -149,6 +149,22 @@ class Numbers(Database):
         """What any channel has published of a package, newest first."""
         return self._wheels("name = :name AND visible = 1 ORDER BY published DESC, number DESC, target", name=name)
 
+    def numbers(self, channel: str) -> list[dict[str, Any]]:
+        """What a channel has published: ``label``, ``name``, ``version``, ``number``; by these."""
+        return self._rows(
+            "SELECT DISTINCT label, name, version, number FROM wheels WHERE channel = :channel AND visible = 1"
+            " ORDER BY name, version, number",
+            channel=channel,
+        )
+
+    def published_builds(self, channel: str) -> list[dict[str, Any]]:
+        """Every build of a channel: ``name``, ``version``, ``label``, ``number``, ``published`` (its newest wheel)."""
+        return self._rows(
+            "SELECT name, version, label, number, max(published) AS published FROM wheels"
+            " WHERE channel = :channel AND visible = 1 GROUP BY label, name, version, number",
+            channel=channel,
+        )
+
     def numbered(self) -> list[dict[str, Any]]:
         """Of everything that was published, or begun to be: ``id`` (the attempt's) and the rest as in ``ended``."""
         return self._rows("SELECT DISTINCT attempt AS id, key, name, channel, target, payload FROM wheels")

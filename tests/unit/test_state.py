@@ -273,6 +273,11 @@ class TestMemory:
         assert state.first_sights("six", ["2", "3"], now="t2") == {"1": "t1", "2": "t1", "3": "t2"}
         assert state.first_sights("idna", ["1"], now="t3") == {"1": "t3"}
 
+    def test_a_first_sight_in_the_future_was_by_a_wrong_clock(self, state: State) -> None:
+        state.first_sights("six", ["1", "2"], now="t5")
+        assert state.first_sights("six", ["1"], now="t2") == {"1": "t2", "2": "t5"}
+        assert state.first_sights("six", ["1", "2"], now="t6") == {"1": "t2", "2": "t5"}
+
     def test_two_first_sights_at_once_are_one(self, state: State, layout: Layout) -> None:
         """Whoever writes second keeps what the first wrote."""
         start = threading.Barrier(4)
