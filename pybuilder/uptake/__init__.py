@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pybuilder.commits import Commits
-from pybuilder.errors import PybuildError, UsageError
+from pybuilder.errors import PybuildError, ReviewError, UsageError
 from pybuilder.needed_by import needed_by
 from pybuilder.spec import Spec
 from pybuilder.stages import Adapters, Source
@@ -82,17 +82,29 @@ class Uptake:
         """Write a version into its spec; patches come first, so that the spec names none that is not there.
 
         Raises:
+            ReviewError: A person must look first.
             ConfigError: Somebody has changed a file meanwhile; nothing has been written.
             StateError: The disk doesn't let us.
         """
+        _check_reviewed(prepared)
         write(self.workspace.root, prepared.changes)
 
     def commit(self, prepared: Prepared) -> str:
-        """Write a version into its spec and commit that; what it returns and raises, as ``Commits.commit``."""
+        """Write a version into its spec and commit that; what it returns and raises, as ``Commits.commit``.
+
+        Raises:
+            ReviewError: A person must look first.
+        """
+        _check_reviewed(prepared)
         return self.commits.commit(prepared.changes, prepared.message)
 
     def propose(self, prepared: Prepared) -> str:
-        """Commit a version on a branch of its own; what it returns and raises, as ``Commits.propose``."""
+        """Commit a version on a branch of its own; what it returns and raises, as ``Commits.propose``.
+
+        Raises:
+            ReviewError: A person must look first.
+        """
+        _check_reviewed(prepared)
         return self.commits.propose(prepared.changes, prepared.message, branch=prepared.branch)
 
     @property
@@ -113,6 +125,16 @@ class Uptake:
         if self._needed is None:
             self._needed = needed_by(self.adapters.state, self.adapters.layout, self.adapters.channel.name)
         return self._needed[name]
+
+
+def _check_reviewed(prepared: Prepared) -> None:
+    if prepared.review:
+        package = (prepared.name, f"{prepared.name}=={prepared.version}", "update")
+        raise ReviewError(
+            f"{prepared.name} {prepared.version} waits for a person: {prepared.review}",
+            wanted=(package,),
+            cure=f"write it into specs/{prepared.name}.toml by hand; or have [update] ignore this version",
+        )
 
 
 def _had(getter: SourceGetter, name: NormalizedName, old: Version | None) -> Source | str:
