@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,10 +106,33 @@ def without_rejection(text: str, name: str) -> str:
     Raises:
         ConfigError: The text is no such file.
     """
+    known = parse_rejections(text)
+    if name not in known:
+        return text
+    document, lines = parse(text, FILE), text.splitlines(keepends=True)
+    places = {path: document.position(path)[0] - 1 for path in (("packages",), *(("packages", each) for each in known))}
+    start = places["packages", name]
+    if not lines[start].lstrip().startswith("["):
+        return _without_key(text, name)
+    # tomlkit would take the comment above the next table for the end of this one.
+    ends = [_with_comment(lines, place) for place in places.values() if place > start]
+    kept = [*lines[: _with_comment(lines, start)], *lines[min(ends, default=len(lines)) :]]
+    text = "".join(kept)
+    parse_rejections(text)
+    return text
+
+
+def _with_comment(lines: Sequence[str], place: int) -> int:
+    """Where the comment begins that stands right above a line; the line itself where there is none."""
+    while place and lines[place - 1].lstrip().startswith("#"):
+        place -= 1
+    return place
+
+
+def _without_key(text: str, name: str) -> str:
     document = _parsed(text)
-    packages: Any = document.get("packages", {})
-    if name in packages:
-        del packages[name]
+    packages: Any = document["packages"]
+    del packages[name]
     return _checked(document)
 
 

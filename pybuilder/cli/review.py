@@ -119,6 +119,7 @@ def _decide(options: Options, names: Sequence[str], decide: _Decide, *, as_json:
     done: list[Decision] = []
     failed: dict[str, PybuildError] = {}
     with listener(options) as listen, reach(options, workspace, listen) as world:
+        _renew(options, workspace, world.state)
         reviews = _reviews(world)
         for text, package in named.items():
             try:

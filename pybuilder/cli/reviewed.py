@@ -182,7 +182,7 @@ def _screening(found: Dossier) -> Iterator[str]:
     yield from (f"found: {line}" for line in lines)
     if not lines:
         yield "screening found nothing"
-    elif found.judged.account["dump_sha256"] is None:
+    if found.judged.account["dump_sha256"] is None:
         yield "advisories were not looked up: no dump is configured ([screen] advisories)"
     if found.judged.stopped:
         yield from str(found.judged.stopped).splitlines()

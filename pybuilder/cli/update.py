@@ -1,4 +1,4 @@
-"""``pybuild update``: what is new upstream, and why each candidate was taken or not."""
+"""``pybuild update``: what is new upstream, why each candidate was taken or not, and into the specs with it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pybuilder import clock
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import choose_buildroot, open_layout, open_workspace
+from pybuilder.cli.taking import How, take
 from pybuilder.clock import timestamp
 from pybuilder.errors import PybuildError, combined_exit_code
 from pybuilder.names import normalize, printable
@@ -29,23 +30,37 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("names", metavar="[NAME...]", nargs=-1, shell_complete=complete_names)
 @click.option("--explain", is_flag=True, help="Every version that upstream offers, and why it was taken or not.")
+@click.option("--apply", "how", flag_value="apply", help="Try them, and write them into their specs.")
+@click.option("--commit", "how", flag_value="commit", help="Also commit, one commit for each.")
+@click.option(
+    "--branch", "how", flag_value="branch", help="Commit each on a branch of its own, and write nothing here."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_obj
-def update(options: Options, names: tuple[str, ...], explain: bool, as_json: bool) -> int:
+def update(options: Options, names: tuple[str, ...], explain: bool, how: How | None, as_json: bool) -> int:
     """Find new upstream versions of each NAME, or of all that is accepted, by the rules of its spec."""
+    named = [normalize(name) for name in names]
     with _finder(options) as finder:
-        findings = finder.find([normalize(name) for name in names])
+        findings = finder.find(named)
+    taken = take(options, findings, how, named=named) if how else ()
     problems = [problem for finding in findings for problem in finding.problems]
+    refused = [one.error for one in taken if one.error]
     if as_json:
-        report = {"ok": not problems, "packages": [facts_of(finding, explain=explain) for finding in findings]}
-        print(json.dumps(report, indent=2))
+        report: dict[str, Any] = {"ok": not problems and not refused}
+        report["packages"] = [facts_of(finding, explain=explain) for finding in findings]
+        print(json.dumps(report | ({"taken": [one.as_json for one in taken]} if how else {}), indent=2))
     else:
         _print(findings, explain=explain)
+        for line in (line for one in taken for line in one.lines()):
+            print(printable(line))
     sys.stdout.flush()
     for finding in findings:
         for problem in finding.problems:
             print(f"pybuild: error: {_named(finding, problem)}", file=sys.stderr)
-    return combined_exit_code([problem.exit_code for problem in problems])
+    for one in taken:
+        if one.error:
+            print(f"pybuild: error: {one.name} {one.version}: {one.error}", file=sys.stderr)
+    return combined_exit_code([problem.exit_code for problem in (*problems, *refused)])
 
 
 def facts_of(finding: Finding, *, explain: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ takes. Nothing in it is the source's: no settings, hooks or attributes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,13 +50,14 @@ class Tried:
     rejects: tuple[str, ...] = ()
 
 
-def try_patches(new: Path, patches: Sequence[Path], *, old: Path | None, work: Path) -> tuple[Tried, ...]:
+def try_patches(new: Path, patches: Sequence[Path], *, old: Callable[[], Path | None], work: Path) -> tuple[Tried, ...]:
     """Try patches in order on a new source, and take them over where they don't apply.
 
     Args:
         new: The new source, unpacked; it is changed.
         patches: The patch files.
-        old: The source that they were made for, unpacked; it is changed. None where it can't be had.
+        old: Unpacks the source that they were made for, which is changed; None where it can't be had. Called at most
+            once, and only where a patch does not fit.
         work: An empty directory, for the repository.
 
     Returns:
@@ -82,14 +83,15 @@ class _Merger:
 
     Attributes:
         new: The new source.
-        old: That which the patches were made for.
+        old: Unpacks that which the patches were made for.
         work: An empty directory.
     """
 
     new: Path
-    old: Path | None
+    old: Callable[[], Path | None]
     work: Path
     _before: list[Path] = field(default_factory=list)
+    _unpacked: list[Path | None] = field(default_factory=list)
 
     def try_one(self, patch: Path) -> Tried:
         paths = touched(self.new, patch)
@@ -118,17 +120,20 @@ class _Merger:
 
     def _rebased(self, patch: Path) -> bytes | None:
         """The patch for the new source, which then has it; empty where it had it already; None where they conflict."""
-        if self.old is None:
+        if not self._unpacked:
+            self._unpacked.append(self.old())
+        [old] = self._unpacked
+        if old is None:
             return None
         for before in self._before:
             # One that was never for the old source has no part in what this one was made for.
             with suppress(ConfigError):
-                apply(self.old, [before])
+                apply(old, [before])
         self._before.clear()
         try:
-            base = self._commit(self.old)
-            apply(self.old, [patch])
-            theirs, ours = self._commit(self.old, base), self._commit(self.new, base)
+            base = self._commit(old)
+            apply(old, [patch])
+            theirs, ours = self._commit(old, base), self._commit(self.new, base)
             self._git(self.new, "reset", "--quiet", "--soft", ours)
         except ConfigError:
             return None

@@ -9,8 +9,8 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from packaging.version import Version
 from pybuilder.errors import ConfigError, EngineError, FetchError, UsageError
 from pybuilder.files import disk_errors, write_atomic
 from pybuilder.names import normalize
+from pybuilder.provenance import CLEAN, DIRTY
 from pybuilder.workspace.checkout import Checkout, Revision, Run
 from pybuilder.workspace.edits import locked
 from pybuilder.workspace.fresh import init
@@ -60,10 +61,13 @@ class Workspace:
     Attributes:
         root: The directory that has ``pybuild.toml`` or ``specs/``.
         run: Runs git; the shape of ``processes.run``.
+        proposed: Specs and patches as they would be, by their paths below the workspace: files elsewhere, which are
+            read in place of what is there.
     """
 
     root: Path
     run: Run
+    proposed: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
     def open(cls, directory: Path, *, run: Run) -> Workspace:
@@ -241,6 +245,8 @@ class Workspace:
 
     def _patch(self, name: str, directory: Path, file: str, *, listed: bool) -> Patch:
         path = directory / file
+        if (proposed := self.proposed.get(f"patches/{name}/{file}")) is not None:
+            return Patch(file=file, path=proposed, sha256=hashlib.sha256(proposed.read_bytes()).hexdigest())
         real = path.resolve()
         # Compared with the directory as it would be without links, so that no link on the way leads out.
         home = self.root.resolve() / "patches" / name
@@ -302,7 +308,7 @@ class Workspace:
         if not path.is_file():
             raise ConfigError(f"{name} has no spec to pin a version in", where=file, cure=f"pybuild new {name}")
         with disk_errors(path), locked(path.parent):
-            text = self._text(file) or ""
+            text = _read(path, file) or ""
             spec = parse_spec(text, file)
             known = spec.pin(version)
             if known is None or known.is_wheel != pin.is_wheel:
@@ -348,7 +354,7 @@ class Workspace:
     ) -> Revision:
         """The commit that is checked out, and whether it has all that the plan of a build is made of.
 
-        Not asked of ``pybuild.toml``: nothing in it enters a plan.
+        No commit has what is only proposed. Not asked of ``pybuild.toml``: nothing in it enters a plan.
 
         Args:
             package: The package.
@@ -361,11 +367,13 @@ class Workspace:
         from pybuilder.fields import expand
 
         source = spec.source.path and self.root / expand(spec.source.path, name=package, version=version)
-        return Checkout(root=self.root, run=self.run).revision(
+        found = Checkout(root=self.root, run=self.run).revision(
             [*map(self.spec_path, (package, *beside)), *patches, *self._buildroot_files(buildroot)],
             trees=[source] if source else [],
             tracked=[self.root / "patches" / package] if spec.patches is None else [],
         )
+        proposed = any(f"specs/{name}.toml" in self.proposed for name in (package, *beside))
+        return replace(found, state=DIRTY) if proposed and found.state == CLEAN else found
 
     def text(self, file: str) -> str | None:
         """The text of a file of the workspace, by its path in it; None where there is none.
@@ -376,18 +384,21 @@ class Workspace:
         return self._text(file)
 
     def _text(self, file: str) -> str | None:
-        path = self.root / file
-        try:
-            data = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise ConfigError(f"{file} can't be read: {error.strerror}", where=str(path)) from error
-        try:
-            return data.decode()
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise ConfigError("this is not UTF-8", where=f"{file}:{line}", cure="save the file as UTF-8") from error
+        return _read(self.proposed.get(file, self.root / file), file)
+
+
+def _read(path: Path, file: str) -> str | None:
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ConfigError(f"{file} can't be read: {error.strerror}", where=str(path)) from error
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError("this is not UTF-8", where=f"{file}:{line}", cure="save the file as UTF-8") from error
 
 
 def _written(path: Path, text: str) -> bool:

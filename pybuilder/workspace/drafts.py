@@ -66,6 +66,10 @@ class Drafts(Workspace):
         self._pins[name, version] = pin
         return True
 
+    def noted(self, name: str, version: Version) -> Pin | None:
+        """The pin that ``write_pin`` was given for a version and ``settle`` has not written."""
+        return self._pins.get((name, version))
+
     def settle(self, packages: Iterable[tuple[str, Version]]) -> tuple[str, ...]:
         """Write the drafted specs and the pins of these packages.
 

@@ -199,7 +199,7 @@ class TestRebase:
     ) -> tuple[Tried, ...]:
         (tmp_path / "work").mkdir()
         before = None if old is None else self.written(tmp_path / "old", old)
-        found = try_patches(self.written(tmp_path / "new", new), patches, old=before, work=tmp_path / "work")
+        found = try_patches(self.written(tmp_path / "new", new), patches, old=lambda: before, work=tmp_path / "work")
         # Whatever is proposed applies exactly, and makes what was tried.
         again = self.written(tmp_path / "again", new)
         for number, one in enumerate(found):
