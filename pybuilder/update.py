@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, zip_longest
 from typing import Literal
@@ -112,6 +113,7 @@ class Finder:
         pythons: The full versions of the Pythons that are built for.
         tags: Every tag that the target accepts, best first, for specs that use upstream's wheel.
         now: The clock.
+        environ: The environment, of which git gets the proxies, and the forges the tokens.
     """
 
     workspace: Workspace
@@ -122,6 +124,7 @@ class Finder:
     pythons: tuple[str, ...]
     tags: Sequence[str]
     now: Callable[[], datetime]
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def find(self, names: Sequence[str] = ()) -> tuple[Finding, ...]:
         """Ask upstream about packages, side by side and politely; what goes wrong with one is that one's error.
@@ -133,7 +136,13 @@ class Finder:
             A finding for each, in order of name.
         """
         notebook = Notebook(client=self.upstream.client, facts=self.state)
-        releases = Releases(notebook=notebook, upstream=self.upstream, tags=self.tags, is_prebuilt=self._is_prebuilt)
+        releases = Releases(
+            notebook=notebook,
+            upstream=self.upstream,
+            tags=self.tags,
+            is_prebuilt=self._is_prebuilt,
+            environ=self.environ,
+        )
         done: list[Finding] = []
         asked: dict[str, list[Spec]] = {}
         for name in sorted(set(names or self.workspace.spec_names())):
