@@ -33,6 +33,7 @@ from pybuilder.layout import Layout
 from pybuilder.passes import Pass
 from pybuilder.state import State
 from pybuilder.update import Finder
+from pybuilder.uptake import Uptake
 from pybuilder.workspace import Workspace
 from pybuilder.workspace.held import Held
 from pybuilder.workspace.pull import pull
@@ -138,7 +139,7 @@ class _Command:
 
 
 def _made_site(session: Session, workspace: Held, jobs: int | None) -> Site:
-    adapters, chooser = session.adapters, session.chooser
+    adapters, chooser, packages = session.adapters, session.chooser, session.packages()
     finder = Finder(
         workspace=workspace,
         state=adapters.state,
@@ -152,10 +153,15 @@ def _made_site(session: Session, workspace: Held, jobs: int | None) -> Site:
     return Site(
         workspace=workspace,
         adapters=adapters,
-        bootstrap=make_bootstrap(session, session.packages(), workspace, jobs=jobs),
+        bootstrap=make_bootstrap(session, packages, workspace, jobs=jobs),
         finder=finder,
         upstream=chooser.upstream,
-        commits=Commits(workspace=workspace, layout=adapters.layout, state=adapters.state, now=adapters.now),
+        uptake=Uptake(
+            adapters=adapters,
+            sources=packages.sources,
+            screener=packages.screener,
+            workspace=Workspace(root=workspace.root, run=workspace.run),
+        ),
     )
 
 

@@ -200,7 +200,7 @@ def test_a_pass_that_is_killed_is_finished_by_the_next(here: Bench, moment: str)
     finished = passed(here)
     assert here.published("alpha") == ["1.0+pb.1", "2.0+pb.1"]
     assert '"2.0"' in here.spec_text("alpha") and git(here.workspace, "status", "--porcelain") == ""
-    assert subjects(here)[0] == "alpha: 1.0 -> 2.0" and len(subjects(here)) == 3
+    assert subjects(here)[0] == "alpha: update to 2.0 from 1.0" and len(subjects(here)) == 3
     assert finished.json["problems"] == []
     silent(here)
     here.check_sound()
