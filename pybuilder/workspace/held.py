@@ -1,0 +1,52 @@
+"""Drafts of which nothing is written before it has been built, validated and published: for runs nobody watches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packaging.version import Version
+
+from pybuilder.provenance import CLEAN, DIRTY
+from pybuilder.workspace.checkout import Revision
+from pybuilder.workspace.drafts import Drafts
+
+if TYPE_CHECKING:
+    from pybuilder.spec import EffectiveSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held(Drafts):
+    """A workspace that only gains what has been published; the state pins every source at first sight, as always.
+
+    Attributes:
+        proposed: As in ``Workspace``; it grows by ``propose``.
+    """
+
+    proposed: dict[str, Path] = field(default_factory=dict)
+
+    def settle(self, packages: Iterable[tuple[str, Version]]) -> tuple[str, ...]:
+        """Write nothing yet."""
+        return ()
+
+    def propose(self, name: str, file: str, path: Path) -> None:
+        """Let a file of a package be read from elsewhere from now on, as if it were in the workspace.
+
+        Args:
+            name: The package, whose spec is read again.
+            file: Its path below the workspace.
+            path: Where it is.
+        """
+        self.proposed[file] = path
+        self._specs.pop(name, None)
+
+    def revision(
+        self, package: str, version: Version, spec: EffectiveSpec, *, beside: Iterable[str], **more: Any
+    ) -> Revision:
+        """The same; no commit has a spec that is not written yet."""
+        names = (package, *beside)
+        found = super().revision(package, version, spec, beside=names[1:], **more)
+        drafted = any(name in self.texts for name in names)
+        return replace(found, state=DIRTY) if drafted and found.state == CLEAN else found
