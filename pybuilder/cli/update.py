@@ -16,7 +16,7 @@ from pybuilder import clock
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import choose_buildroot, open_layout, open_workspace
-from pybuilder.cli.taking import How, take
+from pybuilder.cli.taking import How, finish, take
 from pybuilder.clock import timestamp
 from pybuilder.errors import PybuildError, combined_exit_code
 from pybuilder.names import normalize, printable
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 def update(options: Options, names: tuple[str, ...], explain: bool, how: How | None, as_json: bool) -> int:
     """Find new upstream versions of each NAME, or of all that is accepted, by the rules of its spec."""
     named = [normalize(name) for name in names]
+    if how == "commit":
+        finish(options)
     with _finder(options) as finder:
         findings = finder.find(named)
     taken = take(options, findings, how, named=named) if how else ()

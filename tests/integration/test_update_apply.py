@@ -189,10 +189,8 @@ def test_a_version_that_is_no_new_source(here: Bench, tmp_path: Path) -> None:
     upstream = tmp_path / "forge"
     files = {name: data for name, data in tiny_files("demo", "1.0").items() if name != "PKG-INFO"}
     repository(upstream, files, tag="v1.0")
-    here.spec(
-        "demo",
-        f'[source]\ntype = "git"\nurl = "file://{upstream}"\ntag = "v{{version}}"\n[update]\nsource = "git"\ntag-prefix = "v"\n',
-    )
+    source = f'[source]\ntype = "git"\nurl = "file://{upstream}"\ntag = "v{{version}}"\n'
+    here.spec("demo", f'{source}[update]\nsource = "git"\ntag-prefix = "v"\n')
     here.build("demo==1.0")
     repository(upstream, {}, tag="v1.1")
     repository(upstream, {"README": b"new\n"}, tag="v1.2rc1")
