@@ -332,6 +332,12 @@ class TestWrong:
         error = self.check(world, match=match, code=3).error
         assert error and error.where.startswith("specs/six.toml:")
 
+    def test_where_updates_are_off_nobody_waits_for_an_answer(self, world: World) -> None:
+        world.spec("six", "[update]\nmode = 'off'\nreason = 'upstream is dead'")
+        assert (world.one().problems, world.one().mode) == ((), "off")
+        world.spec("six", "[update]\nmode = 'off'\nreason = 'dead'\nsource = 'github'")
+        assert [problem.exit_code for problem in world.one().problems] == [3]
+
     def test_nobody_has_accepted_it(self, world: World) -> None:
         self.check(world, match="nobody has accepted six", code=40)
 
@@ -450,10 +456,10 @@ def test_on_the_command_line(tmp_path: Path) -> None:
         assert "2 packages: 2 new" in ran.stderr
         assert "six 1.0: upstream has uploaded six-1.0.tar.gz again" in ran.stderr
         ran = here.pybuild("update", "six", "--explain")
-        assert [line.split()[:2] for line in ran.stdout.splitlines()[1:]] == [
-            ["2.0rc1", "prerelease"],
-            ["1.1", "taken"],
-            ["1.0", "pinned"],
+        assert ran.stdout.splitlines()[1:] == [
+            "  2.0rc1  2024-01-02  prerelease  prereleases do not count",
+            "  1.1     2024-01-02  taken       the newest",
+            "  1.0     2024-01-02  pinned      in the spec",
         ]
         ran = here.pybuild("update", "idna", "--explain", "--json")
         [package] = ran.json["packages"]
