@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from packaging.version import Version
 
 from pybuilder.cli.options import Options
+from pybuilder.cli.places import open_layout, open_workspace
 from pybuilder.cli.progress import listener
-from pybuilder.errors import PybuildError, UsageError
+from pybuilder.errors import CommitError, PybuildError, UsageError
 from pybuilder.names import printable
 
 if TYPE_CHECKING:
@@ -72,6 +74,18 @@ class Taken:
         if self.commit:
             return f"commit {self.commit[:12]}: {files}"
         return f"written: {files}"
+
+
+def finish(options: Options) -> None:
+    """Commit what a run was about to commit when it was killed; what can't be, is found as new again."""
+    from pybuilder import clock
+    from pybuilder.commits import Commits
+    from pybuilder.state import State
+
+    workspace = open_workspace(options)
+    layout = open_layout(options, workspace)
+    with contextlib.closing(State.open(layout)) as state, contextlib.suppress(CommitError):
+        Commits(workspace=workspace, layout=layout, state=state, now=clock.now).finish()
 
 
 def take(options: Options, findings: Sequence[Finding], how: How, *, named: Collection[str]) -> tuple[Taken, ...]:
