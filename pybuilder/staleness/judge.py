@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -62,6 +62,7 @@ class Judge:
     requests: Mapping[Package, Sequence[RebuildRequest]]
     settled: Mapping[str, str]
     policy: Policy
+    _changes: dict[tuple[str, str, str], RootChange] = field(default_factory=dict)
 
     @property
     def now(self) -> datetime:
@@ -151,7 +152,11 @@ class Judge:
         if now.digest == made.root:
             return None
         own = self.today.root_of(pinned.spec.system.build)
-        return root_change(self.today.recollection.rpms(made.root), root_rpms(now), root_rpms(own))
+        key = (made.root, now.digest, own.digest)
+        if key not in self._changes:
+            before = self.today.recollection.rpms(made.root)
+            self._changes[key] = root_change(before, root_rpms(now), root_rpms(own))
+        return self._changes[key]
 
     def _rebuilds_dependents(self, name: str) -> bool:
         spec = self.today.spec(name)
