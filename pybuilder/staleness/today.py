@@ -14,6 +14,7 @@ from packaging.version import Version
 
 from pybuilder.candidates import Rules
 from pybuilder.errors import PybuildError
+from pybuilder.lockfile import parse_lock
 from pybuilder.made_from import Beside, MadeFrom, Recollection
 from pybuilder.packages import Packages
 from pybuilder.plan import Root
@@ -64,6 +65,7 @@ class Today:
     now: datetime
     _versions: dict[str, tuple[Version, ...]] = field(default_factory=dict)
     _pinned: dict[Package, Pinned | None] = field(default_factory=dict)
+    _security: dict[str, str] = field(default_factory=dict)
     _taken: dict[tuple[str, str], Package | None] = field(default_factory=dict)
     _runtime: dict[Package, tuple[str, ...]] = field(default_factory=dict)
     _roots: dict[frozenset[str], Root] = field(default_factory=dict)
@@ -206,6 +208,18 @@ class Today:
         if wanted not in self._roots:
             self._roots[wanted] = self.adapters.roots.for_build(wanted)
         return self._roots[wanted]
+
+    def locked_security(self) -> Mapping[str, str]:
+        """By name, what the lock of the channel's buildroot says of the security of its RPMs: ``EVR ID``.
+
+        Raises:
+            ConfigError: The lock is wrong.
+        """
+        if not self._security:
+            file = f"buildroots/{self.adapters.channel.buildroot}.lock"
+            lock = parse_lock(self.sources.workspace.text(file) or "", file)
+            self._security.update({rpm.name: rpm.security for rpm in lock.rpms.values()})
+        return self._security
 
     def _runtime_of(self, package: Package) -> tuple[str, ...]:
         if package not in self._runtime:
