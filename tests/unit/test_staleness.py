@@ -413,6 +413,15 @@ class TestLock:
         here.built("six", system=["gcc"])
         assert here.stale() == {}
 
+    def test_what_another_channel_made_the_same_proves_nothing_here(self, here: Here) -> None:
+        here.policy = "monthly"
+        here.spec("six")
+        here.built("six", payload="same")
+        here.roots.lock["bash"] = "2"
+        other = here.channel.attempt("six", payload="same", root=here.roots.for_build(()), began=NOW)
+        here.channel.state._write("UPDATE attempts SET channel = 'other' WHERE id = :id", {"id": other.id})
+        assert here.stale() == {"six==1.0": "lock"}
+
     def test_an_older_lock_is_as_good_where_something_was_made_with_it(self, here: Here) -> None:
         here.policy = "monthly"
         here.spec("six")
@@ -634,6 +643,21 @@ class TestFailures:
         here.built("dep", began=NOW + DAY / 48)
         here.now += DAY / 47
         assert here.stale() == {"six==1.0": "new"}
+
+    def test_what_was_held_back_is_tried_once_that_is_published(self, here: Here) -> None:
+        """By the attempt that failed, or by the name of what failed without one."""
+        here.spec("dep")
+        here.spec("six")
+        marks = {each.name: each.mark for each in here.find().stale}
+        attempt = here.failed("dep", began=NOW)
+        note_failure(here.channel.state, "host", "six", V1, mark=marks["six"], now=NOW, attempt=attempt)
+        here.spec("seven")
+        seven = here.only().mark
+        note_failure(here.channel.state, "host", "seven", V1, mark=seven, now=NOW, because_of="dep")
+        assert list(here.delayed()) == ["dep==1.0", "seven==1.0", "six==1.0"]
+        here.built("dep", began=NOW + DAY / 48)
+        here.now += DAY / 47
+        assert here.stale() == {"seven==1.0": "new", "six==1.0": "new"}
 
     def test_a_package_without_a_version_waits_as_well(self, here: Here) -> None:
         here.spec("six", pins=())
