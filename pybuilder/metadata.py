@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -156,6 +157,22 @@ def parse_pyproject(text: str) -> dict[str, Any]:
         return tomli.loads(text)
     except tomli.TOMLDecodeError as error:
         raise _wrong("", str(error)) from error
+
+
+def supports_python(requires_python: str, python: str) -> bool | None:
+    """Whether something is for a Python.
+
+    Args:
+        requires_python: Its Requires-Python; empty for any.
+        python: The Python's full version.
+
+    Returns:
+        None where it says what is no specifier, as old releases do (``>=3.6.*``): nobody knows.
+    """
+    try:
+        return SpecifierSet(requires_python).contains(python, prereleases=True)
+    except InvalidSpecifier:
+        return None
 
 
 def _wrong(key: str, why: str) -> BuildError:

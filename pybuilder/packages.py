@@ -19,11 +19,12 @@ from pybuilder import events
 from pybuilder.clock import timestamp
 from pybuilder.errors import BuildError, FetchError, PybuildError
 from pybuilder.files import file_lock
+from pybuilder.metadata import supports_python
 from pybuilder.names import numbered_version, split_number
 from pybuilder.plan import Plan, digest
 from pybuilder.resolution import satisfied_by
 from pybuilder.screening.policy import is_screening
-from pybuilder.stages import Adapters, Made, Project, Source, supports_python
+from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.stages.build import build
 from pybuilder.stages.choose import Chooser
 from pybuilder.stages.inspect import inspect_source, made_from_payload, published_build

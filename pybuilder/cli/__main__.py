@@ -36,6 +36,7 @@ _COMMANDS = {
     "check": ("check", "Build again in another world, and compare bit for bit."),
     "diff": ("diff", "What changed between two builds."),
     "sbom": ("sbom", "The bill of materials of a build, as CycloneDX or SPDX."),
+    "update": ("update", "Find new upstream versions by the rules of the specs."),
     "key": ("key", "The key that signs what is published."),
     "gc": ("gc", "Drop what no index, record, lock or running build needs."),
     "index": ("index", "Check or renew the published index."),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
+from pybuilder.candidates import Found, Rules
 from pybuilder.clock import timestamp
 from pybuilder.errors import ReviewError
 from pybuilder.filenames import wheel_version
@@ -19,7 +20,6 @@ from pybuilder.joint import Offer
 from pybuilder.names import numbered_version, split_number
 from pybuilder.resolution import Wanted, applies
 from pybuilder.spec import Spec
-from pybuilder.stages import supports_python
 from pybuilder.state import State
 from pybuilder.upstream import File, Upstream
 from pybuilder.workspace import Workspace
@@ -178,7 +178,7 @@ class Chooser:
         self, name: NormalizedName, spec: Spec, asked_for: Collection[Version]
     ) -> dict[Version, Offer]:
         files = self._files(name, spec)
-        unripe = self._ripe(name, spec, files).keys() - set(asked_for)
+        verdict = self._verdict(name, spec, files)
         return {
             version: Offer(
                 version=version,
@@ -188,7 +188,7 @@ class Chooser:
                 upload_time=file.upload_time,
             )
             for version, file in files.items()
-            if version not in unripe and self._ruled_in(spec, version)
+            if not verdict.rules.ruled_out(version) and (version in asked_for or not verdict.ripe_at(version))
         }
 
     def offered(self, name: NormalizedName, wanted: SpecifierSet) -> Sequence[Version]:
@@ -224,9 +224,9 @@ class Chooser:
         if not _asks_upstream(spec):
             return ""
         files = self._files(name, spec)
-        ripe = self._ripe(name, spec, files)
-        young = sorted((v for v in ripe if self._allowed(spec, v, files[v], asked_for=False)), reverse=True)[:8]
-        listed = ", ".join(f"{version} until {ripe[version]:%Y-%m-%d %H:%M} UTC" for version in young)
+        verdict = self._verdict(name, spec, files)
+        young = sorted(filter(verdict.is_only_young, files), reverse=True)[:8]
+        listed = ", ".join(f"{version} until {verdict.ripe_at(version):%Y-%m-%d %H:%M} UTC" for version in young)
         return f"too young are {listed}; asking for one of these by == takes it all the same" if young else ""
 
     def _beyond(self, name: NormalizedName, spec: Spec, wanted: SpecifierSet) -> Iterable[Version]:
@@ -238,13 +238,8 @@ class Chooser:
         if not _asks_upstream(spec):
             return exact
         files = self._files(name, spec)
-        ripe = self._ripe(name, spec, files)
-        offered = [
-            version
-            for version, file in files.items()
-            if self._allowed(spec, version, file, asked_for=version in exact)
-            and (version in exact or version not in ripe)
-        ]
+        verdict = self._verdict(name, spec, files)
+        offered = [version for version in files if verdict.takes(version, asked_for=version in exact)]
         return [*offered, *self._named_by_spec(spec, exact)]
 
     def _files(self, name: NormalizedName, spec: Spec) -> Mapping[Version, File]:
@@ -272,42 +267,53 @@ class Chooser:
         newest = max(filter(None, (wheel_version(file.filename) for file in project.files)), default=None)
         return project.lack_of_wheel(newest, "this target") if newest else ""
 
-    def _allowed(self, spec: Spec, version: Version, file: File, *, asked_for: bool) -> bool:
-        """Whether a spec's rules, its cooldown aside, let a version of upstream's be taken without asking anybody."""
-        if not self._ruled_in(spec, version):
-            return False
-        if supports_python(file.requires_python, self.python) is False:
-            return False
-        return asked_for or not file.yanked
-
-    def _ruled_in(self, spec: Spec, version: Version) -> bool:
-        """Whether ``[update] allow``, ``series`` and ``ignore`` let a version be taken."""
-        update = spec.update
-        if not update.allow.contains(version, prereleases=True):
-            return False
-        if update.series and not any(SpecifierSet(f"=={series}").contains(version) for series in update.series):
-            return False
-        return not any(ignored.contains(version, prereleases=True) for ignored in update.ignore)
-
-    def _ripe(self, name: NormalizedName, spec: Spec, files: Mapping[Version, File]) -> Mapping[Version, datetime]:
-        """When those of upstream's versions that are too young will be old enough.
-
-        Where the index doesn't say when a file was uploaded, its age counts from when we first heard of it.
-        """
-        own = spec.update.cooldown
-        cooldown = self.workspace.settings.cooldown if own is None else own
-        if not cooldown:
-            return {}
-        now = self.now()
-        undated = [str(version) for version, file in files.items() if file.upload_time is None]
-        sights = self.state.first_sights(name, undated, now=timestamp(now)) if undated else {}
-        since = {v: file.upload_time or datetime.fromisoformat(sights[str(v)]) for v, file in files.items()}
-        left = {version: cooldown - (now - moment) for version, moment in since.items()}
-        # A cooldown may be longer than there are dates.
-        return {version: now + min(rest, _LAST - now) for version, rest in left.items() if rest > timedelta(0)}
+    def _verdict(self, name: NormalizedName, spec: Spec, files: Mapping[Version, File]) -> _Verdict:
+        rules = Rules(
+            spec=spec,
+            buildroot=self.buildroot,
+            variant=self.variant,
+            pythons=(self.python,),
+            cooldown=self.workspace.settings.cooldown,
+            now=self.now(),
+        )
+        found = {version: _found(file) for version, file in files.items()}
+        undated = rules.undated(found.items())
+        seen = self.state.first_sights(name, undated, now=timestamp(rules.now)) if undated else {}
+        return _Verdict(rules=rules, found=found, seen=seen)
 
 
-_LAST = datetime.max.replace(tzinfo=UTC)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Verdict:
+    """What the rules say of what upstream has of a package."""
+
+    rules: Rules
+    found: Mapping[Version, Found]
+    seen: Mapping[str, str]
+
+    def takes(self, version: Version, *, asked_for: bool) -> bool:
+        """Whether nothing forbids a version; one that is asked for by name may be yanked or young."""
+        objection = self.rules.objection(version, self.found[version], self.seen)
+        return objection is None or (asked_for and objection[0] in ("yanked", "too young"))
+
+    def is_only_young(self, version: Version) -> bool:
+        """Whether a version's age is all that forbids it."""
+        objection = self.rules.objection(version, self.found[version], self.seen)
+        return objection is not None and objection[0] == "too young"
+
+    def ripe_at(self, version: Version) -> datetime | None:
+        """When a version will be old enough; None where it is."""
+        return self.rules.ripe_at(version, self.found[version], self.seen)
+
+
+def _found(file: File) -> Found:
+    return Found(
+        text=file.filename,
+        uploaded=file.upload_time,
+        yanked=file.yanked_reason if file.yanked else None,
+        requires_python=file.requires_python,
+        file=file.filename,
+        sha256=file.sha256 or "",
+    )
 
 
 def not_accepted(missing: Iterable[Wanted]) -> ReviewError:
