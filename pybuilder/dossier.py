@@ -36,6 +36,7 @@ from pybuilder.state import State
 from pybuilder.tree_files import parse_graph
 from pybuilder.tree_text import why
 from pybuilder.upstream import File, Project
+from pybuilder.uptake import Prepared
 from pybuilder.workspace import Workspace
 
 Standing = Literal["accepted", "rejected", "waiting", "new"]
@@ -128,6 +129,7 @@ class Dossier:
         findings: What the source tells.
         needs: What it requires; build requirements first.
         judged: What the screening of the source came to.
+        prepared: What taking it in comes to, where a new version waits.
         notes: What could not be found out, and why.
     """
 
@@ -142,6 +144,7 @@ class Dossier:
     findings: Findings | None
     needs: tuple[Needed, ...]
     judged: Judged | None
+    prepared: Prepared | None
     notes: tuple[str, ...]
 
 
@@ -158,6 +161,7 @@ class Clerk:
         sources: Where sources come from.
         screener: Looks through them.
         target: What requirements count for.
+        prepare: Finds out what taking in a new version of an accepted package comes to.
     """
 
     workspace: Workspace
@@ -168,6 +172,7 @@ class Clerk:
     sources: Sources
     screener: Screener
     target: Target
+    prepare: Callable[[NormalizedName, Version], Prepared]
 
     def dossier(self, name: NormalizedName) -> Dossier:
         """All that is known of a package.
@@ -185,6 +190,9 @@ class Clerk:
         judged = None
         if upstream and fetched:
             judged = _tried(notes, "whether its source is sound", lambda: self._judged(name, upstream, fetched))
+        prepared, update = None, _update(entries)
+        if update:
+            prepared = _tried(notes, "what taking it in comes to", lambda: self.prepare(name, update))
         return Dossier(
             name=name,
             standing=self.standing(name),
@@ -197,6 +205,7 @@ class Clerk:
             findings=findings,
             needs=tuple(self._needs(findings, about)),
             judged=judged,
+            prepared=prepared,
             notes=tuple(notes),
         )
 
@@ -237,8 +246,8 @@ class Clerk:
 
     def _version(self, name: NormalizedName, entries: Sequence[Waiting], there: Sequence[Release]) -> Version | None:
         """What would be taken: by the rules, else the newest that satisfies, with a source if any has one."""
-        if updates := [each.version for each in entries if each.is_update]:
-            return max(updates)
+        if update := _update(entries):
+            return update
         sources = {release.version: release.sdist for release in there}
         for specifiers in wanted_specifiers(entries):
             if offered := self.chooser.offered(name, specifiers):
@@ -286,6 +295,11 @@ class Clerk:
                 if applies(requirement, self.target.markers, frozenset()):
                     standing = self.standing(canonicalize_name(requirement.name))
                     yield Needed(requirement=str(requirement), needed_to=needed_to, standing=standing)
+
+
+def _update(entries: Sequence[Waiting]) -> Version | None:
+    """The newest version that waits of an accepted package."""
+    return max((each.version for each in entries if each.is_update), default=None)
 
 
 def releases(project: Project) -> tuple[Release, ...]:

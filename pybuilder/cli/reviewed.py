@@ -8,6 +8,7 @@ from typing import Any
 
 from packaging.utils import parse_wheel_filename
 
+from pybuilder.cli.taking import prepared_lines
 from pybuilder.dossier import Dossier, Needed, Release, Standing
 from pybuilder.names import printable
 from pybuilder.review_queue import Waiting
@@ -34,7 +35,7 @@ def queue_lines(entries: Sequence[Waiting], now: datetime) -> list[str]:
 def dossier_lines(found: Dossier, now: datetime) -> list[str]:
     """All that is known of a package, in the order in which a person asks."""
     lines = [f"{found.name}: {_about(found)}", *_wanted(found, now), *_alike(found), *_upstream(found, now)]
-    lines += [*_form(found), *_needs(found.needs), *_screening(found)]
+    lines += [*_form(found), *_needs(found.needs), *_screening(found), *_update(found)]
     told = (*found.findings.notes, *found.findings.guess.notes) if found.findings else ()
     lines += [f"look: {' '.join(note.split())}" for note in (*found.notes, *told)]
     return [printable(line) for line in [*lines, *_cure(found)]]
@@ -71,6 +72,7 @@ def dossier_json(found: Dossier) -> dict[str, Any]:
         ],
         "screening": dict(judged.account) if judged else None,
         "stopped": str(judged.stopped) if judged and judged.stopped else None,
+        "update": found.prepared.as_json if found.prepared else None,
         "notes": list(found.notes),
     }
 
@@ -186,6 +188,15 @@ def _screening(found: Dossier) -> Iterator[str]:
         yield "advisories were not looked up: no dump is configured ([screen] advisories)"
     if found.judged.stopped:
         yield from str(found.judged.stopped).splitlines()
+
+
+def _update(found: Dossier) -> Iterator[str]:
+    if found.prepared is None:
+        return
+    yield f"in place of {found.prepared.old}:" if found.prepared.old else "the first that is pinned:"
+    yield from (f"  {line}" for line in prepared_lines(found.prepared))
+    if found.prepared.review:
+        yield f"it can't be taken in as it is: {found.prepared.review}"
 
 
 def _cure(found: Dossier) -> Iterator[str]:

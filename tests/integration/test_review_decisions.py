@@ -204,7 +204,10 @@ def test_new_versions_and_what_upstream_does_not_have(here: Bench) -> None:
         state.ask_review(wanted, now="2026-01-01T00:00:00.000000Z")
     here.build("alpha")  # which does not take it out
     assert [name for name, _, _ in queue(here)] == ["alpha", "gone", "wheely"]
-    assert review(here, "show", "alpha")["version"] == "2.0"
+    shown = review(here, "show", "alpha")
+    assert (shown["version"], shown["update"]["old"], shown["update"]["files"]) == ("2.0", "1.0", ["specs/alpha.toml"])
+    said = here.pybuild("review", "show", "alpha").stdout
+    assert "alpha==2.0, a new version" in said and "in place of 1.0:" in said
     shown = review(here, "show", "wheely")
     assert (shown["version"], shown["sdist"], shown["compiled"]) == ("1.0", None, False)
     assert [each["standing"] for each in shown["requires"]] == ["accepted"]
@@ -221,3 +224,19 @@ def test_new_versions_and_what_upstream_does_not_have(here: Bench) -> None:
     assert commits(here)[0] == ("Ignore alpha 2.0", ["specs/alpha.toml"])
     assert [name for name, _, _ in queue(here)] == ["gone", "wheely"]
     assert here.pybuild("review", "reject", "alpha").code == 2
+
+
+def test_a_new_version_that_is_approved_is_pinned_as_by_an_update(here: Bench) -> None:
+    here.accept("alpha", spec="[update]\nmode = 'review'\n")
+    commit_all(here)
+    here.build("alpha")
+    git(here.workspace, "commit", "--quiet", "--all", "--message=pins")
+    here.sdist("alpha", "2.0", requires=["beta"])
+    with closing(State.open(here.layout)) as state:
+        state.ask_review([("alpha", "alpha==2.0", "update")], now="2026-01-01T00:00:00.000000Z")
+    done = review(here, "approve", "alpha")["decisions"][0]
+    assert (done["outcome"], done["versions"]) == ("updated", ["2.0"])
+    assert pins(here, "alpha") == ["1.0", "2.0"]
+    assert done["commit"] == git(here.workspace, "rev-parse", "HEAD")
+    assert commits(here)[0][1] == ["specs/alpha.toml"] and "2.0" in commits(here)[0][0]
+    assert queue(here) == []

@@ -20,7 +20,9 @@ from pybuilder.new import Findings
 from pybuilder.rejections import Rejection
 from pybuilder.review_queue import Waiting
 from pybuilder.screening.policy import Judged
+from pybuilder.spec import Pin
 from pybuilder.upstream import File
+from pybuilder.uptake import PatchNews, Prepared
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ONE = Waiting(name="six", requirement="six>=1", wanted_by="alpha 1.0", first_seen="2026-02-28T23:00:00.000006Z")
@@ -39,6 +41,7 @@ EMPTY = Dossier(
     findings=None,
     needs=(),
     judged=None,
+    prepared=None,
     notes=(),
 )
 SDIST = File(
@@ -206,6 +209,33 @@ def test_nothing_is_found_where_nobody_looked_for_advisories() -> None:
         "screening found nothing",
         "advisories were not looked up: no dump is configured ([screen] advisories)",
     ]
+
+
+def test_a_new_version_with_a_patch_that_does_not_apply() -> None:
+    prepared = Prepared(
+        name=NormalizedName("six"),
+        version=Version("2.0"),
+        old=Version("1.0"),
+        pin=Pin(file="six-2.0.tar.gz", sha256="ab" * 32),
+        review="the patch 0001.patch does not apply",
+        changes=(),
+        patches=(PatchNews(file="0001.patch", fate="rejected", rejects=("@@ -1 +1 @@", "-old", "+new\x1b")),),
+        requirements=(),
+        notes=("its build system has changed",),
+        needed_by=2,
+    )
+    told = lines(standing="accepted", waiting=(replace(UPDATE, name="six", requirement="six==2.0"),), prepared=prepared)
+    assert told[-9:-2] == [
+        "in place of 1.0:",
+        "  patch 0001.patch: does not apply, nor can it be rebased",
+        "    @@ -1 +1 @@",
+        "    -old",
+        "    +new\N{REPLACEMENT CHARACTER}",
+        "  look: its build system has changed",
+        "  2 packages need it",
+    ]
+    assert "it can't be taken in as it is: the patch 0001.patch does not apply" in told
+    assert dossier_json(replace(EMPTY, prepared=prepared))["update"]["patches"][0]["fate"] == "rejected"
 
 
 def test_a_rejected_one() -> None:
