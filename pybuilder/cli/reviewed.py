@@ -13,6 +13,7 @@ from pybuilder.dossier import Dossier, Needed, Release, Standing
 from pybuilder.names import printable
 from pybuilder.review_queue import Waiting
 from pybuilder.screening.account import found_lines
+from pybuilder.screening.policy import cure
 
 _NAMED = 8  # releases, and other long lists, are told so far
 _WORDS: dict[Standing, str] = {
@@ -44,7 +45,7 @@ def dossier_lines(found: Dossier, now: datetime) -> list[str]:
 def dossier_json(found: Dossier) -> dict[str, Any]:
     """The same for programs; what could not be found out is null, and a note says why."""
     summary, licence, urls, python = _stated(found)
-    upstream, findings, judged = found.upstream, found.findings, found.judged
+    upstream, findings = found.upstream, found.findings
     sdist = upstream.sdist if upstream else None
     return {
         "name": found.name,
@@ -70,8 +71,8 @@ def dossier_json(found: Dossier) -> dict[str, Any]:
             {"requirement": each.requirement, "needed_to": each.needed_to, "standing": each.standing}
             for each in found.needs
         ],
-        "screening": dict(judged.account) if judged else None,
-        "stopped": str(judged.stopped) if judged and judged.stopped else None,
+        "screening": dict(found.screened) if found.screened else None,
+        "stopped": found.stopped or None,
         "update": found.prepared.as_json if found.prepared else None,
         "notes": list(found.notes),
     }
@@ -178,16 +179,15 @@ def _needs(needs: Sequence[Needed]) -> Iterator[str]:
 
 
 def _screening(found: Dossier) -> Iterator[str]:
-    if found.judged is None:
+    if found.screened is None:
         return
-    lines = list(found_lines(found.judged.account))
+    lines = list(found_lines(found.screened))
     yield from (f"found: {line}" for line in lines)
     if not lines:
         yield "screening found nothing"
-    if found.judged.account["dump_sha256"] is None:
+    if found.screened["dump_sha256"] is None:
         yield "advisories were not looked up: no dump is configured ([screen] advisories)"
-    if found.judged.stopped:
-        yield from str(found.judged.stopped).splitlines()
+    yield from found.stopped.splitlines()
 
 
 def _update(found: Dossier) -> Iterator[str]:
@@ -200,6 +200,8 @@ def _update(found: Dossier) -> Iterator[str]:
 
 
 def _cure(found: Dossier) -> Iterator[str]:
+    if any(entry.is_screening for entry in found.waiting):
+        yield f"do: {cure(found.name)}"
     if found.waiting and any(not entry.is_screening for entry in found.waiting):
         yield f"do: pybuild review approve {found.name}, or: pybuild review reject {found.name} --reason TEXT"
     elif found.standing == "rejected":

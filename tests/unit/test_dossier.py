@@ -120,6 +120,7 @@ class Here:
         offered = {SpecifierSet(wanted): Version(version) for wanted, version in self.allowed.items()}
         world: Any = {
             "workspace": SimpleNamespace(
+                spec=lambda name: None,
                 spec_names=lambda: self.accepted,
                 rejections=self.rejected,
                 refusal=lambda name: "rejected: no" if name in self.rejected else "",
@@ -197,7 +198,7 @@ class TestFailures:
         found = here.dossier()
         assert [entry.requirement for entry in found.waiting] == ["six>=1"]
         assert (found.standing, [each.name for each in found.alike]) == ("waiting", ["sixx"])
-        assert (found.upstream, found.about, found.findings, found.judged) == (None, None, None, None)
+        assert (found.upstream, found.about, found.findings, found.screened) == (None, None, None, None)
         assert found.notes == (f"what upstream has of it could not be found out: {error.what}",)
 
     def test_a_project_without_a_file(self, here: Here) -> None:
