@@ -58,14 +58,7 @@ class Taken:
             yield f"{self.name} {self.version}: {self._done(self.prepared)}"
         else:
             yield f"{self.name} {self.version}: left as it was"
-        for change in self.prepared.requirements:
-            yield f"  {change.line}"
-        for patch in self.prepared.patches:
-            yield f"  patch {patch.line}"
-            yield from (f"    {line}" for line in patch.rejects)
-        yield from (f"  look: {note}" for note in self.prepared.notes)
-        if count := self.prepared.needed_by:
-            yield f"  {count} {'package needs' if count == 1 else 'packages need'} it"
+        yield from (f"  {line}" for line in prepared_lines(self.prepared))
 
     def _done(self, prepared: Prepared) -> str:
         files = ", ".join(change.file for change in prepared.changes)
@@ -74,6 +67,18 @@ class Taken:
         if self.commit:
             return f"commit {self.commit[:12]}: {files}"
         return f"written: {files}"
+
+
+def prepared_lines(prepared: Prepared) -> Iterator[str]:
+    """What taking in a new version comes to, for people."""
+    for change in prepared.requirements:
+        yield change.line
+    for patch in prepared.patches:
+        yield f"patch {patch.line}"
+        yield from (f"  {line}" for line in patch.rejects)
+    yield from (f"look: {note}" for note in prepared.notes)
+    if count := prepared.needed_by:
+        yield f"{count} {'package needs' if count == 1 else 'packages need'} it"
 
 
 def finish(options: Options) -> None:
