@@ -177,7 +177,7 @@ def _keep_up(world: World, site: Site, log: Log, *, began: datetime) -> None:
         done = build(site, taken.goals, world.budget, log)
     log.built += built(site, done, goals, began=began)
     remember(site, done, goals, taken.failed)
-    for updated in settle(site, done, goals, taken.prepared, log):
+    for updated in settle(site, done, taken.goals, log):
         log.updated.append(updated)
         world.note(updated)
 
