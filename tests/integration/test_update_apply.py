@@ -201,11 +201,13 @@ def test_a_version_that_is_no_new_source(here: Bench, tmp_path: Path) -> None:
     here.build("demo==1.0")
     repository(upstream, {}, tag="v1.1")
     repository(upstream, {"README": b"new\n"}, tag="v1.2rc1")
-    ran = here.pybuild("update", "--apply")
+    ran = here.pybuild("update", "--commit")
     assert ran.code == 40 and "nothing in its source differs from that of 1.0" in ran.stderr
-    git(upstream, "tag", "-d", "v1.1")
-    git(upstream, "tag", "v1.1", "v1.0^{}")
-    ran = here.pybuild("--state", str(tmp_path / "other"), "update", "--apply")
+    repository(upstream, {"README": b"newer\n"}, tag="v1.2")
+    ran = here.pybuild("update", "--commit")
+    assert ran.code == 0 and "demo 1.2: written: specs/demo.toml; not committed, since" in ran.stdout
+    git(upstream, "tag", "v1.3", "v1.0^{}")
+    ran = here.pybuild("update", "--apply")
     assert ran.code == 40 and "which is that of 1.0" in ran.stderr
 
 
