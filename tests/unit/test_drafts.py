@@ -201,9 +201,8 @@ def test_what_is_proposed_is_read_in_place_of_what_is_there(tmp_path: Path) -> N
     elsewhere.mkdir()
     (elsewhere / "spec").write_text('name = "six"\n[[patches]]\nfile = "a.patch"\n[[patches]]\nfile = "b.patch"\n')
     (elsewhere / "b").write_text("new")
-    made = drafts(root)
-    assert made.spec("six").patches is None
-    made.propose("six", {"specs/six.toml": elsewhere / "spec", "patches/six/b.patch": elsewhere / "b"})
+    proposed = {"specs/six.toml": elsewhere / "spec", "patches/six/b.patch": elsewhere / "b"}
+    made = Drafts(root=root, run=no_git, proposed=proposed)
     spec, version = made.spec("six"), Version("1.0")
     patches = made.patches("six", version, spec)
     assert [(patch.file, patch.path.read_text()) for patch in patches] == [("a.patch", "old"), ("b.patch", "new")]
