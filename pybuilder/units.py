@@ -37,6 +37,7 @@ class Job:
         arguments: The options of cron.
         user: Who runs it.
         uid: That user's number.
+        home: That user's home directory.
         engine: What its builds run in.
         max_time: After how long cron starts no more builds, if it was told.
     """
@@ -48,6 +49,7 @@ class Job:
     arguments: tuple[str, ...]
     user: str
     uid: int
+    home: Path
     engine: Literal["host", "podman"]
     max_time: timedelta | None
 
@@ -144,9 +146,12 @@ _ALWAYS = (
     "ProtectHome=read-only",
     "UMask=0022",
     "KeyringMode=private",
+)
+# Root of a sandbox needs many; those of the machine's time, kernel and audit none does.
+_CAPABILITIES = (
     "CapabilityBoundingSet=~CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_BLOCK_SUSPEND CAP_LINUX_IMMUTABLE CAP_MAC_ADMIN"
     " CAP_MAC_OVERRIDE CAP_SYS_BOOT CAP_SYS_MODULE CAP_SYS_PACCT CAP_SYS_RAWIO CAP_SYS_TIME CAP_SYS_TTY_CONFIG"
-    " CAP_SYSLOG CAP_WAKE_ALARM",
+    " CAP_SYSLOG CAP_WAKE_ALARM"
 )
 _FILTERS = (
     "NoNewPrivileges=yes",
@@ -162,6 +167,8 @@ _FILTERS = (
 
 def _confined(job: Job) -> Iterator[str]:
     yield from _ALWAYS
+    # An ordinary user's sandboxes get theirs from their own namespaces; newuidmap gets some by being root's.
+    yield "CapabilityBoundingSet=" if job.engine == "host" and job.uid != 0 else _CAPABILITIES
     yield f"ReadWritePaths={' '.join(map(_quoted, _written(job)))}"
     if _rootless(job):
         yield "# No filter of system calls: systemd would set NoNewPrivileges, which podman's newuidmap can't bear."
@@ -182,7 +189,7 @@ def _written(job: Job) -> Iterable[str]:
         yield str(job.state)
     if job.engine == "podman":
         # Sockets have short paths, and podman keeps its locks and containers where it always does.
-        yield from ("/run", "/tmp", "/var/tmp", "-/var/lib/containers")
+        yield from ("/run", "/tmp", "/var/tmp", str(job.home) if job.uid else "-/var/lib/containers")
 
 
 def _rootless(job: Job) -> bool:

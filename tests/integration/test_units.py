@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.debian import CACHE
+from tests.support.hooked import HookServer, hook
 from tests.support.systemd import boot, unit_files, verified
 from tests.support.workspaces import Bench, bench, clean_environ
 
@@ -30,12 +31,21 @@ def here() -> Iterator[Bench]:
         shutil.rmtree("/var/cache/pybuild-workspace", ignore_errors=True)
 
 
+@pytest.fixture
+def hooked() -> Iterator[HookServer]:
+    with hook() as running:
+        yield running
+
+
 def environment(here: Bench) -> str:
     lines = (f'Environment="{name}={value}"\n' for name, value in clean_environ(here.root).items() if name != "TMPDIR")
     return "[Service]\n" + "".join(lines) + f"StandardError=append:{here.state}/said\n"
 
 
-def test_systemd_finds_no_fault_in_them_and_a_pass_under_them_builds(here: Bench, tmp_path: Path) -> None:
+def test_systemd_finds_no_fault_in_them_and_a_pass_under_them_builds_and_tells(
+    here: Bench, hooked: HookServer, tmp_path: Path
+) -> None:
+    here.settings(f'notify = ["{hooked.url}"]\n')
     printed = here.pybuild("-b", "host", "cron", "--max-builds", "3", "--print-units")
     assert (printed.code, printed.stderr) == (0, "")
     files = unit_files(printed.stdout)
@@ -51,6 +61,9 @@ def test_systemd_finds_no_fault_in_them_and_a_pass_under_them_builds(here: Bench
     assert here.published("alpha") == ["1.0+pb.1"], log
     events = [json.loads(line) for line in log.splitlines()]
     assert {event["run"] for event in events} == {json.loads((here.layout.cron / "heartbeat").read_bytes())["run"]}
+    [message] = hooked.documents
+    assert (message["topic"], message["build"]["build"]) == ("pybuild.build.complete", "host/alpha==1.0+pb.1")
+    assert message["build"]["why"] and message["build"]["seconds"] > 0
     here.check_sound()
 
 
