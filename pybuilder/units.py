@@ -78,11 +78,13 @@ def units(job: Job) -> str:
     """Both units, each below a line with the file that it belongs into.
 
     Raises:
-        UsageError: A path has a line break in it, which no unit can.
+        UsageError: A path has characters in it that systemd takes nowhere, or not in a program's.
     """
     for text in (*job.argv, str(job.workspace), str(job.state)):
         if not text.isprintable():
             raise UsageError("a path or option with control characters can't be in a unit", where=repr(text))
+    if re.search(r"[\"'\\]", job.program[0]):
+        raise UsageError("systemd starts no program whose path has quotes or backslashes in it", where=job.program[0])
     files = ((f"{job.name}.service", _service(job)), (f"{job.name}.timer", _timer(job)))
     return "\n".join(f"# {DIRECTORY}/{name}\n" + "\n".join(lines) + "\n" for name, lines in files)
 
@@ -122,7 +124,7 @@ def _running(job: Job) -> Iterator[str]:
     yield "Type=oneshot"
     yield f"User={job.user}"
     yield f"WorkingDirectory={_plain(str(job.workspace))}"
-    yield f"ExecStart={' '.join(map(_argument, job.argv))}"
+    yield f"ExecStart={' '.join((_quoted(job.argv[0]), *map(_argument, job.argv[1:])))}"
     waits, busy, stopped = SUCCESSES
     yield f"# {waits}: something waits for review; {busy}: another pass is at work; {stopped}: it was stopped."
     yield f"SuccessExitStatus={' '.join(map(str, SUCCESSES))}"

@@ -6,12 +6,16 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pybuilder.units import units
 from tests.support.debian import CACHE
 from tests.support.hooked import HookServer, hook
+from tests.support.passing import JOB
 from tests.support.systemd import boot, unit_files, verified
 from tests.support.workspaces import Bench, bench, clean_environ
 
@@ -65,6 +69,17 @@ def test_systemd_finds_no_fault_in_them_and_a_pass_under_them_builds_and_tells(
     assert (message["topic"], message["build"]["build"]) == ("pybuild.build.complete", "host/alpha==1.0+pb.1")
     assert message["build"]["why"] and message["build"]["seconds"] > 0
     here.check_sound()
+
+
+@pytest.mark.parametrize("engine", ["host", "podman"])
+def test_systemd_finds_no_fault_in_units_for_others(engine: Any, tmp_path: Path) -> None:
+    awkward = Path('/srv/a b"c\\d%n$x;')
+    # It looks for the program, so it must read its name as it is.
+    (program := tmp_path / "a b%n$x;").write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    for uid in (0, 1000):
+        job = replace(JOB, program=(str(program),), workspace=awkward, state=awkward / "s", engine=engine, uid=uid)
+        assert verified(tmp_path / str(uid), unit_files(units(job))) == ""
 
 
 def test_a_unit_that_is_stopped_leaves_nothing_and_is_no_failure(here: Bench, tmp_path: Path) -> None:

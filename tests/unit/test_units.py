@@ -95,6 +95,8 @@ def test_what_systemd_would_read_otherwise_is_escaped() -> None:
 def test_a_path_that_no_unit_can_name_is_refused() -> None:
     with pytest.raises(UsageError, match="control characters"):
         units(replace(JOB, workspace=Path("/srv/a\nExecStart=/bin/evil")))
+    with pytest.raises(UsageError, match="no program whose path"):
+        units(replace(JOB, program=("/opt/'/pybuild",)))
 
 
 def test_the_options_of_the_command_are_carried_as_they_were_typed() -> None:
