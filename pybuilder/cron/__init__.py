@@ -177,7 +177,7 @@ def _keep_up(world: World, site: Site, log: Log, *, began: datetime) -> None:
         done = build(site, taken.goals, world.budget, log)
     log.built += built(site, done, goals, began=began)
     remember(site, done, goals, taken.failed)
-    for updated in settle(site, done, goals, taken.prepared, log):
+    for updated in settle(site, done, taken.goals, log):
         log.updated.append(updated)
         world.note(updated)
 
@@ -206,10 +206,6 @@ def plan(site: Site, findings: Sequence[Finding], log: Log) -> Agenda:
 
 def _prune(world: World, log: Log) -> None:
     with log.survive("prune"), suppress(LockedError):  # Somebody is at it.
-        for record in world.prune().unread:
-            log.note("prune", record, _unreadable(record))
-
-
-def _unreadable(record: str) -> PybuildError:
-    what = "this record can't be read, so nobody knows what it needs, and every payload, source and RPM stays"
-    return StateError(what, where=record, cure="restore it from a backup, or from the index")
+        for record in world.prune().unread[:1]:
+            what = "a record can't be read, so nobody knows what it needs, and every payload, source and RPM stays"
+            raise StateError(what, where=record, cure="restore it from a backup, or from the index; see pybuild gc")

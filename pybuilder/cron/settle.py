@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-
-from packaging.utils import NormalizedName
+from collections.abc import Iterable, Iterator
 
 from pybuilder.commits import Change
 from pybuilder.cron.agenda import Goal
@@ -14,13 +12,10 @@ from pybuilder.cron.site import Site
 from pybuilder.passes import Updated
 from pybuilder.spec_edit import with_pin
 from pybuilder.tree import Package, package_id
-from pybuilder.uptake import Prepared
 from pybuilder.workspace.edits import content
 
 
-def settle(
-    site: Site, done: Done, goals: Iterable[Goal], prepared: Mapping[Package, Prepared], log: Log
-) -> Iterator[Updated]:
+def settle(site: Site, done: Done, goals: Iterable[Goal], log: Log) -> Iterator[Updated]:
     """Write every version that is published and not pinned yet, a commit for each.
 
     What is interrupted here is found again by the next pass: it is published, and not pinned.
@@ -29,25 +24,19 @@ def settle(
         site: The world.
         done: What is published.
         goals: What was asked for.
-        prepared: How new versions are written.
         log: Told what goes wrong.
 
     Yields:
         Each update, as soon as it is committed.
     """
     updates = {goal.package: goal for goal in goals if goal.is_candidate}
-    written: set[NormalizedName] = set()
     for package in sorted(done.outcomes):
         with log.survive("commit", package_id(package)):
-            if package in prepared:
-                # Another version of it may be in the spec now that was not there before.
-                ready = site.uptake.prepare(*package) if package[0] in written else prepared[package]
-                yield _updated(updates[package], site.uptake.commit(ready))
+            if package in updates:
+                # Once more: another version of it may be in its spec now, or somebody's work.
+                yield _updated(updates[package], site.uptake.commit(site.uptake.prepare(*package)))
             elif site.workspace.noted(*package) is not None:
                 site.uptake.commits.commit([_pinned(site, package)], f"{package[0]}: pin {package[1]}\n")
-            else:
-                continue
-            written.add(package[0])
 
 
 def _pinned(site: Site, package: Package) -> Change:

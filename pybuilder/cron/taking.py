@@ -14,7 +14,6 @@ from pybuilder.errors import PybuildError, ReviewError
 from pybuilder.interruption import side_by_side
 from pybuilder.review_queue import UPDATE, renew
 from pybuilder.spec_edit import without_pin
-from pybuilder.tree import Package
 from pybuilder.uptake import Prepared
 
 _THREADS = 4
@@ -26,12 +25,10 @@ class Taken:
 
     Attributes:
         goals: What is left of the goals.
-        prepared: How those of them that are new versions are written, once they are published.
         failed: Those that can't be built, and why.
     """
 
     goals: tuple[Goal, ...]
-    prepared: Mapping[Package, Prepared]
     failed: Mapping[Goal, PybuildError]
 
 
@@ -55,33 +52,26 @@ def take_up(site: Site, goals: Sequence[Goal], log: Log, *, scratch: Path) -> Ta
     found = dict(zip(new, side_by_side(prepare, new, threads=_THREADS), strict=True))
     waits: dict[Goal, tuple[str, str, str]] = {}
     failed: dict[Goal, PybuildError] = {}
-    prepared: dict[Package, Prepared] = {}
     for goal, each in found.items():
         if isinstance(each, Prepared) and each.review:
             waits[goal] = (goal.name, str(goal), UPDATE)
         elif isinstance(each, Prepared):
-            prepared[goal.package] = each
             _propose(site, each, scratch)
         elif not isinstance(each, ReviewError):  # What waits for a person is queued where it is planned.
             failed[goal] = each
             log.note("build", str(goal), each)
     _queue(site, tuple(waits.values()))
     stopped = {*failed, *waits}
-    return Taken(goals=tuple(goal for goal in goals if goal not in stopped), prepared=prepared, failed=failed)
+    return Taken(goals=tuple(goal for goal in goals if goal not in stopped), failed=failed)
 
 
 def _propose(site: Site, prepared: Prepared, scratch: Path) -> None:
     """Let the version be built with its patches as they will be; its pin is nothing that others may see."""
-    if not prepared.is_more_than_a_pin:
-        return
-    for change in prepared.changes:
-        path = scratch / change.file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        data = change.after or b""
-        if change.file.startswith("specs/"):
-            data = without_pin(data.decode(), prepared.version).encode()
-        path.write_bytes(data)
-        site.workspace.propose(prepared.name, change.file, path)
+    if prepared.is_more_than_a_pin:
+        files = prepared.lay_out(scratch)
+        spec = files[f"specs/{prepared.name}.toml"]
+        spec.write_text(without_pin(spec.read_text("utf-8"), prepared.version), "utf-8")
+        site.workspace.propose(prepared.name, files)
 
 
 def _queue(site: Site, waits: Sequence[tuple[str, str, str]]) -> None:

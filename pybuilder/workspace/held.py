@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
@@ -19,28 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Held(Drafts):
-    """A workspace that only gains what has been published; the state pins every source at first sight, as always.
-
-    Attributes:
-        proposed: As in ``Workspace``; it grows by ``propose``.
-    """
-
-    proposed: dict[str, Path] = field(default_factory=dict)
+    """A workspace that only gains what has been published; the state pins every source at first sight, as always."""
 
     def settle(self, packages: Iterable[tuple[str, Version]]) -> tuple[str, ...]:
         """Write nothing yet."""
         return ()
-
-    def propose(self, name: str, file: str, path: Path) -> None:
-        """Let a file of a package be read from elsewhere from now on, as if it were in the workspace.
-
-        Args:
-            name: The package, whose spec is read again.
-            file: Its path below the workspace.
-            path: Where it is.
-        """
-        self.proposed[file] = path
-        self._specs.pop(name, None)
 
     def revision(
         self, package: str, version: Version, spec: EffectiveSpec, *, beside: Iterable[str], **more: Any
