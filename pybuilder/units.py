@@ -37,6 +37,7 @@ class Job:
         arguments: The options of cron.
         user: Who runs it.
         uid: That user's number.
+        home: That user's home directory.
         engine: What its builds run in.
         max_time: After how long cron starts no more builds, if it was told.
     """
@@ -48,6 +49,7 @@ class Job:
     arguments: tuple[str, ...]
     user: str
     uid: int
+    home: Path
     engine: Literal["host", "podman"]
     max_time: timedelta | None
 
@@ -76,11 +78,13 @@ def units(job: Job) -> str:
     """Both units, each below a line with the file that it belongs into.
 
     Raises:
-        UsageError: A path has a line break in it, which no unit can.
+        UsageError: A path has characters in it that systemd takes nowhere, or not in a program's.
     """
     for text in (*job.argv, str(job.workspace), str(job.state)):
         if not text.isprintable():
             raise UsageError("a path or option with control characters can't be in a unit", where=repr(text))
+    if re.search(r"[\"'\\]", job.program[0]):
+        raise UsageError("systemd starts no program whose path has quotes or backslashes in it", where=job.program[0])
     files = ((f"{job.name}.service", _service(job)), (f"{job.name}.timer", _timer(job)))
     return "\n".join(f"# {DIRECTORY}/{name}\n" + "\n".join(lines) + "\n" for name, lines in files)
 
@@ -120,7 +124,7 @@ def _running(job: Job) -> Iterator[str]:
     yield "Type=oneshot"
     yield f"User={job.user}"
     yield f"WorkingDirectory={_plain(str(job.workspace))}"
-    yield f"ExecStart={' '.join(map(_argument, job.argv))}"
+    yield f"ExecStart={' '.join((_quoted(job.argv[0]), *map(_argument, job.argv[1:])))}"
     waits, busy, stopped = SUCCESSES
     yield f"# {waits}: something waits for review; {busy}: another pass is at work; {stopped}: it was stopped."
     yield f"SuccessExitStatus={' '.join(map(str, SUCCESSES))}"
@@ -144,9 +148,12 @@ _ALWAYS = (
     "ProtectHome=read-only",
     "UMask=0022",
     "KeyringMode=private",
+)
+# Root of a sandbox needs many; those of the machine's time, kernel and audit none does.
+_CAPABILITIES = (
     "CapabilityBoundingSet=~CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_BLOCK_SUSPEND CAP_LINUX_IMMUTABLE CAP_MAC_ADMIN"
     " CAP_MAC_OVERRIDE CAP_SYS_BOOT CAP_SYS_MODULE CAP_SYS_PACCT CAP_SYS_RAWIO CAP_SYS_TIME CAP_SYS_TTY_CONFIG"
-    " CAP_SYSLOG CAP_WAKE_ALARM",
+    " CAP_SYSLOG CAP_WAKE_ALARM"
 )
 _FILTERS = (
     "NoNewPrivileges=yes",
@@ -162,6 +169,8 @@ _FILTERS = (
 
 def _confined(job: Job) -> Iterator[str]:
     yield from _ALWAYS
+    # An ordinary user's sandboxes get theirs from their own namespaces; newuidmap gets some by being root's.
+    yield "CapabilityBoundingSet=" if job.engine == "host" and job.uid != 0 else _CAPABILITIES
     yield f"ReadWritePaths={' '.join(map(_quoted, _written(job)))}"
     if _rootless(job):
         yield "# No filter of system calls: systemd would set NoNewPrivileges, which podman's newuidmap can't bear."
@@ -182,7 +191,7 @@ def _written(job: Job) -> Iterable[str]:
         yield str(job.state)
     if job.engine == "podman":
         # Sockets have short paths, and podman keeps its locks and containers where it always does.
-        yield from ("/run", "/tmp", "/var/tmp", "-/var/lib/containers")
+        yield from ("/run", "/tmp", "/var/tmp", str(job.home) if job.uid else "-/var/lib/containers")
 
 
 def _rootless(job: Job) -> bool:

@@ -52,6 +52,7 @@ def _job(options: Options, command: click.Command, typed: Mapping[str, Any]) -> 
         arguments=carried(command, typed),
         user=user.pw_name,
         uid=user.pw_uid,
+        home=Path(user.pw_dir),
         engine=workspace.buildroot(buildroot.name).engine,
         max_time=typed.get("max_time"),
     )

@@ -6,11 +6,16 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pybuilder.units import units
 from tests.support.debian import CACHE
+from tests.support.hooked import HookServer, hook
+from tests.support.passing import JOB
 from tests.support.systemd import boot, unit_files, verified
 from tests.support.workspaces import Bench, bench, clean_environ
 
@@ -30,12 +35,21 @@ def here() -> Iterator[Bench]:
         shutil.rmtree("/var/cache/pybuild-workspace", ignore_errors=True)
 
 
+@pytest.fixture
+def hooked() -> Iterator[HookServer]:
+    with hook() as running:
+        yield running
+
+
 def environment(here: Bench) -> str:
     lines = (f'Environment="{name}={value}"\n' for name, value in clean_environ(here.root).items() if name != "TMPDIR")
     return "[Service]\n" + "".join(lines) + f"StandardError=append:{here.state}/said\n"
 
 
-def test_systemd_finds_no_fault_in_them_and_a_pass_under_them_builds(here: Bench, tmp_path: Path) -> None:
+def test_systemd_finds_no_fault_in_them_and_a_pass_under_them_builds_and_tells(
+    here: Bench, hooked: HookServer, tmp_path: Path
+) -> None:
+    here.settings(f'notify = ["{hooked.url}"]\n')
     printed = here.pybuild("-b", "host", "cron", "--max-builds", "3", "--print-units")
     assert (printed.code, printed.stderr) == (0, "")
     files = unit_files(printed.stdout)
@@ -51,7 +65,21 @@ def test_systemd_finds_no_fault_in_them_and_a_pass_under_them_builds(here: Bench
     assert here.published("alpha") == ["1.0+pb.1"], log
     events = [json.loads(line) for line in log.splitlines()]
     assert {event["run"] for event in events} == {json.loads((here.layout.cron / "heartbeat").read_bytes())["run"]}
+    [message] = hooked.documents
+    assert (message["topic"], message["build"]["build"]) == ("pybuild.build.complete", "host/alpha==1.0+pb.1")
+    assert message["build"]["why"] and message["build"]["seconds"] > 0
     here.check_sound()
+
+
+@pytest.mark.parametrize("engine", ["host", "podman"])
+def test_systemd_finds_no_fault_in_units_for_others(engine: Any, tmp_path: Path) -> None:
+    awkward = Path('/srv/a b"c\\d%n$x;')
+    # It looks for the program, so it must read its name as it is.
+    (program := tmp_path / "a b%n$x;").write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    for uid in (0, 1000):
+        job = replace(JOB, program=(str(program),), workspace=awkward, state=awkward / "s", engine=engine, uid=uid)
+        assert verified(tmp_path / str(uid), unit_files(units(job))) == ""
 
 
 def test_a_unit_that_is_stopped_leaves_nothing_and_is_no_failure(here: Bench, tmp_path: Path) -> None:

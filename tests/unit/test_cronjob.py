@@ -11,7 +11,7 @@ import yaml
 
 from pybuilder.cronjob import manifest
 from pybuilder.units import Job
-from tests.unit.test_units import JOB
+from tests.support.passing import JOB
 
 
 def documents(job: Job) -> list[Any]:

@@ -12,18 +12,7 @@ import pytest
 from pybuilder.cli.running import carried
 from pybuilder.errors import UsageError
 from pybuilder.units import Job, units
-
-JOB = Job(
-    workspace=Path("/srv/wheels"),
-    state=Path("/srv/wheels/.pybuild"),
-    program=("/opt/pybuild/bin/pybuild",),
-    options=("--buildroot", "fedora-45"),
-    arguments=("--pull", "--jobs", "4"),
-    user="packager",
-    uid=1000,
-    engine="host",
-    max_time=None,
-)
+from tests.support.passing import JOB
 
 
 def read(job: Job) -> dict[str, dict[str, list[str]]]:
@@ -69,7 +58,9 @@ def test_a_pass_that_hangs_is_ended(limit: timedelta | None, seconds: int) -> No
 def test_only_what_a_pass_writes_to_can_be_written() -> None:
     assert service(JOB)["ReadWritePaths"] == ["/srv/wheels"]
     found = service(replace(JOB, state=Path("/var/lib/pybuild"), engine="podman"))
-    assert found["ReadWritePaths"] == ["/srv/wheels /var/lib/pybuild /run /tmp /var/tmp -/var/lib/containers"]
+    assert found["ReadWritePaths"] == ["/srv/wheels /var/lib/pybuild /run /tmp /var/tmp /home/packager"]
+    as_root = service(replace(JOB, engine="podman", user="root", uid=0, home=Path("/root")))
+    assert as_root["ReadWritePaths"] == ["/srv/wheels /run /tmp /var/tmp -/var/lib/containers"]
     assert found["ProtectSystem"] == ["strict"]
 
 
@@ -77,9 +68,9 @@ def test_podman_without_root_gets_its_session_and_no_filter_that_takes_newuidmap
     found = service(replace(JOB, engine="podman"))
     assert "user@1000.service" in found["After"] and "XDG_RUNTIME_DIR=/run/user/1000" in found["Environment"]
     implying = {"NoNewPrivileges", "SystemCallFilter", "RestrictRealtime", "LockPersonality", "PrivateDevices"}
-    assert (
-        not implying & found.keys() and not {"RestrictSUIDSGID", "ProtectKernelModules", "ProtectClock"} & found.keys()
-    )
+    implying |= {"RestrictSUIDSGID", "ProtectKernelModules", "ProtectClock", "SystemCallArchitectures"}
+    assert not implying & found.keys()
+    assert found["CapabilityBoundingSet"] != [""] == service(JOB)["CapabilityBoundingSet"]
     as_root = service(replace(JOB, engine="podman", user="root", uid=0))
     assert "NoNewPrivileges" in as_root and "RestrictSUIDSGID" not in as_root and "PrivateTmp" not in as_root
 
@@ -104,6 +95,8 @@ def test_what_systemd_would_read_otherwise_is_escaped() -> None:
 def test_a_path_that_no_unit_can_name_is_refused() -> None:
     with pytest.raises(UsageError, match="control characters"):
         units(replace(JOB, workspace=Path("/srv/a\nExecStart=/bin/evil")))
+    with pytest.raises(UsageError, match="no program whose path"):
+        units(replace(JOB, program=("/opt/'/pybuild",)))
 
 
 def test_the_options_of_the_command_are_carried_as_they_were_typed() -> None:
