@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
+from resolvelib import ResolutionImpossible
 
 from pybuilder import events
 from pybuilder.errors import ConfigError, FetchError, PybuildError
@@ -102,7 +103,16 @@ class Pipeline:
         markers = self.adapters.target.markers
         for _ in range(MAX_REPLANS):
             self.chooser.check_accepted(wanted, markers)
-            chosen = resolve(wanted, self, markers=markers)
+            try:
+                chosen = resolve(wanted, self, markers=markers)
+            except FetchError as error:
+                # What failed deeper down, to find out a requirement, has said what there is to say.
+                if not isinstance(cause := error.__cause__, ResolutionImpossible):
+                    raise
+                told = self.chooser.withheld(
+                    canonicalize_name(each.requirement.requirement.name) for each in cause.causes
+                )
+                raise FetchError("; ".join([error.what, *told]), cure=error.cure) from error
             edges = self._edges(chosen)
             if self._settle_all(chosen, edges):
                 return tuple(self._public[name, version] for name, (version, _) in chosen.items())
