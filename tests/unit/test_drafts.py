@@ -62,6 +62,13 @@ class TestBefore:
         assert drafted.accepts("seven")
         assert drafted.accepts("six") is accept_new
 
+    def test_what_somebody_has_rejected_is_not_taken_in(self, home: Path) -> None:
+        (home / "specs" / "rejected.toml").write_text("[packages.six]\n[packages.seven]\n")
+        (home / "specs" / "seven.toml").write_text('name = "seven"\n')
+        drafted = drafts(home, accept_new=True)
+        assert not drafted.accepts("six") and not drafted.accepts("rejected")
+        assert drafted.accepts("seven") and drafted.accepts("eight")
+
     def test_who_has_a_spec(self, home: Path) -> None:
         (home / "specs" / "seven.toml").write_text('name = "seven"\n')
         drafted = drafts(home)

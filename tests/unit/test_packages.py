@@ -116,6 +116,18 @@ def test_nothing_is_looked_at_where_nobody_waits(here: Here) -> None:
     assert here.written == []
 
 
+def test_what_is_said_against_an_accepted_package_counts_no_more(here: Here) -> None:
+    rejected = {name: f"rejected: {name}" for name in ("alpha", "beta")}
+    anything: Any = None
+    packages = Packages(
+        adapters=cast(Any, SimpleNamespace(workspace=SimpleNamespace(refusal=lambda name: rejected.get(name, "")))),
+        sources=anything,
+        chooser=cast(Any, SimpleNamespace(is_accepted={"alpha"}.__contains__)),
+        screener=anything,
+    )
+    assert packages.refusals([SCREENED, UNKNOWN, ("gamma", "gamma", "alpha 1.0")]) == {"beta": "rejected: beta"}
+
+
 @pytest.mark.parametrize("digest", ["aa", "bb"])
 def test_a_source_that_is_fetched_again_is_the_one_that_was_screened(digest: str) -> None:
     first, again = (SimpleNamespace(name="alpha", version="1.0", sha256=each, origin="src") for each in ("aa", digest))

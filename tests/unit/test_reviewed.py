@@ -156,6 +156,7 @@ def test_many_releases_are_told_as_a_number() -> None:
     many = [release(f"{n}.0", n) for n in range(20, 0, -1)]
     told = lines(upstream=offering(*many))
     assert "releases: 20, the first on 2026-02-09, 20 days ago" in told and "  and 12 older" in told
+    assert sum(line.endswith(" source") for line in told) == 8
     assert len(dossier_json(replace(EMPTY, upstream=offering(*many)))["releases"]) == 20
 
 
