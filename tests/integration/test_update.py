@@ -220,7 +220,7 @@ class TestTokens:
         with knower() as other:
             for stolen in (f"{other.root}/stolen", f"https://{world.server.host}/stolen"):
                 link = f'<{stolen}>; rel="next"'
-                world.server.put("/api/v3/repos/o/six/tags?per_page=100", [], Link=link)
+                world.server.put("/api/v3/repos/o/six/tags?per_page=100", "[]" + " " * len(stolen), Link=link)
                 error = world.one().error
                 assert error and f"the next page is said to be at {stolen}" in error.what
             assert other.log == []
