@@ -69,7 +69,7 @@ def test_a_hook_that_asks_for_more_time_than_there_is_is_left_alone(server: Hook
     bringing = Bringing(server.url)
     done, fault = bringing([ONE, TWO])
     assert (done, bringing.waits, len(server.requests)) == ([], [], 1)
-    assert fault and fault.wait == 3600.0 and "answers 503" in fault.what
+    assert fault and fault.wait == 3600.0 and "answers 503" in fault.cure
 
 
 def test_a_hook_that_stays_down_is_given_up_and_nothing_more_is_tried(server: HookServer) -> None:
@@ -78,8 +78,8 @@ def test_a_hook_that_stays_down_is_given_up_and_nothing_more_is_tried(server: Ho
     done, fault = bringing([ONE, TWO, ONE])
     assert (done, len(server.requests)) == ([ONE["id"]], 5)
     assert fault == Fault(
-        what="the hook takes no messages: it answers 500 Internal Server Error",
-        cure="see whether it is up; its messages are kept and sent by the next pass",
+        what="the hook takes no messages",
+        cure="see why: it answers 500 Internal Server Error; its messages are kept and sent by the next pass",
     )
 
 
@@ -108,9 +108,9 @@ def test_a_hook_that_hangs_or_is_not_there_is_given_up(server: HookServer, monke
     server.hang = True
     done, fault = Bringing(server.url)([ONE])
     assert (done, len(server.requests)) == ([], 2)
-    assert fault and "read timeout" in fault.what
+    assert fault and "read timeout" in fault.cure
     done, fault = Bringing("http://127.0.0.1:9/x")([ONE])
-    assert not done and fault and "connect error" in fault.what
+    assert not done and fault and "connect error" in fault.cure
 
 
 def test_what_there_is_no_time_for_waits_and_is_no_fault(server: HookServer) -> None:
