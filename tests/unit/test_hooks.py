@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from pybuilder.errors import FetchError
 from pybuilder.hooks import Fault, Hook, public
-from pybuilder.http import Client
+from pybuilder.http import Client, redact
 from tests.support.hooked import HookServer, hook
 
 ONE, TWO = ({"id": f"0000-{letter}", "topic": "pybuild.build.complete", "version": 1} for letter in "ab")
@@ -134,6 +135,17 @@ def test_no_secret_of_an_address_is_told(server: HookServer, answers: list[tuple
 def test_nor_where_it_can_not_be_reached(url: str) -> None:
     _, fault = Bringing(url)([ONE])
     assert fault and not any(secret in fault.what + fault.cure for secret in SECRETS)
+
+
+def test_nor_in_what_the_client_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "https://user:hunter2@127.0.0.1:1/s3cret"
+
+    def post(self: Client, url: str, *rest: object, **options: object) -> None:
+        raise FetchError(f"fetching failed: invalid URL: {redact(url)}", where=redact(url))
+
+    monkeypatch.setattr(Client, "post", post)
+    _, fault = Bringing(url)([ONE])
+    assert fault and fault.what == "fetching failed: invalid URL: https://127.0.0.1:1/…"
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,13 @@ def test_a_problem_is_new_once_and_again_when_it_changes_or_comes_back(state: St
     assert back.new and back.first_seen == NOW + timedelta(days=4)
 
 
+def test_a_message_that_was_refused_and_given_up_is_told_once(state: State) -> None:
+    put(state, [HERE], messages(1))
+    [problem] = sent(state, Door(1, Fault(what="the hook refuses a message")))
+    assert problem.new and waiting(state) == []
+    assert sent(state, Door()) == ()
+
+
 def test_a_hook_is_left_alone_as_long_as_it_asks_but_no_longer_than_a_day(state: State) -> None:
     put(state, [HERE], messages(1))
     sent(state, Door(0, Fault(what="busy", wait=3600.0)))
