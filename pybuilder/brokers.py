@@ -16,12 +16,14 @@ from pybuilder.processes import Completed, run
 _KEPT = "its messages are kept and sent by the next pass"
 # Starting and ending the process.
 _OVERHEAD = 4.0  # seconds
-_WORDS = {
-    "ConfigurationException": "fedora-messaging's own settings are wrong",
+_PASSING = {
     "ConnectionException": "the connection fails, or it knows another user or password",
+    "PublishTimeout": "it doesn't answer",
+}
+_LASTING = {
+    "ConfigurationException": "fedora-messaging's own settings are wrong",
     "PublishForbidden": "it forbids to publish there",
     "PublishReturned": "it refuses a message",
-    "PublishTimeout": "it doesn't answer",
     # Of fedora_messaging.message.get_name.
     "TypeError": "pybuild's messages are not registered; install pybuild-hermetic[fedora-messaging] again",
 }
@@ -56,12 +58,12 @@ class Broker:
             completed = self.run(argv, input=json.dumps(task).encode(), timeout=patience)
             told = json.loads(completed.stdout)
         except (EngineError, ValueError):
-            return Fault(
-                what="the broker takes no messages: publishing broke off", cure=f"see whether it is up; {_KEPT}"
-            )
+            return Fault(what="the broker takes no messages", cure=f"see why: publishing broke off; {_KEPT}")
         for message in told["done"]:
             done(message)
         if not told["error"]:
             return None
-        words = _WORDS.get(told["error"], told["error"])
-        return Fault(what=f"the broker takes no messages: {words}", cure=f"see whether it is up, and its log; {_KEPT}")
+        if told["error"] in _PASSING:
+            return Fault(what="the broker takes no messages", cure=f"see why: {_PASSING[told['error']]}; {_KEPT}")
+        words = _LASTING.get(told["error"], told["error"])
+        return Fault(what=f"the broker takes no messages: {words}", cure=f"see its log, and notify; {_KEPT}")

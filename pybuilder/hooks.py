@@ -32,8 +32,8 @@ class Fault:
     """Why no more messages were taken.
 
     Attributes:
-        what: The sentence; nothing secret and nothing that changes from one pass to the next is in it.
-        cure: What to do.
+        what: The sentence; nothing secret is in it, nor what changes while nobody does anything about it.
+        cure: What to do, with what else is known.
         exit_code: What it counts as.
         wait: Seconds before which nothing should be sent.
     """
@@ -116,12 +116,14 @@ def public(url: str) -> str:
 
 def _fault(answer: Answer) -> Fault:
     if answer.passing:
-        cure = "see whether it is up; its messages are kept and sent by the next pass"
-    elif 300 <= answer.status < 400:
+        # One that answers so and then so is the same problem.
+        cure = f"see why: {_said(answer)}; its messages are kept and sent by the next pass"
+        return Fault(what="the hook takes no messages", cure=cure, wait=answer.wait)
+    if 300 <= answer.status < 400:
         cure = "write the address that it redirects to into notify in pybuild.toml"
     else:
         cure = "correct or remove its address in notify in pybuild.toml; its messages are kept"
-    return Fault(what=f"the hook takes no messages: {_said(answer)}", cure=cure, wait=answer.wait)
+    return Fault(what=f"the hook takes no messages: {_said(answer)}", cure=cure)
 
 
 def _said(answer: Answer) -> str:

@@ -112,7 +112,7 @@ def deliver(state: State, couriers: Mapping[str, Courier], now: Callable[[], dat
         if queue != queues[address]:
             _keep(state, address, queue)
         if queue.problem:
-            problems.append(_told(address, queue.problem, new=queue.problem != queues[address].problem))
+            problems.append(_told(address, queue.problem, new=_is_new(queue.problem, queues[address].problem)))
     return tuple(problems)
 
 
@@ -157,6 +157,10 @@ def _rests(queue: Queue, now: datetime) -> bool:
         return False
     until = datetime.fromisoformat(queue.not_before)
     return now < until <= now + _LONGEST_REST
+
+
+def _is_new(trouble: Trouble, before: Trouble | None) -> bool:
+    return before is None or before.what != trouble.what
 
 
 def _told(address: str, trouble: Trouble, *, new: bool) -> Problem:

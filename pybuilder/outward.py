@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from pybuilder import news, outbox
@@ -47,7 +48,7 @@ def note(updated: Updated, *, channel: str, state: State) -> None:
 def tell(
     pass_: Pass, *, layout: Layout, settings: Settings, state: State, client: Client, now: Callable[[], datetime]
 ) -> tuple[Problem, ...]:
-    """Write report, metrics and heartbeat below ``<state>/cron``, and send messages to whom ``notify`` names.
+    """Send messages to whom ``notify`` names, and write report, metrics and heartbeat below ``<state>/cron``.
 
     Args:
         pass_: The pass, at its end, whatever it came to.
@@ -63,20 +64,26 @@ def tell(
     Raises:
         StateError: The disk can't be written.
     """
-    told = report(pass_)
-    with disk_errors(layout.cron):
-        write_atomic(layout.cron / "report.txt", report_text(told).encode())
-        write_atomic(layout.cron / "report.html", report_html(told).encode())
     news.collect(state, pass_, now, lambda messages: outbox.put(state, settings.notify, messages))
     problems = outbox.deliver(state, _couriers(settings, client), now)
+    pass_ = _with(pass_, problems)
+    told = report(pass_)
     if pass_.outcome != "failed":
         state.add_fact(_SUCCESS, pass_.channel, now().isoformat())
     with disk_errors(layout.cron):
+        write_atomic(layout.cron / "report.txt", report_text(told).encode())
+        write_atomic(layout.cron / "report.html", report_html(told).encode())
         write_atomic(layout.cron / "pybuild.prom", metrics(pass_, _standing(pass_, settings, state)).encode())
         if pass_.outcome != "failed":
             heartbeat = {"time": now().isoformat(), "run": pass_.run}
             write_atomic(layout.cron / "heartbeat", json.dumps(heartbeat).encode() + b"\n")
     return problems
+
+
+def _with(pass_: Pass, problems: tuple[Problem, ...]) -> Pass:
+    """The pass, with what is wrong with sending."""
+    worse = pass_.outcome == "ok" and any(problem.new for problem in problems)
+    return replace(pass_, problems=(*pass_.problems, *problems), outcome="problems" if worse else pass_.outcome)
 
 
 def _couriers(settings: Settings, client: Client) -> Mapping[str, Courier]:

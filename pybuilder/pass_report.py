@@ -28,7 +28,7 @@ class Entry:
         more: Further lines of the same.
         facts: Short facts, ``(label, text)``.
         notes: Long ones, each worth a line of its own.
-        new: Whether this pass is the first to tell it.
+        new: Whether this pass is the first to tell it, where its section does not say so.
     """
 
     what: str
@@ -142,7 +142,6 @@ def _problem(problem: Problem) -> Entry:
         more=[_cut(printable(line.rstrip().expandtabs())) for line in more],
         facts=_known(since=since),
         notes=_known(where=problem.where, do=problem.cure),
-        new=problem.new,
     )
 
 

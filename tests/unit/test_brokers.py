@@ -53,13 +53,13 @@ def test_what_the_broker_confirmed_is_done_in_time() -> None:
 )
 def test_what_went_wrong_is_told_and_what_was_confirmed_before_is_done(error: str, told: str) -> None:
     done, fault = bring(Running({"done": ["a"], "error": error}))
-    assert done == ["a"] and fault and told in fault.what and fault.exit_code == 30
+    assert done == ["a"] and fault and told in fault.what + fault.cure and fault.exit_code == 30
 
 
 @pytest.mark.parametrize("answer", [EngineError("python was still running after 30 s", where=URL), b"", b"Killed"])
 def test_a_process_that_broke_off_is_a_fault_and_nothing_is_done(answer: Any) -> None:
     done, fault = bring(Running(answer))
-    assert done == [] and fault and "broke off" in fault.what
+    assert done == [] and fault and "broke off" in fault.cure
 
 
 def test_without_the_extra_nothing_is_started_and_the_cure_is_told() -> None:

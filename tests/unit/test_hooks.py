@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from pybuilder.errors import FetchError
 from pybuilder.hooks import Fault, Hook, public
-from pybuilder.http import Client
+from pybuilder.http import Client, redact
 from tests.support.hooked import HookServer, hook
 
 ONE, TWO = ({"id": f"0000-{letter}", "topic": "pybuild.build.complete", "version": 1} for letter in "ab")
@@ -69,7 +70,7 @@ def test_a_hook_that_asks_for_more_time_than_there_is_is_left_alone(server: Hook
     bringing = Bringing(server.url)
     done, fault = bringing([ONE, TWO])
     assert (done, bringing.waits, len(server.requests)) == ([], [], 1)
-    assert fault and fault.wait == 3600.0 and "answers 503" in fault.what
+    assert fault and fault.wait == 3600.0 and "answers 503" in fault.cure
 
 
 def test_a_hook_that_stays_down_is_given_up_and_nothing_more_is_tried(server: HookServer) -> None:
@@ -78,8 +79,8 @@ def test_a_hook_that_stays_down_is_given_up_and_nothing_more_is_tried(server: Ho
     done, fault = bringing([ONE, TWO, ONE])
     assert (done, len(server.requests)) == ([ONE["id"]], 5)
     assert fault == Fault(
-        what="the hook takes no messages: it answers 500 Internal Server Error",
-        cure="see whether it is up; its messages are kept and sent by the next pass",
+        what="the hook takes no messages",
+        cure="see why: it answers 500 Internal Server Error; its messages are kept and sent by the next pass",
     )
 
 
@@ -108,9 +109,9 @@ def test_a_hook_that_hangs_or_is_not_there_is_given_up(server: HookServer, monke
     server.hang = True
     done, fault = Bringing(server.url)([ONE])
     assert (done, len(server.requests)) == ([], 2)
-    assert fault and "read timeout" in fault.what
+    assert fault and "read timeout" in fault.cure
     done, fault = Bringing("http://127.0.0.1:9/x")([ONE])
-    assert not done and fault and "connect error" in fault.what
+    assert not done and fault and "connect error" in fault.cure
 
 
 def test_what_there_is_no_time_for_waits_and_is_no_fault(server: HookServer) -> None:
@@ -134,6 +135,17 @@ def test_no_secret_of_an_address_is_told(server: HookServer, answers: list[tuple
 def test_nor_where_it_can_not_be_reached(url: str) -> None:
     _, fault = Bringing(url)([ONE])
     assert fault and not any(secret in fault.what + fault.cure for secret in SECRETS)
+
+
+def test_nor_in_what_the_client_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "https://user:hunter2@127.0.0.1:1/s3cret"
+
+    def post(self: Client, url: str, *rest: object, **options: object) -> None:
+        raise FetchError(f"fetching failed: invalid URL: {redact(url)}", where=redact(url))
+
+    monkeypatch.setattr(Client, "post", post)
+    _, fault = Bringing(url)([ONE])
+    assert fault and fault.what == "fetching failed: invalid URL: https://127.0.0.1:1/…"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -85,10 +86,19 @@ def test_a_problem_is_new_once_and_again_when_it_changes_or_comes_back(state: St
     [other] = sent(state, Door(0, Fault(what="the hook takes no messages: it answers 404")), days=2)
     assert [each.new for each in (first, second, other)] == [True, False, True]
     assert [each.first_seen for each in (first, second, other)] == [NOW, NOW, NOW + timedelta(days=2)]
+    [same] = sent(state, Door(0, replace(DOWN, what=other.what, cure="see why: it answers 410")), days=3)
+    assert not same.new and "410" in same.cure
     assert sent(state, Door(), days=3) == ()
     put(state, [HERE], messages(2))
     [back] = sent(state, Door(0, DOWN), days=4)
     assert back.new and back.first_seen == NOW + timedelta(days=4)
+
+
+def test_a_message_that_was_refused_and_given_up_is_told_once(state: State) -> None:
+    put(state, [HERE], messages(1))
+    [problem] = sent(state, Door(1, Fault(what="the hook refuses a message")))
+    assert problem.new and waiting(state) == []
+    assert sent(state, Door()) == ()
 
 
 def test_a_hook_is_left_alone_as_long_as_it_asks_but_no_longer_than_a_day(state: State) -> None:

@@ -125,7 +125,9 @@ def test_a_hook_that_is_down_gets_the_same_messages_from_the_next_pass(world: Wo
     outward.begin(channel="host", state=world.state)
     server.answers = [(503, "")] * 4
     [problem] = world.tell(BUSY)
-    assert problem.new and "answers 503" in problem.what
+    assert problem.new and "answers 503" in problem.cure
+    text = (world.layout.cron / "report.txt").read_text()
+    assert "1 new problem" in text.partition("\n")[0] and "the hook takes no messages" in text
     assert world.metric("pybuild_messages_waiting") == 2
     first = server.requests[0][0]["idempotency-key"]
     server.requests.clear()

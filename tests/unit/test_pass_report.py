@@ -59,7 +59,7 @@ left for later     4 stale packages
 
 New problems (1)
 ----------------
-* lxml==5.4.0 (build): the backend failed (new)
+* lxml==5.4.0 (build): the backend failed
   |   File setup.py
   | KeyError: 'x'
     where: /state/build.log

@@ -332,6 +332,14 @@ class TestAttempts:
         assert state.attempt(ATTEMPT.id) == ended
         assert state.succeeded("k1") is None
 
+    def test_how_many_of_a_channel_came_to_what(self, state: State) -> None:
+        assert state.outcomes("host") == {}
+        for number, (kind, channel) in enumerate(
+            [("failed", "host"), ("failed", "host"), ("succeeded", "host"), ("running", "host"), ("failed", "other")]
+        ):
+            state.restore_attempt(replace(ATTEMPT, id=str(number), state=kind, channel=channel))
+        assert state.outcomes("host") == {"failed": 2, "succeeded": 1}
+
     def test_who_made_a_payload_and_what_has_failed_since(self, state: State) -> None:
         rows = [
             replace(ATTEMPT, id="1", state="failed"),
@@ -458,6 +466,15 @@ class TestPublishing:
         self.finish(state, WHEEL)
         assert len(state.unfinished_publishes("host")) == 4
         assert state.unfinished_publishes("fedora-45") == []
+
+    def test_the_builds_of_a_channel_are_told_once_whatever_their_targets(self, state: State) -> None:
+        second = replace(WHEEL, target="cp312-linux_x86_64", wheel="second.whl")
+        wheels = [replace(WHEEL, number=10), replace(WHEEL, number=9), WHEEL, second, replace(WHEEL, name="five")]
+        state.begin_publish([*wheels, replace(WHEEL, number=11, channel="other"), replace(WHEEL, number=12)])
+        for wheel in (*wheels, replace(WHEEL, number=11)):
+            self.finish(state, wheel)
+        found = [(row["label"], row["name"], row["version"], row["number"]) for row in state.numbers("host")]
+        assert found == [("pb", "five", "1.17.0", 1), *(("pb", "six", "1.17.0", number) for number in (1, 9, 10))]
 
     def test_dropped(self, state: State) -> None:
         state.begin_publish([WHEEL])
