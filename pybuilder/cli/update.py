@@ -110,10 +110,16 @@ def _lines(finding: Finding, *, explain: bool) -> Iterator[str]:
         return
     if not finding.news and not finding.gone:
         yield f"{finding.name}: {_nothing(finding)}"
-    rows = [(str(each.version or each.found.text), each.fate, each.why) for each in finding.judged.candidates]
-    widths = [min(max((len(row[column]) for row in rows), default=0), 40) for column in (0, 1)]
-    for text, fate, why in rows:
-        yield f"  {text:{widths[0]}}  {fate:{widths[1]}}  {why}"
+    rows = [_row(each) for each in finding.judged.candidates]
+    widths = [min(max((len(row[column]) for row in rows), default=0), 40) for column in range(3)]
+    for text, date, fate, why in rows:
+        yield f"  {text:{widths[0]}}  {date:{widths[1]}}  {fate:{widths[2]}}  {why}"
+
+
+def _row(candidate: Candidate) -> tuple[str, str, str, str]:
+    uploaded = candidate.found.uploaded
+    date = f"{uploaded:%Y-%m-%d}" if uploaded else ""
+    return str(candidate.version or candidate.found.text), date, candidate.fate, candidate.why
 
 
 def _decided(finding: Finding) -> str:
