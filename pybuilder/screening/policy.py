@@ -155,8 +155,9 @@ def allowing(name: str, account: Mapping[str, Any], policy: Screen, *, sha256: s
         )
         for file in account["files"]
     ]
-    # More is not listed only where much is, and it is accepted with the whole.
-    whole = items[0].accepted if items and all(item.accepted for item in items) else _reason(exempts, {sha256})
+    # What is not listed was accepted with the whole, if it was; then all that is listed was, for the same reason.
+    stored = {file["accepted"] for file in account["files"]}
+    whole = _reason(exempts, {sha256}) or (stored.pop() if len(stored) == 1 else "")
     items += [_Item(kind=kind, text="", id=sha256, part=sha256, accepted=whole) for kind in account["unlisted"]]
     for each in account["advisories"]:
         known = {each["id"], *each["aliases"]}
