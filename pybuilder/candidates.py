@@ -299,10 +299,8 @@ def _newest(ripe: Sequence[Version], pinned: Collection[Version], series: Sequen
             else:
                 fate = ("older", f"{top} is newer")
             # In two series at once it is taken for either.
-            if fates.get(version, fate)[0] != "taken":
+            if version not in fates or fate[0] == "taken":
                 fates[version] = fate
-            else:
-                fates.setdefault(version, fate)
     return fates
 
 

@@ -107,7 +107,7 @@ _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def duration(text: str) -> timedelta:
-    """A span of time, such as ``30m``.
+    """A length of time, such as ``30m``.
 
     Raises:
         ValueError: It is none.

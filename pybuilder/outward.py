@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from pybuilder import news, outbox
+from pybuilder.brokers import Broker
 from pybuilder.files import disk_errors, write_atomic
 from pybuilder.hooks import Courier, Hook
-from pybuilder.http import Client
+from pybuilder.http import Client, scheme
 from pybuilder.layout import Layout
 from pybuilder.pass_html import report_html
 from pybuilder.pass_metrics import Standing, metrics
@@ -79,7 +80,10 @@ def tell(
 
 
 def _couriers(settings: Settings, client: Client) -> Mapping[str, Courier]:
-    return {url: Hook(client=client, url=url) for url in settings.notify}
+    return {
+        url: Broker(url=url) if scheme(url) in ("amqp", "amqps") else Hook(client=client, url=url)
+        for url in settings.notify
+    }
 
 
 def _standing(pass_: Pass, settings: Settings, state: State) -> Standing:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, zip_longest
 from typing import Literal
@@ -82,7 +83,9 @@ class Finding:
     def problems(self) -> tuple[PybuildError, ...]:
         """What somebody must look at: why nothing was found out, and every file that was uploaded again."""
         refused = tuple(self._refusal(each) for each in self.reuploads)
-        return (self.error, *refused) if self.error else refused
+        # Nobody waits for what an upstream says whose updates are off; it may be gone for good.
+        silent = self.spec is not None and self.mode == "off" and isinstance(self.error, FetchError)
+        return refused if self.error is None or silent else (self.error, *refused)
 
     def _refusal(self, reupload: Reupload) -> FetchError:
         assert self.spec is not None
@@ -112,6 +115,7 @@ class Finder:
         pythons: The full versions of the Pythons that are built for.
         tags: Every tag that the target accepts, best first, for specs that use upstream's wheel.
         now: The clock.
+        environ: The environment, of which git gets the proxies, and the forges the tokens.
     """
 
     workspace: Workspace
@@ -122,6 +126,7 @@ class Finder:
     pythons: tuple[str, ...]
     tags: Sequence[str]
     now: Callable[[], datetime]
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def find(self, names: Sequence[str] = ()) -> tuple[Finding, ...]:
         """Ask upstream about packages, side by side and politely; what goes wrong with one is that one's error.
@@ -133,7 +138,13 @@ class Finder:
             A finding for each, in order of name.
         """
         notebook = Notebook(client=self.upstream.client, facts=self.state)
-        releases = Releases(notebook=notebook, upstream=self.upstream, tags=self.tags, is_prebuilt=self._is_prebuilt)
+        releases = Releases(
+            notebook=notebook,
+            upstream=self.upstream,
+            tags=self.tags,
+            is_prebuilt=self._is_prebuilt,
+            environ=self.environ,
+        )
         done: list[Finding] = []
         asked: dict[str, list[Spec]] = {}
         for name in sorted(set(names or self.workspace.spec_names())):

@@ -30,6 +30,7 @@ _COMMANDS = {
     "shell": ("shell", "A shell in a prepared build, network off."),
     "show": ("show", "What there is of a package."),
     "log": ("show", "The log of a build."),
+    "history": ("history", "What was built when, what fails and what is flaky."),
     "audit": ("audit", "Verify wheels and print where they came from."),
     "challenge": ("challenge", "Compare our payloads with another pybuild's of the same keys."),
     "check": ("check", "Build again in another world, and compare bit for bit."),

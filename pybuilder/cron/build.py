@@ -14,7 +14,7 @@ from pybuilder.cron.budget import Budget
 from pybuilder.cron.log import Log
 from pybuilder.cron.problems import Trouble
 from pybuilder.cron.site import Site
-from pybuilder.errors import PostponedError, PybuildError
+from pybuilder.errors import PostponedError, PybuildError, ReviewError
 from pybuilder.names import numbered_version
 from pybuilder.passes import Built
 from pybuilder.request import Request
@@ -37,29 +37,34 @@ class Done:
     unmet: Mapping[Goal, PybuildError | None]
 
 
-def build(site: Site, agenda: Agenda, budget: Budget, log: Log) -> Done:
-    """Build what there is to do, as far as the budget goes, all of it side by side.
-
-    Args:
-        site: The world.
-        agenda: What there is to do.
-        budget: How much of it.
-        log: Told what came of it.
-    """
+def choose(agenda: Agenda, budget: Budget, log: Log) -> tuple[Goal, ...]:
+    """What there is room for in a budget; the rest is left for a later pass."""
     goals = () if budget.is_spent else agenda.goals[: budget.max_builds]
     later = [*agenda.goals[len(goals) :], *agenda.delayed]
     log.untried.update(map(str, later))
     log.postponed += len(later)
+    return goals
+
+
+def build(site: Site, goals: Sequence[Goal], budget: Budget, log: Log) -> Done:
+    """Build what is asked for, as far as the budget goes, all of it side by side.
+
+    Args:
+        site: The world.
+        goals: What is asked for.
+        budget: How many attempts may begin.
+        log: Told what came of it.
+    """
     if not goals:
         return Done(outcomes={}, unmet={})
     packages = site.bootstrap.packages
     packages.starting = budget.start
-    packages.forced = frozenset(_package(goal) for goal in goals if goal.stale and goal.stale.is_forced)
+    packages.forced = frozenset(goal.package for goal in goals if goal.stale and goal.stale.is_forced)
     request = Request(
         tops=tuple(goal.requirement for goal in goals),
         each=True,
         keep_going=True,
-        candidates=frozenset(_package(goal) for goal in agenda.goals if goal.is_candidate),
+        candidates=frozenset(goal.package for goal in goals if goal.is_candidate),
     )
     try:
         with log.phase("plan"):
@@ -69,11 +74,6 @@ def build(site: Site, agenda: Agenda, budget: Budget, log: Log) -> Done:
     except PybuildError as error:
         return _nothing(goals, error, log)
     return _done(site, goals, assessed, result, log)
-
-
-def _package(goal: Goal) -> Package:
-    assert goal.version is not None
-    return goal.name, goal.version
 
 
 def _nothing(goals: Sequence[Goal], error: PybuildError, log: Log) -> Done:
@@ -96,8 +96,19 @@ def _done(site: Site, goals: Sequence[Goal], assessed: Assessed, result: Result,
             log.untried.update((*held, f"{failure.name}=={failure.version}"))
         else:
             log.troubles.append(_trouble(failure, held))
+    log.troubles += _refusals(result)
     log.postponed += sum(isinstance(error, PostponedError) for error in unmet.values())
     return Done(outcomes=outcomes, unmet=unmet)
+
+
+def _refusals(result: Result) -> list[Trouble]:
+    """What waits for nothing: it needs a package that somebody has rejected."""
+    found = []
+    for name, refusal in result.refusals.items():
+        wanted = sorted({f"{by} needs {requirement}" for each, requirement, by in result.review if each == name})
+        error = ReviewError(f"{'; '.join(wanted)}, but {refusal}", wanted=(), cure=f"pybuild review show {name}")
+        found.append(Trouble.of(error, kind="review", subject=name))
+    return found
 
 
 def _concerns(failure: Failure, goal: Goal) -> bool:
@@ -114,11 +125,18 @@ def _trouble(failure: Failure, held: Collection[str]) -> Trouble:
     return trouble.holding(each for each in held if each != subject)
 
 
-def remember(site: Site, done: Done, goals: Sequence[Goal]) -> None:
-    """Note what the next pass must know of what was tried: what failed waits, what ended well is not stale."""
+def remember(site: Site, done: Done, goals: Sequence[Goal], failed: Mapping[Goal, PybuildError]) -> None:
+    """Note what the next pass must know of what was tried: what failed waits, what ended well is not stale.
+
+    Args:
+        site: The world.
+        done: What came of the run.
+        goals: What was asked for.
+        failed: What failed before the run.
+    """
     adapters = site.adapters
     state, channel, now = adapters.state, adapters.channel.name, adapters.now()
-    for goal, error in done.unmet.items():
+    for goal, error in (*done.unmet.items(), *failed.items()):
         if error is not None and not isinstance(error, PostponedError):
             note_failure(state, channel, goal.name, goal.version, mark=goal.mark, now=now, attempt=error.attempt)
     for goal in goals:

@@ -115,7 +115,7 @@ def find_stale(packages: Packages, *, policy: Policy, now: datetime) -> StaleRep
         policy: When inputs that moved count: the lock, and payloads of build requirements.
         now: The time.
     """
-    today = Today.look(packages)
+    today = Today.look(packages, now=now)
     living = Living.of(today)
     asked = Asked.of(today, living)
     judge = Judge(
@@ -124,7 +124,6 @@ def find_stale(packages: Packages, *, policy: Policy, now: datetime) -> StaleRep
         requests=asked.requests,
         settled=_settled(today.adapters.state, today.adapters.channel.name),
         policy=policy,
-        now=now,
     )
     problems = [Unclear(subject=subject, error=error) for subject, error in (*living.problems, *asked.problems)]
     found: list[tuple[NormalizedName, Version | None, Reason]] = []
@@ -138,7 +137,7 @@ def find_stale(packages: Packages, *, policy: Policy, now: datetime) -> StaleRep
             continue
         if reason:
             found.append((*package, reason))
-    return _report(found, problems, living, Delays.on(today, now=now))
+    return _report(found, problems, living, Delays.on(today))
 
 
 def note_settled(state: State, channel: str, stale: Stale) -> None:
@@ -170,7 +169,8 @@ def _report(
     everything = []
     for name, version, reason in found:
         delay = delays.of(name, version, since=reason.since)
-        due = max(delay.due, reason.not_before or delays.now)
+        now = delays.today.now
+        due = max(delay.due, reason.not_before or now)
         everything.append(
             Stale(
                 name=name,
@@ -178,7 +178,7 @@ def _report(
                 why=reason.why,
                 detail=reason.detail,
                 needed_by=living.needed_by[name],
-                due=due if due > delays.now else None,
+                due=due if due > now else None,
                 failures=delay.failures,
                 mark=delay.mark,
                 inputs=reason.inputs,

@@ -47,21 +47,19 @@ class Delays:
         today: What there is.
         failing: The attempts that failed, newest first.
         noted: What was noted besides.
-        now: The time.
     """
 
     today: Today
     failing: Mapping[Package, Sequence[Attempt]]
     noted: Mapping[str, Noted]
-    now: datetime
 
     @classmethod
     def look(cls, packages: Packages, *, now: datetime) -> Delays:
         """For whoever builds what ``find_stale`` does not know of, such as a new version that nothing pins yet."""
-        return cls.on(Today.look(packages), now=now)
+        return cls.on(Today.look(packages, now=now))
 
     @classmethod
-    def on(cls, today: Today, *, now: datetime) -> Delays:
+    def on(cls, today: Today) -> Delays:
         """By what there is today."""
         state, channel = today.adapters.state, today.adapters.channel.name
         failing: dict[Package, list[Attempt]] = {}
@@ -69,7 +67,7 @@ class Delays:
             if not (attempt.error or "").startswith(_INTERRUPTED):
                 package = (NormalizedName(attempt.name), Version(attempt.version))
                 failing.setdefault(package, []).append(attempt)
-        return cls(today=today, failing=failing, noted=noted_failures(state, channel), now=now)
+        return cls(today=today, failing=failing, noted=noted_failures(state, channel))
 
     def of(self, name: NormalizedName, version: Version | None, *, since: datetime | None = None) -> Delay:
         """How long a package waits.
@@ -83,14 +81,14 @@ class Delays:
         failed = dict(self._attempts(name, version) if version else ())
         noted = self.noted.get(f"{name}=={'' if version is None else version}")
         if noted and noted.mark == mark:
-            new = self._newest_need(name, version) if version else None
+            new = self._newest_need(name, version, noted)
             failed |= {
                 each.attempt or f"noted {number}": each.at
                 for number, each in enumerate(noted.failures)
                 if each.attempt not in failed and (new is None or each.at >= new)
             }
         times = [time for time in failed.values() if since is None or time >= since]
-        return Delay(mark=mark, failures=len(times), due=next_try(times, now=self.now))
+        return Delay(mark=mark, failures=len(times), due=next_try(times, now=self.today.now))
 
     def _attempts(self, name: NormalizedName, version: Version) -> Iterator[tuple[str, datetime]]:
         """The failed attempts at what would be built now, in what it would be built in now."""
@@ -111,11 +109,15 @@ class Delays:
                 continue
             yield row.id, datetime.fromisoformat(row.started)
 
-    def _newest_need(self, name: NormalizedName, version: Version) -> datetime | None:
-        """When something was last published that the package was seen to need: it may be what was lacking."""
-        rows = self.today.adapters.state.attempts(name, str(version))[:1]
-        made_from = self.today.recollection.made_from(map(Maker.of, rows))
-        needs = {name for made in made_from.values() for name, _ in made.asks}
+    def _newest_need(self, name: NormalizedName, version: Version | None, noted: Noted) -> datetime | None:
+        """When something was last published that a package was seen to need: it may be what was lacking."""
+        state = self.today.adapters.state
+        needs = {each.because_of for each in noted.failures}
+        # What failed with another package's attempt failed because of that.
+        needs |= {row.name for each in noted.failures if (row := state.attempt(each.attempt)) and row.name != name}
+        rows = state.attempts(name, str(version))[:1] if version else []
+        for made in self.today.recollection.made_from(map(Maker.of, rows)).values():
+            needs |= {need for need, _ in made.asks}
         times = (datetime.fromisoformat(w.published) for p, w in self.today.published.items() if p[0] in needs)
         return max(times, default=None)
 

@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pybuilder.errors import PybuildError
-from pybuilder.live import live_versions
+from pybuilder.live_versions import live_versions
 from pybuilder.made_from import MadeFrom
 from pybuilder.needed_by import counted, newest_versions
 from pybuilder.staleness.today import Today
@@ -107,10 +107,13 @@ class _Found:
         except PybuildError as error:
             self.problems.append((name, error))
             return
-        versions = self.today.versions(spec) if spec else ()
-        if spec and not versions:
+        if spec is None:
+            return  # it was removed just now
+        versions = self.today.versions(spec)
+        if not versions:
             self.unpinned.append(name)
-        for version in live_versions(versions, spec.update) if spec else ():
+        yanked = self.today.yanked.get(name, {})
+        for version in live_versions([each for each in versions if each not in yanked], self.today.rules(spec)):
             self._add((name, version))
 
     def needed(self, packages: Iterable[Package], made_from: Mapping[str, MadeFrom]) -> tuple[Package, ...]:
@@ -147,7 +150,8 @@ def _makers(today: Today, packages: Iterable[Package]) -> dict[Package, tuple[Ma
     published = {package: wheel for package in packages if (wheel := today.published.get(package))}
     by_payload: dict[str, list[Maker]] = {}
     for row in today.adapters.state.makers(wheel.payload for wheel in published.values()):
-        by_payload.setdefault(row.payload or "", []).append(Maker.of(row))
+        if row.channel == today.adapters.channel.name:
+            by_payload.setdefault(row.payload or "", []).append(Maker.of(row))
     found = {}
     for package, wheel in published.items():
         known = tuple(by_payload.get(wheel.payload, ())[:_MAKERS])

@@ -6,13 +6,15 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from pybuilder.candidates import Rules
 from pybuilder.errors import PybuildError
-from pybuilder.live import newest_in
+from pybuilder.lockfile import parse_lock
 from pybuilder.made_from import Beside, MadeFrom, Recollection
 from pybuilder.packages import Packages
 from pybuilder.plan import Root
@@ -51,19 +53,25 @@ class Today:
         recollection: What attempts were made from.
         sources: Says what pins a version, and what its spec says for it.
         published: Of every published version, the wheel of its newest build that serves the target.
+        yanked: Why versions are yanked in the channel's index, by project.
+        now: The time.
     """
 
     adapters: Adapters
     recollection: Recollection
     sources: SourceGetter
     published: Mapping[Package, PublishedWheel]
+    yanked: Mapping[NormalizedName, Mapping[Version, str]]
+    now: datetime
     _versions: dict[str, tuple[Version, ...]] = field(default_factory=dict)
+    _pinned: dict[Package, Pinned | None] = field(default_factory=dict)
+    _security: dict[str, str] = field(default_factory=dict)
     _taken: dict[tuple[str, str], Package | None] = field(default_factory=dict)
     _runtime: dict[Package, tuple[str, ...]] = field(default_factory=dict)
     _roots: dict[frozenset[str], Root] = field(default_factory=dict)
 
     @classmethod
-    def look(cls, packages: Packages) -> Today:
+    def look(cls, packages: Packages, *, now: datetime) -> Today:
         """Everything that the channel has published, and a workspace of which nothing has been read yet."""
         adapters, workspace = packages.adapters, packages.sources.workspace
         once = ReadOnce(root=workspace.root, run=workspace.run)
@@ -76,6 +84,8 @@ class Today:
             recollection=Recollection(adapters.layout, adapters.state),
             sources=dataclasses.replace(packages.sources, workspace=once),
             published=published,
+            yanked=adapters.index.yanked(),
+            now=now,
             _versions=versions,
         )
 
@@ -86,6 +96,18 @@ class Today:
             ConfigError: It is wrong.
         """
         return self.sources.workspace.spec(name)
+
+    def rules(self, spec: Spec) -> Rules:
+        """What says which versions of a package are taken."""
+        channel = self.adapters.channel
+        return Rules(
+            spec=spec,
+            buildroot=channel.buildroot,
+            variant=channel.variant,
+            pythons=(self.adapters.target.full_version,),
+            cooldown=self.sources.workspace.settings.cooldown,
+            now=self.now,
+        )
 
     def versions(self, spec: Spec) -> tuple[Version, ...]:
         """The versions that there are of a package: what is pinned, else what was published, as of a directory."""
@@ -107,14 +129,20 @@ class Today:
         said: list[object] = [json.dumps({**spec.document.data, "versions": {}}, sort_keys=True, default=str)]
         if version is None:
             return said
-        pin, effective = spec.pin(version), self.sources.spec(name, version)
-        patches = self.sources.workspace.patches(name, version, effective)
-        said += [pin.model_dump() if pin else None, [patch.sha256 for patch in patches]]
-        return [*said, self.root_of(effective.system.build).digest]
+        pin, pinned = spec.pin(version), self.pinned((name, version))
+        said.append(pin.model_dump() if pin else None)
+        if pinned:
+            patches, effective = [patch.sha256 for patch in pinned.patches], pinned.spec
+        else:
+            effective = self.sources.spec(name, version)
+            patches = [patch.sha256 for patch in self.sources.workspace.patches(name, version, effective)]
+        return [*said, patches, self.root_of(effective.system.build).digest]
 
     def pinned(self, package: Package) -> Pinned | None:
         """A version as its recipe sees it; see ``SourceGetter.pinned``."""
-        return self.sources.pinned(*package)
+        if package not in self._pinned:
+            self._pinned[package] = self.sources.pinned(*package)
+        return self._pinned[package]
 
     def recipe(self, pinned: Pinned) -> str:
         """The digest of a version's recipe."""
@@ -123,7 +151,8 @@ class Today:
     def taken(self, name: str, specifier: str) -> Package | None:
         """The version that a requirement gets now: the newest that is pinned, else published; None if there is none.
 
-        One of a package whose spec can't be read gets none: nobody knows.
+        What is yanked counts where it is asked for by name (see ``Chooser.versions``). One of a package whose spec
+        can't be read gets none: nobody knows.
         """
         key = (name, specifier)
         if key not in self._taken:
@@ -138,9 +167,13 @@ class Today:
         if spec is None:
             return None
         places = (tuple(spec.versions), self._versions.get(name, ()))
-        found = (newest_in(wanted, versions, spec.update) for versions in places)
-        version = next((each for each in found if each is not None), None)
-        return None if version is None else (name, version)
+        named = {each.version for each in wanted if each.operator == "=="}
+        shunned = {version for version in self.yanked.get(name, ()) if str(version) not in named}
+        for versions in places:
+            there = (version for version in versions if version not in shunned)
+            if found := max(wanted.filter(there, prereleases=spec.update.prereleases or None), default=None):
+                return name, found
+        return None
 
     def outlook(self, pinned: Pinned, made: MadeFrom) -> Outlook:
         """What a version would be built with now that was built before.
@@ -175,6 +208,18 @@ class Today:
         if wanted not in self._roots:
             self._roots[wanted] = self.adapters.roots.for_build(wanted)
         return self._roots[wanted]
+
+    def locked_security(self) -> Mapping[str, str]:
+        """By name, what the lock of the channel's buildroot says of the security of its RPMs: ``EVR ID``.
+
+        Raises:
+            ConfigError: The lock is wrong.
+        """
+        if not self._security:
+            file = f"buildroots/{self.adapters.channel.buildroot}.lock"
+            lock = parse_lock(self.sources.workspace.text(file) or "", file)
+            self._security.update({rpm.name: rpm.security for rpm in lock.rpms.values()})
+        return self._security
 
     def _runtime_of(self, package: Package) -> tuple[str, ...]:
         if package not in self._runtime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,6 +136,12 @@ class Attempts(Database):
                 version=version,
             )
         ]
+
+    def told(self, columns: Sequence[str], name: str | None = None) -> list[tuple[Any, ...]]:
+        """Some columns of every attempt, or of every one of a package, oldest first."""
+        return self._tuples(
+            f"SELECT {', '.join(columns)} FROM attempts WHERE :name IS NULL OR name = :name ORDER BY id", name=name
+        )
 
     def ended(self) -> list[dict[str, Any]]:
         """Of every attempt that has ended: ``id``, ``key``, ``name``, ``channel``, ``target``, ``payload``."""

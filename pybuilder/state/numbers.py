@@ -157,12 +157,19 @@ class Numbers(Database):
             channel=channel,
         )
 
-    def published_builds(self, channel: str) -> list[dict[str, Any]]:
-        """Every build of a channel: ``name``, ``version``, ``label``, ``number``, ``published`` (its newest wheel)."""
+    def published_builds(self, channel: str | None = None, name: str | None = None) -> list[dict[str, Any]]:
+        """Every build: ``channel``, ``name``, ``version``, ``label``, ``number``, ``published`` (its newest wheel).
+
+        Args:
+            channel: Of this channel only.
+            name: Of this package only.
+        """
         return self._rows(
-            "SELECT name, version, label, number, max(published) AS published FROM wheels"
-            " WHERE channel = :channel AND visible = 1 GROUP BY label, name, version, number",
+            "SELECT channel, name, version, label, number, max(published) AS published FROM wheels"
+            " WHERE visible = 1 AND (:channel IS NULL OR channel = :channel) AND (:name IS NULL OR name = :name)"
+            " GROUP BY label, name, version, number",
             channel=channel,
+            name=name,
         )
 
     def numbered(self) -> list[dict[str, Any]]:

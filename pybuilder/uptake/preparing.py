@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.version import Version
 
 from pybuilder.clock import new_attempt_id
-from pybuilder.errors import ConfigError, PybuildError
+from pybuilder.errors import PybuildError
 from pybuilder.files import disk_errors, sha256_file
-from pybuilder.patching import apply
 from pybuilder.patching.rebase import try_patches
 from pybuilder.requirement_changes import RequirementChange, changes, python_change
+from pybuilder.resolution import applies
 from pybuilder.sources.archive import extract, walk
 from pybuilder.sources.members import damage
 from pybuilder.spec import Pin, Spec
@@ -23,6 +25,7 @@ from pybuilder.stages.inspect import inspect_source
 from pybuilder.uptake.patches import Case, TakenOver, Unclear, take_over
 from pybuilder.uptake.prepared import Prepared
 from pybuilder.work import work_directory
+from pybuilder.workspace import Workspace
 from pybuilder.workspace.edits import Change
 
 
@@ -32,7 +35,7 @@ class Preparing:
 
     Attributes:
         adapters: The world.
-        root: The workspace.
+        workspace: The workspace, as it is on disk.
         spec: The spec as it is.
         source: The new source.
         pin: Its pin.
@@ -42,7 +45,7 @@ class Preparing:
     """
 
     adapters: Adapters
-    root: Path
+    workspace: Workspace
     spec: Spec
     source: Source
     pin: Pin
@@ -119,7 +122,7 @@ class Preparing:
         tried = try_patches(new, patches, old=lambda: self._old_tree(work), work=work / "rebase")
         channel, target = self.adapters.channel, self.adapters.target
         case = Case(
-            root=self.root,
+            root=self.workspace.root,
             spec=self.spec,
             version=self.source.version,
             target={"buildroot": channel.buildroot, "python": target.python, "variant": channel.variant},
@@ -135,15 +138,9 @@ class Preparing:
     def _requirements(self, found: TakenOver, work: Path) -> tuple[tuple[RequirementChange, ...], tuple[str, ...]]:
         """What it requires otherwise, and what nobody can know before it is built.
 
-        Raises:
-            Unclear: The patches that were tried do not apply one after the other.
+        Its patches are applied once more for that, as they are to be written, to the source as it was fetched.
         """
         patches = self._written(found, work / "patches")
-        if found.changes:
-            try:
-                apply(self._unpacked(self.source, work / "again"), [patch.path for patch in patches])
-            except ConfigError as error:
-                raise Unclear(error.what) from error
         new = inspect_source(self.adapters, replace(self.source, patches=patches))
         if isinstance(self.before, str):
             return (), ()
@@ -151,7 +148,17 @@ class Preparing:
             old = inspect_source(self.adapters, self.before)
         except PybuildError as error:
             return (), (f"what {self.old} requires can't be told: {error.what}",)
-        return _compared(old, new)
+        differences, unknown = _compared(old, new)
+        return differences, (*unknown, *self._unaccepted(differences))
+
+    def _unaccepted(self, found: Iterable[RequirementChange]) -> Iterator[str]:
+        """What is needed now, and has no spec."""
+        markers = self.adapters.target.markers
+        for change in found:
+            if change.kind == "Python" or change.before or self.workspace.accepts(change.name):
+                continue
+            if any(applies(Requirement(text), markers, frozenset()) for text in change.after):
+                yield f"{change.name}, which it needs now, has no spec yet"
 
     def _written(self, found: TakenOver, directory: Path) -> tuple[AppliedPatch, ...]:
         """The patches of the new version, as they would be."""

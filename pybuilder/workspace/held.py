@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
@@ -13,20 +14,32 @@ from pybuilder.workspace.checkout import Revision
 from pybuilder.workspace.drafts import Drafts
 
 if TYPE_CHECKING:
-    from pybuilder.spec import EffectiveSpec, Pin
+    from pybuilder.spec import EffectiveSpec
 
 
 @dataclass(frozen=True, kw_only=True)
 class Held(Drafts):
-    """A workspace that only gains what has been published; the state pins every source at first sight, as always."""
+    """A workspace that only gains what has been published; the state pins every source at first sight, as always.
+
+    Attributes:
+        proposed: As in ``Workspace``; ``propose`` adds to it.
+    """
+
+    proposed: dict[str, Path] = field(default_factory=dict)
+
+    def propose(self, name: str, files: Mapping[str, Path]) -> None:
+        """Take a package's spec and patches as they would be.
+
+        Args:
+            name: The package.
+            files: By their paths below the workspace, files elsewhere.
+        """
+        self.proposed.update(files)
+        self._specs.pop(name, None)
 
     def settle(self, packages: Iterable[tuple[str, Version]]) -> tuple[str, ...]:
         """Write nothing yet."""
         return ()
-
-    def pin_of(self, package: tuple[str, Version]) -> Pin | None:
-        """What is to be written of a package: the pin that its spec lacks; None where it lacks none."""
-        return self._pins.get(package)
 
     def revision(
         self, package: str, version: Version, spec: EffectiveSpec, *, beside: Iterable[str], **more: Any

@@ -104,6 +104,7 @@ def _packages(here: Channel, workspace: Path, roots: Roots) -> Packages:
             state=here.state,
             layout=here.layout,
             roots=roots,
+            index=SimpleNamespace(yanked=dict),
             target=TARGET,
             channel=StagesChannel(name="host", label="pb", buildroot="host", variant="", env={}, macros={}),
         ),

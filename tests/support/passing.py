@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pybuilder.passes import Pass
 from pybuilder.state import PublishedWheel, State
+from pybuilder.units import Job
 
 NOW = datetime(2026, 11, 26, 6, 15, 0, 123456, tzinfo=UTC)
 PASS = Pass(
@@ -18,6 +20,20 @@ PASS = Pass(
     outcome="ok",
 )
 """One in which nothing was to do."""
+
+JOB = Job(
+    workspace=Path("/srv/wheels"),
+    state=Path("/srv/wheels/.pybuild"),
+    program=("/opt/pybuild/bin/pybuild",),
+    options=("--buildroot", "fedora-45"),
+    arguments=("--pull", "--jobs", "4"),
+    user="packager",
+    uid=1000,
+    home=Path("/home/packager"),
+    engine="host",
+    max_time=None,
+)
+"""What units run."""
 
 
 def published(

@@ -1,45 +1,39 @@
 from __future__ import annotations
 
-import pytest
-from packaging.specifiers import SpecifierSet
-from packaging.version import Version
+from pybuilder.cli.board import Piece
+from pybuilder.cli.live import Screen
 
-from pybuilder.live import live_versions, newest_in
-from pybuilder.spec import parse_spec
-
-PINS = ["5.3.1", "5.3.2", "5.4.0", "6.0rc1", "6.1"]
+ONE, TWO = (Piece("one"),), (Piece("two"),)
 
 
-def live(rules: str, pins: list[str] = PINS) -> list[str]:
-    update = parse_spec(f'name = "six"\n[update]\n{rules}\n', "specs/six.toml").update
-    return [str(version) for version in live_versions([Version(pin) for pin in pins], update)]
+def test_a_frame_is_written_over_the_one_before_without_clearing_it_first() -> None:
+    screen = Screen(colour=False)
+    assert screen.replace([], [ONE, TWO], columns=80).endswith("one\x1b[K\ntwo\x1b[K\x1b[J")
+    assert screen.replace([], [TWO], columns=80) == "\r\x1b[1Atwo\x1b[K\x1b[J"
 
 
-@pytest.mark.parametrize(
-    ("rules", "expected"),
-    [
-        ("", ["6.1"]),
-        ('allow = "<6"', ["5.4.0"]),
-        ('ignore = ["6.1", ">=5.4"]', ["5.3.2"]),
-        ('series = ["5.3.*", "5.4.*", "7.*"]', ["5.4.0", "5.3.2"]),
-        ('series = ["5.3.*", "5.*"]', ["5.4.0", "5.3.2"]),
-        ('series = ["5.3.*"]\nignore = ["5.3.2"]', ["5.3.1"]),
-        ('allow = "<5"', []),
-    ],
-)
-def test_the_newest_of_each_series_that_the_rules_allow(rules: str, expected: list[str]) -> None:
-    assert live(rules) == expected
+def test_the_log_goes_above() -> None:
+    screen = Screen(colour=False)
+    screen.replace([], [ONE, TWO], columns=80)
+    assert screen.replace([(Piece("done"),)], [ONE], columns=80) == "\r\x1b[1A\x1b[Jdone\none\x1b[K\x1b[J"
 
 
-def test_a_prerelease_counts_where_it_is_asked_for_or_alone() -> None:
-    pins = ["1.0", "2.0rc1"]
-    assert live("", pins) == ["1.0"]
-    assert live("prereleases = true", pins) == ["2.0rc1"]
-    assert live("", ["2.0rc1"]) == ["2.0rc1"]
+def test_a_frame_that_a_narrower_terminal_folded_is_gone_as_well() -> None:
+    screen = Screen(colour=False)
+    screen.replace([], [(Piece("x" * 79),), (Piece("y" * 30), Piece("z" * 10)), ()], columns=80)
+    # 79 columns fold into three rows of 30, 40 into two, and an empty line stays one.
+    assert screen.replace([], [ONE], columns=30).startswith("\r\x1b[5A\x1b[J")
+    # The new frame was written at the new width.
+    assert screen.replace([], [ONE], columns=30) == "\rone\x1b[K\x1b[J"
 
 
-def test_the_newest_that_satisfies() -> None:
-    update = parse_spec('name = "six"\n', "specs/six.toml").update
-    versions = [Version(pin) for pin in PINS]
-    assert newest_in(SpecifierSet("<5.4"), versions, update) == Version("5.3.2")
-    assert newest_in(SpecifierSet(">7"), versions, update) is None
+def test_nothing_is_left_at_the_end() -> None:
+    screen = Screen(colour=False)
+    screen.replace([], [ONE, TWO], columns=80)
+    assert screen.replace([ONE], [], columns=80) == "\r\x1b[1A\x1b[Jone\n"
+
+
+def test_without_colours_there_is_still_bold_and_dim() -> None:
+    styled = (Piece("a", "bold"), Piece("b", "red"), Piece("c"), Piece("d", "dim"))
+    assert "\x1b[1ma\x1b[0m\x1b[31mb\x1b[0mc\x1b[2md\x1b[0m" in Screen(colour=True).replace([], [styled], columns=80)
+    assert "\x1b[1ma\x1b[0mbc\x1b[2md\x1b[0m" in Screen(colour=False).replace([], [styled], columns=80)

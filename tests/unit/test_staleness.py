@@ -14,6 +14,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pybuilder.errors import EngineError
+from pybuilder.lockfile import Lock, Rpm, format_lock
 from pybuilder.packages import Packages
 from pybuilder.plan import Root, rpm_root_digest
 from pybuilder.processes import run
@@ -54,6 +55,7 @@ class Here:
     roots: FakeRoots = field(default_factory=FakeRoots)
     policy: Policy = "never"
     now: datetime = NOW
+    yanked: dict[NormalizedName, dict[Version, str]] = field(default_factory=dict)
 
     def spec(self, name: str, text: str = "", *, pins: Sequence[str] = ("1.0",), sha256: str = "a" * 64) -> None:
         """Accept a package; ``text`` is all of its spec but its name and its pins."""
@@ -64,6 +66,27 @@ class Here:
     def ask(self, text: str) -> None:
         """Write rebuild.toml."""
         (self.root / "rebuild.toml").write_text(text)
+
+    def note_security(self, **notes: str) -> None:
+        """Write the lock, in which these RPMs have notes of advisories."""
+        rpms = {
+            name: Rpm(
+                name=name,
+                evra=f"{release}-1.x86_64",
+                sha256=digest(name),
+                size=1,
+                repository="fedora",
+                location=f"{name}.rpm",
+                source="",
+                key="",
+                requires=(),
+                security=notes.get(name, ""),
+            )
+            for name, release in self.roots.lock.items()
+        }
+        lock = Lock(buildroot="host", arch="x86_64", repositories={}, answers={}, rpms=rpms)
+        (self.root / "buildroots").mkdir(exist_ok=True)
+        (self.root / "buildroots" / "host.lock").write_text(format_lock(lock))
 
     def built(self, name: str, version: str = "1.0", *, system: Sequence[str] = (), **facts: Any) -> None:
         """A build that was published, as it would be made now; the facts are those of ``Channel.attempt``."""
@@ -84,6 +107,7 @@ class Here:
                 state=self.channel.state,
                 layout=self.channel.layout,
                 roots=self.roots,
+                index=SimpleNamespace(yanked=lambda: self.yanked),
                 target=TARGET,
                 channel=StagesChannel(name="host", label="pb", buildroot="host", variant="", env={}, macros={}),
             ),
@@ -235,6 +259,14 @@ class TestRequest:
         here.ask(f'six = {{ requested = {(NOW - DAY).isoformat()}, reason = "x" }}')
         assert here.stale() == {"six==1.0": "request"}
 
+    def test_the_same_payload_under_the_old_number_does_not_satisfy(self, here: Here) -> None:
+        """It may have been refused, or found by an ordinary build; whoever asks wants a number."""
+        here.spec("six")
+        here.built("six", payload="same", began=NOW - 2 * DAY)
+        here.ask(f'six = {{ requested = {(NOW - DAY).isoformat()}, reason = "x" }}')
+        here.channel.attempt("six", payload="same", root=here.roots.for_build(()), began=NOW - DAY / 2)
+        assert here.stale() == {"six==1.0": "request"}
+
     def test_what_nobody_can_fulfil_is_a_problem_of_its_own(self, here: Here) -> None:
         here.spec("six")
         here.built("six", began=NOW - 2 * DAY)
@@ -362,6 +394,34 @@ class TestLock:
         here.roots.lock |= {"bash": "2"}
         assert here.stale() == {"six==1.0": "lock", "seven==1.0": "lock"}
 
+    def test_security(self, here: Here) -> None:
+        """Whether there is a fix between the version that was there and the locked one, whatever came after it."""
+        here.policy = "security"
+        here.spec("six", '[system]\nbuild = ["gcc"]')
+        here.built("six", system=["gcc"])
+        here.roots.lock |= {"gcc": "4", "zlib": "2"}
+        here.note_security(gcc="", zlib="2-1 ADVISORY-0")
+        assert here.stale() == {}
+        here.note_security(gcc="1-1 ADVISORY-1")
+        assert here.stale() == {}
+        here.note_security(gcc="3-1 ADVISORY-2")
+        assert here.stale() == {"six==1.0": "lock"}
+        assert here.only().detail == "gcc 3-1 fixes ADVISORY-2"
+        here.policy = "never"
+        assert here.stale() == {}
+        here.policy = "security"
+        here.built("six", system=["gcc"])
+        assert here.stale() == {}
+
+    def test_what_another_channel_made_the_same_proves_nothing_here(self, here: Here) -> None:
+        here.policy = "monthly"
+        here.spec("six")
+        here.built("six", payload="same")
+        here.roots.lock["bash"] = "2"
+        other = here.channel.attempt("six", payload="same", root=here.roots.for_build(()), began=NOW)
+        here.channel.state._write("UPDATE attempts SET channel = 'other' WHERE id = :id", {"id": other.id})
+        assert here.stale() == {"six==1.0": "lock"}
+
     def test_an_older_lock_is_as_good_where_something_was_made_with_it(self, here: Here) -> None:
         here.policy = "monthly"
         here.spec("six")
@@ -435,6 +495,31 @@ class TestLive:
         here.built("six", environment=["setuptools==68.0"], requires=["setuptools>=40"])
         here.spec("setuptools", "[build]\nenv = { A = '1' }", pins=["68.0", "80.0"])
         assert here.stale() == {"setuptools==80.0": "recipe"}
+
+    def test_what_is_yanked_is_not_live_unless_something_asks_for_it_by_name(self, here: Here) -> None:
+        here.spec("six", pins=["1.0", "2.0"])
+        here.built("six", "1.0")
+        here.spec("app")
+        here.built("app", installs=["six>=1"])
+        assert here.stale() == {"six==2.0": "new"}
+        here.yanked[SIX] = {Version("2.0"): "broken"}
+        assert here.stale() == {}
+        here.built("app", installs=["six==2.0"])
+        assert here.stale() == {"six==2.0": "new"}
+        here.yanked[SIX] |= {V1: "broken"}
+        here.built("app", installs=["six"])
+        assert here.stale() == {}
+
+    def test_a_build_environment_does_not_want_what_is_yanked(self, here: Here) -> None:
+        here.policy = "monthly"
+        here.spec("setuptools", pins=["1.0", "2.0"])
+        here.built("setuptools", "1.0")
+        here.spec("six")
+        here.built("six", environment=["setuptools==1.0"])
+        here.built("setuptools", "2.0")
+        assert here.stale() == {"six==1.0": "environment"}
+        here.yanked[NormalizedName("setuptools")] = {Version("2.0"): "broken"}
+        assert here.stale() == {}
 
     def test_a_broken_spec_is_a_problem_of_its_own(self, here: Here) -> None:
         here.policy = "monthly"
@@ -558,6 +643,21 @@ class TestFailures:
         here.built("dep", began=NOW + DAY / 48)
         here.now += DAY / 47
         assert here.stale() == {"six==1.0": "new"}
+
+    def test_what_was_held_back_is_tried_once_that_is_published(self, here: Here) -> None:
+        """By the attempt that failed, or by the name of what failed without one."""
+        here.spec("dep")
+        here.spec("six")
+        marks = {each.name: each.mark for each in here.find().stale}
+        attempt = here.failed("dep", began=NOW)
+        note_failure(here.channel.state, "host", "six", V1, mark=marks["six"], now=NOW, attempt=attempt)
+        here.spec("seven")
+        seven = here.only().mark
+        note_failure(here.channel.state, "host", "seven", V1, mark=seven, now=NOW, because_of="dep")
+        assert list(here.delayed()) == ["dep==1.0", "seven==1.0", "six==1.0"]
+        here.built("dep", began=NOW + DAY / 48)
+        here.now += DAY / 47
+        assert here.stale() == {"seven==1.0": "new", "six==1.0": "new"}
 
     def test_a_package_without_a_version_waits_as_well(self, here: Here) -> None:
         here.spec("six", pins=())
