@@ -234,6 +234,12 @@ class TestRebase:
         [one] = self.tried(tmp_path, new, patch)
         assert one.fate == "rebased" and b"+++ b/lib/foo/a.py" in one.text and "src/a.py: No such file" in one.why
 
+    def test_a_file_that_is_only_a_little_like_it_is_not_it(self, tmp_path: Path) -> None:
+        patch = self.patched(tmp_path, self.OLD, self.changed(20), "moved")
+        other = self.changed(*range(8), *range(32, 40))["src/a.py"]
+        [one] = self.tried(tmp_path, {"lib/b.py": other}, patch)
+        assert one.fate == "rejected" and "src/a.py: No such file" in one.why
+
     def test_what_upstream_has_merged_is_not_applied_again(self, tmp_path: Path) -> None:
         merged = self.patched(tmp_path, self.OLD, self.changed(20), "merged")
         nearly = self.patched(tmp_path, self.changed(20), self.changed(20, 30), "nearly")
