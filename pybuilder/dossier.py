@@ -194,13 +194,13 @@ class Clerk:
         standing, judged = self.standing(name), None
         if upstream and fetched and standing != "accepted":
             judged = _tried(notes, "whether its source is sound", lambda: self._judged(name, upstream, fetched))
-        # The source of an accepted package was screened as its spec has it, with patches.
-        earlier = all_remembered(self.state, name) if standing == "accepted" else []
-        screened = judged.account if judged else next(iter(earlier), None)
-        sha256 = screened.get("sha256") or (fetched.sha256 if fetched else "") if screened else ""
         prepared, update = None, _update(entries)
         if update:
             prepared = _tried(notes, "what taking it in comes to", lambda: self.prepare(name, update))
+        # The source of an accepted package is screened as its spec has it; that of a new version just now.
+        earlier = all_remembered(self.state, name) if standing == "accepted" else []
+        screened = judged.account if judged else next(iter(earlier), None)
+        sha256 = screened.get("sha256") or (fetched.sha256 if fetched else "") if screened else ""
         return Dossier(
             name=name,
             standing=standing,

@@ -119,6 +119,7 @@ class Here:
     def prepare(self, name: str, version: Version) -> Any:
         if version == Version("6.6.6"):
             raise FetchError("its source is another than it was")
+        remember(self.state, name, str(version), "ef" * 32, {**NOTHING, "unlisted": {"archive": int(version.major)}})
         return f"{name} {version}"
 
     def fetch(self, *_: object) -> Any:
@@ -202,6 +203,7 @@ class TestVersion:
         here.ask("six==1.0", "update")
         found = here.dossier()
         assert (version(found), found.prepared) == ("2.0", "six 2.0")
+        assert found.screened and found.screened["unlisted"] == {"archive": 2}
         here.ask("six==6.6.6", "update")
         found = here.dossier()
         assert found.prepared is None
