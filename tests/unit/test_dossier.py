@@ -23,6 +23,7 @@ from pybuilder.layout import Layout
 from pybuilder.rejections import Rejection
 from pybuilder.screening.account import remember
 from pybuilder.screening.policy import Judged
+from pybuilder.settings import Screen
 from pybuilder.stages import Source
 from pybuilder.state import State
 from pybuilder.upstream import File, Project
@@ -88,6 +89,10 @@ class TestReleases:
         assert [half[0].yanked, whole[0].yanked, silent[0].yanked] == [None, "bad; worse", ""]
 
 
+NOTHING: Any = {"files": [], "unlisted": {}, "advisories": [], "dump_sha256": None}
+POLICY = Screen(archive="review")
+
+
 @dataclass
 class Here:
     state: State
@@ -114,6 +119,7 @@ class Here:
     def prepare(self, name: str, version: Version) -> Any:
         if version == Version("6.6.6"):
             raise FetchError("its source is another than it was")
+        remember(self.state, name, str(version), "ef" * 32, {**NOTHING, "unlisted": {"archive": int(version.major)}})
         return f"{name} {version}"
 
     def fetch(self, *_: object) -> Any:
@@ -124,7 +130,7 @@ class Here:
     def judge(self, source: Source) -> Judged:
         self.asked.append(f"screened {source.version}")
         stopped = ReviewError("it waits", wanted=(), cure="look")
-        return Judged(account={"files": [], "unlisted": {"archive": 3}}, stopped=stopped)
+        return Judged(account={**NOTHING, "unlisted": {"archive": 3}}, stopped=stopped)
 
     def dossier(self) -> Dossier:
         upstream = SimpleNamespace(
@@ -140,7 +146,7 @@ class Here:
             ),
             "chooser": SimpleNamespace(offered=lambda name, wanted: [offered[wanted]] if wanted in offered else []),
             "sources": SimpleNamespace(upstream=upstream, fetch=self.fetch),
-            "screener": SimpleNamespace(judged=self.judge),
+            "screener": SimpleNamespace(judged=self.judge, policy=POLICY),
             "prepare": self.prepare,
             "target": SimpleNamespace(tags=(), markers={"python_version": "3.11"}),
         }
@@ -197,6 +203,7 @@ class TestVersion:
         here.ask("six==1.0", "update")
         found = here.dossier()
         assert (version(found), found.prepared) == ("2.0", "six 2.0")
+        assert found.screened and found.screened["unlisted"] == {"archive": 2}
         here.ask("six==6.6.6", "update")
         found = here.dossier()
         assert found.prepared is None
@@ -258,17 +265,19 @@ class TestScreening:
 
     def test_of_what_nobody_has_accepted(self, here: Here) -> None:
         found = here.dossier()
-        assert found.screened == {"files": [], "unlisted": {"archive": 3}}
-        assert found.stopped == "it waits\n  do: look"
+        assert found.screened == {**NOTHING, "unlisted": {"archive": 3}}
+        assert found.stopped == "it waits" and f'sha256 = ["{"ab" * 32}"]' in found.allowing
         assert found.findings and found.findings.summary == "told by the source"
 
     def test_of_what_is_accepted_is_that_of_its_builds(self, here: Here) -> None:
         here.accepted = ("six",)
         assert here.dossier().screened is None
-        account = {"files": [], "unlisted": {"compiled": 1}, "advisories": [], "dump_sha256": None}
-        remember(here.state, "six", "1.0", "cd" * 32, account)
+        remember(here.state, "six", "1.0", "cd" * 32, {**NOTHING, "unlisted": {"archive": 1}})
         found = here.dossier()
-        assert found.screened and found.screened["unlisted"] == {"compiled": 1} and found.stopped == ""
+        assert found.screened and found.screened["unlisted"] == {"archive": 1} and found.stopped == ""
+        assert f'sha256 = ["{"cd" * 32}"]' in found.allowing
+        remember(here.state, "six", "1.1", "cd" * 32, {**NOTHING, "unlisted": {"compiled": 1}})
+        assert here.dossier().allowing == ""
         assert here.asked == []
 
 
