@@ -14,14 +14,18 @@ from pybuilder.cron.budget import Budget
 from pybuilder.cron.log import Log
 from pybuilder.cron.problems import Trouble
 from pybuilder.cron.site import Site
-from pybuilder.errors import PostponedError, PybuildError, ReviewError
+from pybuilder.errors import EngineError, LockedError, PostponedError, PybuildError, ReviewError, StateError
 from pybuilder.names import numbered_version
 from pybuilder.passes import Built
 from pybuilder.request import Request
+from pybuilder.responses import UnreachableError
 from pybuilder.results import Failure, Result
 from pybuilder.stages.publish import Outcome
 from pybuilder.staleness import note_failure, note_settled
 from pybuilder.tree import Package
+
+# It is tried by the next pass again, as soon as disk, sandbox or network are back.
+_NOT_ITS_FAULT = (PostponedError, StateError, EngineError, LockedError, UnreachableError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,9 +81,10 @@ def build(site: Site, goals: Sequence[Goal], budget: Budget, log: Log) -> Done:
 
 
 def _nothing(goals: Sequence[Goal], error: PybuildError, log: Log) -> Done:
-    """A run that could not even begin: one goal that can't be resolved, or something that all need."""
-    log.note("build", str(goals[0]) if len(goals) == 1 else "", error)
-    return Done(outcomes={}, unmet=dict.fromkeys(goals, error))
+    """A run that could not even begin: its one goal can't be resolved, or it is for something that all need."""
+    alone = len(goals) == 1
+    log.note("build", str(goals[0]) if alone else "", error)
+    return Done(outcomes={}, unmet=dict.fromkeys(goals, error if alone else None))
 
 
 def _done(site: Site, goals: Sequence[Goal], assessed: Assessed, result: Result, log: Log) -> Done:
@@ -137,7 +142,7 @@ def remember(site: Site, done: Done, goals: Sequence[Goal], failed: Mapping[Goal
     adapters = site.adapters
     state, channel, now = adapters.state, adapters.channel.name, adapters.now()
     for goal, error in (*done.unmet.items(), *failed.items()):
-        if error is not None and not isinstance(error, PostponedError):
+        if error is not None and not isinstance(error, _NOT_ITS_FAULT):
             note_failure(state, channel, goal.name, goal.version, mark=goal.mark, now=now, attempt=error.attempt)
     for goal in goals:
         if goal.stale and goal not in done.unmet and any(map(goal.is_met_by, done.outcomes)):

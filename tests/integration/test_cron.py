@@ -285,6 +285,19 @@ def test_what_is_wrong_here_is_told_once_and_holds_back_nothing_else(here: Bench
     commit(here)
     assert passed(here).built() == ["beta==1.0+pb.1"]
     assert subjects(here)[:2] == ["beta: pin 1.0", "alpha: update to 1.0"]
+    # A git that was killed has left its lock.
+    lock = here.workspace / ".git" / "index.lock"
+    lock.touch()
+    here.sdist("beta", "2.0")
+    locked = passed(here, code=3)
+    assert locked.built() == ["beta==2.0+pb.1"] and [each["where"] for each in locked.json["problems"]] == [str(lock)]
+    silent(here)
+    lock.unlink()
+    assert [each["new"] for each in passed(here).json["updated"]] == ["2.0"]
+    # There is nothing to pull from.
+    pulled = here.pybuild("cron", "--pull")
+    assert pulled.code == 3 and pulled.stderr.startswith("pybuild: pull: the branch that is checked out follows none")
+    assert here.pybuild("cron", "--pull").stderr == ""
     # A buildroot that is not there: nothing can be built, and the pass says so once.
     missing = here.pybuild("-b", "nowhere", "cron")
     assert missing.code == 20 and len(missing.stderr.splitlines()) == 1
