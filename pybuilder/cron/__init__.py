@@ -171,7 +171,7 @@ def _keep_up(world: World, site: Site, log: Log, *, began: datetime) -> None:
         yank(site, findings, log)
     with log.phase("plan"):
         agenda = plan(site, findings, log)
-    goals = choose(agenda, world.budget, log)
+    goals = choose(site, agenda, world.budget, log)
     with TemporaryDirectory(prefix="pybuild-cron-") as scratch:
         with log.phase("update"):
             taken = take_up(site, goals, log, scratch=Path(scratch))
@@ -195,11 +195,15 @@ def plan(site: Site, findings: Sequence[Finding], log: Log) -> Agenda:
     report = find_stale(site.bootstrap.packages, policy=policy, now=adapters.now())
     for unclear in report.problems:
         log.note("spec", unclear.subject, unclear.error)
+    state, channel = adapters.state, adapters.channel.name
+    # The newest come first.
+    published = {wheel.name: datetime.fromisoformat(wheel.published) for wheel in reversed(state.published_in(channel))}
     new = candidates(
         findings,
         site.workspace,
-        needed_by=needed_by(adapters.state, adapters.layout, adapters.channel.name),
-        noted=noted_failures(adapters.state, adapters.channel.name),
+        needed_by=needed_by(state, adapters.layout, channel),
+        noted=noted_failures(state, channel),
+        published=published,
         now=adapters.now(),
     )
     return draw_up(new, report)

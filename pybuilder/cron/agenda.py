@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName
@@ -107,6 +107,7 @@ def candidates(
     *,
     needed_by: Mapping[str, int],
     noted: Mapping[str, Noted],
+    published: Mapping[str, datetime],
     now: datetime,
 ) -> list[Goal]:
     """The new versions that the rules let be taken without asking anybody.
@@ -116,6 +117,7 @@ def candidates(
         workspace: Whose specs and patches they are built with.
         needed_by: How many packages need each.
         noted: What has failed before, by ``name==version``.
+        published: When a package was last published, by name.
         now: The time.
     """
     found = []
@@ -132,14 +134,18 @@ def candidates(
                 due=None,
                 replaces=replaces,
             )
-            found.append(_delayed(goal, noted.get(str(goal)), now))
+            found.append(_delayed(goal, noted.get(str(goal)), published, now))
     return found
 
 
-def _delayed(goal: Goal, noted: Noted | None, now: datetime) -> Goal:
+def _delayed(goal: Goal, noted: Noted | None, published: Mapping[str, datetime], now: datetime) -> Goal:
+    """The goal with the time from which it is tried again, where it has failed as it is now."""
     if noted is None or noted.mark != goal.mark:
         return goal
-    again = next_try([each.at for each in noted.failures], now=now)
+    # What another package held back may go on once that is there.
+    never = datetime.min.replace(tzinfo=UTC)
+    failed = [each.at for each in noted.failures if each.at >= published.get(each.because_of, never)]
+    again = next_try(failed, now=now)
     return replace(goal, due=again) if again > now else goal
 
 

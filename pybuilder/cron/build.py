@@ -24,6 +24,7 @@ from pybuilder.stages.publish import Outcome
 from pybuilder.staleness import note_failure, note_settled
 from pybuilder.tree import Package
 
+_WAITED = "waited"
 # It is tried by the next pass again, as soon as disk, sandbox or network are back.
 _NOT_ITS_FAULT = (PostponedError, StateError, EngineError, LockedError, UnreachableError)
 
@@ -41,10 +42,15 @@ class Done:
     unmet: Mapping[Goal, PybuildError | None]
 
 
-def choose(agenda: Agenda, budget: Budget, log: Log) -> tuple[Goal, ...]:
-    """What there is room for in a budget; the rest is left for a later pass."""
-    goals = () if budget.is_spent else agenda.goals[: budget.max_builds]
-    later = [*agenda.goals[len(goals) :], *agenda.delayed]
+def choose(site: Site, agenda: Agenda, budget: Budget, log: Log) -> tuple[Goal, ...]:
+    """What there is room for in a budget; the rest is left for a later pass.
+
+    What waited for a person in the last pass comes last: it takes the room of others and may leave it unused.
+    """
+    waited = site.adapters.state.fact(_WAITED, site.adapters.channel.name) or ()
+    ordered = sorted(agenda.goals, key=lambda goal: str(goal) in waited)
+    goals = () if budget.is_spent else tuple(ordered[: budget.max_builds])
+    later = [*ordered[len(goals) :], *agenda.delayed]
     log.untried.update(map(str, later))
     log.postponed += len(later)
     return goals
@@ -143,7 +149,19 @@ def remember(site: Site, done: Done, goals: Sequence[Goal], failed: Mapping[Goal
     state, channel, now = adapters.state, adapters.channel.name, adapters.now()
     for goal, error in (*done.unmet.items(), *failed.items()):
         if error is not None and not isinstance(error, _NOT_ITS_FAULT):
-            note_failure(state, channel, goal.name, goal.version, mark=goal.mark, now=now, attempt=error.attempt)
+            other = error.package[0] if error.package and error.package[0] != goal.name else ""
+            note_failure(
+                state,
+                channel,
+                goal.name,
+                goal.version,
+                mark=goal.mark,
+                now=now,
+                attempt=error.attempt,
+                because_of=other,
+            )
+    waits = [str(goal) for goal, error in done.unmet.items() if error is None]
+    state.add_fact(_WAITED, channel, waits)
     for goal in goals:
         if goal.stale and goal not in done.unmet and any(map(goal.is_met_by, done.outcomes)):
             note_settled(state, channel, goal.stale)

@@ -38,6 +38,8 @@ def yank(site: Site, findings: Sequence[Finding], log: Log) -> None:
         now=site.adapters.now(),
     )
     for name, doubt in doubts(site.adapters.state).items():
+        if name not in asked:
+            continue
         error = FetchError(f"upstream's answer is not believed: {doubt}", cure="look at upstream's page of the project")
         log.note("yank", name, error)
 

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 from packaging.version import Version
 
+from pybuilder.candidates import Candidate, Found, Judged
+from pybuilder.cron.agenda import Agenda, Goal, candidates, draw_up
 from pybuilder.cron.budget import Budget
 from pybuilder.cron.problems import Told, Trouble, compare, together, written
 from pybuilder.cron.waiting import forsaken
 from pybuilder.errors import BuildError, PostponedError
 from pybuilder.names import normalize
 from pybuilder.passes import Awaited, Problem
+from pybuilder.processes import run
 from pybuilder.review_queue import Waiting
+from pybuilder.spec import parse_spec
+from pybuilder.staleness import Stale, StaleReport, Why
+from pybuilder.staleness.failures import Failure, Noted
+from pybuilder.update import Finding
+from pybuilder.workspace import Workspace
 
 NOW = datetime(2026, 11, 26, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 SIX = (normalize("six"), Version("1.0"))
+TWO = Version("2.0")
+EARLIER = NOW - timedelta(days=9)
+SHA = "ab" * 32
+FILE = "specs/six.toml"
 
 
 def trouble(subject: str = "six==1.0", what: str = "it does not build", **facts: str) -> Trouble:
@@ -144,3 +157,86 @@ class TestWaiting:
 
     def test_where_upstream_could_not_be_asked_nothing_is_let_go(self) -> None:
         assert self.gone(("a", "a", "down 3"), ("down", "down==3", "update")) == []
+
+
+class TestAgenda:
+    def stale(
+        self, name: str, why: Why, *, version: str | None = "1.0", needed_by: int = 0, due: bool = False
+    ) -> Stale:
+        return Stale(
+            name=normalize(name),
+            version=None if version is None else Version(version),
+            why=why,
+            detail="",
+            needed_by=needed_by,
+            due=NOW + HOUR if due else None,
+            failures=int(due),
+            mark="m",
+            inputs="",
+        )
+
+    def agenda(self, *found: Stale, new: Sequence[Goal] = ()) -> Agenda:
+        now, later = (tuple(each for each in found if bool(each.due) is due) for due in (False, True))
+        return draw_up(new, StaleReport(stale=now, delayed=later, problems=()))
+
+    def candidate(
+        self, text: str = "[update]\n", *failures: datetime, mark: str = "", seven: datetime = EARLIER
+    ) -> Goal:
+        pin = f'"1.0" = {{ file = "six-1.0.tar.gz", sha256 = "{SHA}" }}'
+        spec = parse_spec(f'name = "six"\n{text}[versions]\n{pin}\n', FILE)
+        found = Found(text="2.0", file="six-2.0.tar.gz", sha256=SHA)
+        judged = Judged(
+            candidates=(Candidate(found=found, version=TWO, fate="taken", why=""),),
+            news=(TWO,),
+        )
+        finding = Finding(name=normalize("six"), spec=spec, judged=judged)
+        workspace = Workspace(root=Path("/nowhere"), run=run)
+        failed = tuple(Failure(at=at, attempt="", because_of="seven") for at in failures)
+        noted = {"six==2.0": Noted(mark=mark, failures=failed)}
+        [goal] = candidates(
+            [finding], workspace, needed_by={"six": 7}, noted=noted, published={"seven": seven}, now=NOW
+        )
+        return goal
+
+    def test_what_somebody_asked_for_comes_first_and_what_most_need(self) -> None:
+        agenda = self.agenda(
+            self.stale("moved", "lock", needed_by=99),
+            self.stale("other", "recipe"),
+            self.stale("fresh", "new", version=None),
+            self.stale("asked", "request"),
+            self.stale("needed", "recipe", needed_by=3),
+            new=[self.candidate()],
+        )
+        assert [str(goal) for goal in agenda.goals] == [
+            "asked==1.0",
+            "needed==1.0",
+            "other==1.0",
+            "fresh",
+            "six==2.0",
+            "moved==1.0",
+        ]
+
+    def test_what_has_failed_waits(self) -> None:
+        mark = self.candidate().mark
+        waits = self.candidate("[update]\n", NOW - HOUR / 2, mark=mark)
+        assert waits.due == NOW + HOUR / 2
+        agenda = self.agenda(self.stale("bad", "recipe", due=True), new=[waits])
+        assert agenda.goals == () and [str(goal) for goal in agenda.delayed] == ["six==2.0", "bad==1.0"]
+
+    def test_what_another_package_held_back_goes_on_once_that_is_published(self) -> None:
+        mark = self.candidate().mark
+        assert self.candidate("[update]\n", NOW - HOUR / 2, mark=mark, seven=NOW - HOUR / 4).due is None
+
+    def test_another_spec_is_another_matter_and_another_pin_is_not(self) -> None:
+        mark = self.candidate().mark
+        assert self.candidate("[test]\nimports = ['six']\n", NOW, mark=mark).due is None
+        assert self.candidate("[update]\n", NOW, mark=mark).due == NOW + HOUR
+
+    def test_the_first_version_of_a_package_is_no_update(self) -> None:
+        agenda = self.agenda(self.stale("six", "new", version=None), new=[self.candidate()])
+        assert [str(goal) for goal in agenda.goals] == ["six"]
+
+    def test_an_update_says_what_it_takes_the_place_of(self) -> None:
+        goal = self.candidate()
+        assert (goal.detail, str(goal.replaces), goal.needed_by) == ("1.0 -> 2.0", "1.0", 7)
+        assert goal.is_met_by((normalize("six"), TWO)) and not goal.is_met_by((normalize("six"), Version("1.0")))
