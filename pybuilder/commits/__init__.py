@@ -27,7 +27,7 @@ from pybuilder.workspace.edits import Change, changed, clear_unfinished, content
 
 __all__ = ["Change", "Commits"]
 
-_UNKNOWN, _IGNORED = "??", "!!"
+_IGNORED = "!!"  # as `git status --porcelain` has it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
