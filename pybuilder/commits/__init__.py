@@ -23,11 +23,11 @@ from pybuilder.spec_edit import with_pin
 from pybuilder.state import State
 from pybuilder.work import work_directory
 from pybuilder.workspace import Workspace
-from pybuilder.workspace.edits import Change, changed, content, undo, write
+from pybuilder.workspace.edits import Change, changed, clear_unfinished, content, undo, write
 
 __all__ = ["Change", "Commits"]
 
-_UNKNOWN, _IGNORED = "??", "!!"
+_IGNORED = "!!"  # as `git status --porcelain` has it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,6 +138,7 @@ class Commits:
         entry = self._journal.pending()
         if entry is None:
             return ""
+        clear_unfinished(self.workspace.root, entry.changes)
         if changed(self.workspace.root, entry.changes):
             # Somebody has gone on with it by hand, and knows better.
             self._journal.clear()

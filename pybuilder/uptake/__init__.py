@@ -81,7 +81,7 @@ class Uptake:
         return preparing.prepared(needed_by=self._count(name))
 
     def write(self, prepared: Prepared) -> None:
-        """Write a version into its spec; patches come first, so that the spec names none that is not there.
+        """Write a version into its spec.
 
         Raises:
             ReviewError: A person must look first.

@@ -63,7 +63,8 @@ class Prepared:
         old: The newest that is pinned below it; None where there is none.
         pin: Its source.
         review: Why a person must look, a sentence; empty where nobody must.
-        changes: What is written, the spec last; nothing where a person must look.
+        changes: What is written, in an order in which no older version ever gets a patch that is not its own; nothing
+            where a person must look.
         patches: What becomes of those that are for it, up to one that is rejected.
         requirements: What it requires otherwise than the old version.
         notes: What else a person should know, a sentence each.

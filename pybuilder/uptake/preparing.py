@@ -82,16 +82,19 @@ class Preparing:
             old=self.old,
             pin=self.pin,
             review=review,
-            changes=() if review else (*found.changes, self._spec_change(found.text)),
+            changes=() if review else self._changes(found),
             patches=found.news,
             requirements=requirements,
             notes=tuple(notes),
             needed_by=needed_by,
         )
 
-    def _spec_change(self, text: str) -> Change:
+    def _changes(self, found: TakenOver) -> tuple[Change, ...]:
         file = f"specs/{self.source.name}.toml"
-        return Change(file=file, before=self.spec.document.text.encode(), after=text.encode())
+        spec = Change(file=file, before=self.spec.document.text.encode(), after=found.text.encode())
+        # While a spec lists no patches, every version has all that lie there.
+        lists = self.source.spec.patches is not None
+        return (*found.changes, spec) if lists else (spec, *found.changes)
 
     def _sameness(self) -> str:
         """Why this is no new source; empty where it is one."""

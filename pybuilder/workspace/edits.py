@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,17 @@ def undo(root: Path, changes: Sequence[Change]) -> None:
 def _undo(root: Path, changes: Sequence[Change]) -> None:
     for each in reversed(changes):
         _set(root / each.file, each.before)
+
+
+def clear_unfinished(root: Path, changes: Iterable[Change]) -> None:
+    """Remove what a killed run has left of files that it was about to write."""
+    with disk_errors(root), locked(root / "specs"):
+        for path in [root / each.file for each in changes]:
+            # As ``files.atomic_writer`` names them.
+            name = re.compile(rf"\.{re.escape(path.name[:80])}\.\w{{8}}\.tmp")
+            for stray in path.parent.iterdir() if path.parent.is_dir() else ():
+                if name.fullmatch(stray.name):
+                    stray.unlink(missing_ok=True)
 
 
 def content(path: Path) -> bytes | None:

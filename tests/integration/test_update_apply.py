@@ -80,6 +80,7 @@ def test_a_new_version_with_its_patches_is_committed_and_builds(here: Bench) -> 
         ("0002-near.patch", "rebased", "<1.1"),
         ("0003-merged.patch", "merged", "<1.1"),
     ]
+    assert taken["files"] == ["specs/demo.toml", "patches/demo/0002-near-1.1.patch"]
     assert taken["commit"] == git(here.workspace, "rev-parse", "main")
     assert git(here.workspace, "show", "--format=%an%n%B", "--name-only", "HEAD").splitlines() == [
         "pybuild",
