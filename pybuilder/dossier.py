@@ -26,7 +26,7 @@ from pybuilder.rejections import Rejection
 from pybuilder.resolution import applies
 from pybuilder.review_queue import Waiting, waiting, wanted_specifiers
 from pybuilder.screening.account import all_remembered
-from pybuilder.screening.policy import Judged
+from pybuilder.screening.policy import Judged, allowing
 from pybuilder.sources.fetch import Fetched, Sources
 from pybuilder.spec import Spec
 from pybuilder.stages import Source
@@ -129,7 +129,8 @@ class Dossier:
         findings: What the source tells.
         needs: What it requires; build requirements first.
         screened: What was found in its source, as records have it; None where none was screened.
-        stopped: Why the policy of screening does not let it through; empty where it does.
+        stopped: Why the policy of screening does not let it through; empty where it does, or where it is accepted.
+        allowing: What a person writes who finds that what holds it is as it should be.
         prepared: What taking it in comes to, where a new version waits.
         notes: What could not be found out, and why.
     """
@@ -146,6 +147,7 @@ class Dossier:
     needs: tuple[Needed, ...]
     screened: Mapping[str, Any] | None
     stopped: str
+    allowing: str
     prepared: Prepared | None
     notes: tuple[str, ...]
 
@@ -192,11 +194,13 @@ class Clerk:
         standing, judged = self.standing(name), None
         if upstream and fetched and standing != "accepted":
             judged = _tried(notes, "whether its source is sound", lambda: self._judged(name, upstream, fetched))
-        # The source of an accepted package was screened as its spec has it, with patches.
-        earlier = all_remembered(self.state, name) if standing == "accepted" else []
         prepared, update = None, _update(entries)
         if update:
             prepared = _tried(notes, "what taking it in comes to", lambda: self.prepare(name, update))
+        # The source of an accepted package is screened as its spec has it; that of a new version just now.
+        earlier = all_remembered(self.state, name) if standing == "accepted" else []
+        screened = judged.account if judged else next(iter(earlier), None)
+        sha256 = screened.get("sha256") or (fetched.sha256 if fetched else "") if screened else ""
         return Dossier(
             name=name,
             standing=standing,
@@ -208,8 +212,9 @@ class Clerk:
             about=about,
             findings=findings,
             needs=tuple(self._needs(findings, about)),
-            screened=judged.account if judged else next(iter(earlier), None),
-            stopped=str(judged.stopped or "") if judged else "",
+            screened=screened,
+            stopped=judged.stopped.what if judged and judged.stopped else "",
+            allowing=allowing(name, screened, self.screener.policy, sha256=sha256) if screened else "",
             prepared=prepared,
             notes=tuple(notes),
         )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import chain
@@ -178,9 +177,7 @@ class _Planning:
         named = {canonicalize_name(word) for word in _NAME.findall(error.what)}
         told = sorted(str(bound) for bound in bounds if canonicalize_name(bound.name) in named)
         told = [f"the constraints are {', '.join(told)}"] if told else []
-        for name in sorted(named.intersection(self.asked)):
-            with suppress(FetchError):
-                told += [f"of {name} {some}"] if (some := self.statements.packages.chooser.withheld(name)) else []
+        told += self.statements.packages.chooser.withheld(named.intersection(self.asked))
         return FetchError("; ".join([error.what, *told]), where=error.where, cure=error.cure) if told else error
 
     def offers(self, name: NormalizedName) -> Sequence[Offer] | None:

@@ -15,7 +15,8 @@ from packaging.version import Version
 
 from pybuilder.errors import ConfigError
 from pybuilder.index import Index
-from pybuilder.screening.policy import is_screening
+from pybuilder.screening.account import all_remembered
+from pybuilder.screening.policy import allowing, is_screening
 from pybuilder.state import State
 from pybuilder.workspace import Workspace
 
@@ -51,7 +52,7 @@ class Waiting:
 
     @property
     def version(self) -> Version:
-        """The new version, of an update."""
+        """The version, of an update or a screening."""
         [specifier] = Requirement(self.requirement).specifier
         return Version(specifier.version)
 
@@ -90,7 +91,7 @@ def renew(state: State, workspace: Workspace, indexes: Sequence[Index]) -> tuple
     """
     accepted = frozenset(workspace.spec_names())
     entries = waiting(state)
-    settled = {each for each in entries if _is_settled(each, workspace, accepted)}
+    settled = {each for each in entries if _is_settled(each, state, workspace, accepted)}
     if settled:
         state.settle_review([(each.name, each.requirement, each.wanted_by) for each in settled])
     left = tuple(each for each in entries if each not in settled)
@@ -100,12 +101,21 @@ def renew(state: State, workspace: Workspace, indexes: Sequence[Index]) -> tuple
     return left
 
 
-def _is_settled(entry: Waiting, workspace: Workspace, accepted: frozenset[str]) -> bool:
+def _is_settled(entry: Waiting, state: State, workspace: Workspace, accepted: frozenset[str]) -> bool:
     if entry.is_update:
         return entry.name not in accepted or _is_decided(entry, workspace)
     if entry.is_screening:
-        return entry.name not in accepted and bool(workspace.refusal(entry.name))
+        rejected = entry.name not in accepted and bool(workspace.refusal(entry.name))
+        return rejected or _is_allowed(entry, state, workspace)
     return entry.name in accepted or bool(workspace.refusal(entry.name))
+
+
+def _is_allowed(entry: Waiting, state: State, workspace: Workspace) -> bool:
+    """Whether nothing of what was found in the source holds it any more, by what ``[screen]`` says now."""
+    accounts = [each for each in all_remembered(state, entry.name) if Version(each["version"]) == entry.version]
+    return bool(accounts) and not any(
+        allowing(entry.name, each, workspace.settings.screen, sha256=each["sha256"]) for each in accounts
+    )
 
 
 def _is_decided(entry: Waiting, workspace: Workspace) -> bool:

@@ -115,9 +115,14 @@ def reject(options: Options, name: str, reason: str, as_json: bool) -> int:
     return _decide(
         options,
         [name],
-        lambda reviews, package, version: reviews.reject(package, version, reason=reason.strip()),
+        lambda reviews, package, version: reviews.reject(package, version, reason=_one_line(reason)),
         as_json=as_json,
     )
+
+
+def _one_line(text: str) -> str:
+    # What can't be printed can't be written as UTF-8 either, and a terminal may paste anything.
+    return printable(" ".join(text.split()))
 
 
 def _decide(options: Options, names: Sequence[str], decide: _Decide, *, as_json: bool) -> int:

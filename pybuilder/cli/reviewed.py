@@ -13,7 +13,6 @@ from pybuilder.dossier import Dossier, Needed, Release, Standing
 from pybuilder.names import printable
 from pybuilder.review_queue import Waiting
 from pybuilder.screening.account import found_lines
-from pybuilder.screening.policy import cure
 
 _NAMED = 8  # releases, and other long lists, are told so far
 _WORDS: dict[Standing, str] = {
@@ -73,6 +72,7 @@ def dossier_json(found: Dossier) -> dict[str, Any]:
         ],
         "screening": dict(found.screened) if found.screened else None,
         "stopped": found.stopped or None,
+        "allowing": found.allowing or None,
         "update": found.prepared.as_json if found.prepared else None,
         "notes": list(found.notes),
     }
@@ -187,7 +187,7 @@ def _screening(found: Dossier) -> Iterator[str]:
         yield "screening found nothing"
     if found.screened["dump_sha256"] is None:
         yield "advisories were not looked up: no dump is configured ([screen] advisories)"
-    yield from found.stopped.splitlines()
+    yield from filter(None, (found.stopped, *(f"do: {found.allowing}" if found.allowing else "").splitlines()))
 
 
 def _update(found: Dossier) -> Iterator[str]:
@@ -200,8 +200,8 @@ def _update(found: Dossier) -> Iterator[str]:
 
 
 def _cure(found: Dossier) -> Iterator[str]:
-    if any(entry.is_screening for entry in found.waiting):
-        yield f"do: {cure(found.name)}"
+    if not found.allowing and any(entry.is_screening for entry in found.waiting):
+        yield f"do: nothing holds its source any more; the queue lets go of it with: pybuild build {found.name}"
     if found.waiting and any(not entry.is_screening for entry in found.waiting):
         yield f"do: pybuild review approve {found.name}, or: pybuild review reject {found.name} --reason TEXT"
     elif found.standing == "rejected":

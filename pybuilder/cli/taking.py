@@ -29,6 +29,7 @@ class Taken:
     Attributes:
         name: The package.
         version: The version.
+        how: What was to be done with it.
         prepared: What it comes to; None where nobody could find out.
         error: Why it was not taken, or waits for a person; None where it was.
         commit: The commit, if there is one.
@@ -37,6 +38,7 @@ class Taken:
 
     name: str
     version: Version
+    how: How
     prepared: Prepared | None = None
     error: PybuildError | None = None
     commit: str = ""
@@ -66,7 +68,8 @@ class Taken:
             return f"commit {self.commit[:12]} on the branch {self.branch}"
         if self.commit:
             return f"commit {self.commit[:12]}: {files}"
-        return f"written: {files}"
+        lacking = "; not committed, since the workspace is in no git repository" if self.how == "commit" else ""
+        return f"written: {files}{lacking}"
 
 
 def prepared_lines(prepared: Prepared) -> Iterator[str]:
@@ -129,12 +132,18 @@ def _take(uptake: Uptake, finding: Finding, version: Version, how: How) -> Taken
                 cure="set [update] mode to auto or review",
             )
         prepared = uptake.prepare(name, version)
-        if how == "apply":
-            uptake.write(prepared)
-            return Taken(name=name, version=version, prepared=prepared)
-        if how == "commit":
-            return Taken(name=name, version=version, prepared=prepared, commit=uptake.commit(prepared))
-        commit = uptake.propose(prepared)
+        commit = _do(uptake, prepared, how)
     except PybuildError as error:
-        return Taken(name=name, version=version, prepared=prepared, error=error)
-    return Taken(name=name, version=version, prepared=prepared, commit=commit, branch=prepared.branch)
+        return Taken(name=name, version=version, how=how, prepared=prepared, error=error)
+    branch = prepared.branch if how == "branch" else ""
+    return Taken(name=name, version=version, how=how, prepared=prepared, commit=commit, branch=branch)
+
+
+def _do(uptake: Uptake, prepared: Prepared, how: How) -> str:
+    """Write a version, and commit it where that is wanted; the commit."""
+    if how == "commit":
+        return uptake.commit(prepared)
+    if how == "branch":
+        return uptake.propose(prepared)
+    uptake.write(prepared)
+    return ""

@@ -52,7 +52,7 @@ def update(options: Options, names: tuple[str, ...], explain: bool, how: How | N
         report["packages"] = [facts_of(finding, explain=explain) for finding in findings]
         print(json.dumps(report | ({"taken": [one.as_json for one in taken]} if how else {}), indent=2))
     else:
-        _print(findings, explain=explain)
+        _print(findings, explain=explain, waits=how is None)
         for line in (line for one in taken for line in one.lines()):
             print(printable(line))
     sys.stdout.flush()
@@ -107,20 +107,20 @@ def _candidate_facts(candidate: Candidate) -> dict[str, Any]:
     }
 
 
-def _print(findings: Sequence[Finding], *, explain: bool) -> None:
+def _print(findings: Sequence[Finding], *, explain: bool, waits: bool) -> None:
     for finding in findings:
-        for line in _lines(finding, explain=explain):
+        for line in _lines(finding, explain=explain, waits=waits):
             print(printable(line))
     count = sum(len(finding.news) for finding in findings)
     packages = "1 package" if len(findings) == 1 else f"{len(findings)} packages"
     print(f"{packages}: {f'{count} new' if count else 'nothing new'}", file=sys.stderr)
 
 
-def _lines(finding: Finding, *, explain: bool) -> Iterator[str]:
+def _lines(finding: Finding, *, explain: bool, waits: bool) -> Iterator[str]:
     for version in finding.news:
         old = finding.replaced(version)
         pinned = f"{old} is pinned" if old else "nothing is pinned yet"
-        yield f"{finding.name} {version} is new, {pinned}{_decided(finding)}"
+        yield f"{finding.name} {version} is new, {pinned}{_decided(finding, waits=waits)}"
     for version in finding.gone:
         yield f"{finding.name} {version} is pinned, and upstream has it no more"
     if not explain or not finding.spec:
@@ -139,12 +139,12 @@ def _row(candidate: Candidate) -> tuple[str, str, str, str]:
     return str(candidate.version or candidate.found.text), date, candidate.fate, candidate.why
 
 
-def _decided(finding: Finding) -> str:
+def _decided(finding: Finding, *, waits: bool) -> str:
     """Who decides on it, where that is a person."""
     if finding.mode == "off":
         assert finding.spec is not None
         return f"; updates are off: {finding.spec.update.reason}"
-    return "; it waits for review" if finding.mode == "review" else ""
+    return "; it waits for review" if waits and finding.mode == "review" else ""
 
 
 def _nothing(finding: Finding) -> str:

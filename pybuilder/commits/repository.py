@@ -209,7 +209,7 @@ class Repository:
         )
 
     def _git(self, *arguments: str, writing: bool = False, input: bytes | None = None) -> Completed:
-        date = f"{int(self.now().timestamp())} +0000"
+        date = f"@{int(self.now().timestamp())} +0000"
         environment: Mapping[str, str] = own_environment() | {
             "LC_ALL": "C.UTF-8",
             "GIT_TERMINAL_PROMPT": "0",

@@ -26,7 +26,8 @@ from pybuilder.cron.problems import Told, Trouble, together
 from pybuilder.cron.settle import settle
 from pybuilder.cron.site import Site
 from pybuilder.cron.taking import take_up
-from pybuilder.cron.upstream import look_up, queue, to_review, yank
+from pybuilder.cron.upstream import look_up, yank
+from pybuilder.cron.waiting import queue, to_review
 from pybuilder.errors import LockedError, PybuildError, StateError
 from pybuilder.gc import Report
 from pybuilder.needed_by import needed_by

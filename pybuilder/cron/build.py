@@ -14,7 +14,7 @@ from pybuilder.cron.budget import Budget
 from pybuilder.cron.log import Log
 from pybuilder.cron.problems import Trouble
 from pybuilder.cron.site import Site
-from pybuilder.errors import PostponedError, PybuildError
+from pybuilder.errors import PostponedError, PybuildError, ReviewError
 from pybuilder.names import numbered_version
 from pybuilder.passes import Built
 from pybuilder.request import Request
@@ -96,8 +96,19 @@ def _done(site: Site, goals: Sequence[Goal], assessed: Assessed, result: Result,
             log.untried.update((*held, f"{failure.name}=={failure.version}"))
         else:
             log.troubles.append(_trouble(failure, held))
+    log.troubles += _refusals(result)
     log.postponed += sum(isinstance(error, PostponedError) for error in unmet.values())
     return Done(outcomes=outcomes, unmet=unmet)
+
+
+def _refusals(result: Result) -> list[Trouble]:
+    """What waits for nothing: it needs a package that somebody has rejected."""
+    found = []
+    for name, refusal in result.refusals.items():
+        wanted = sorted({f"{by} needs {requirement}" for each, requirement, by in result.review if each == name})
+        error = ReviewError(f"{'; '.join(wanted)}, but {refusal}", wanted=(), cure=f"pybuild review show {name}")
+        found.append(Trouble.of(error, kind="review", subject=name))
+    return found
 
 
 def _concerns(failure: Failure, goal: Goal) -> bool:

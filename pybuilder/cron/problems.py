@@ -137,9 +137,13 @@ def compare(
 
 
 def together(troubles: Iterable[Trouble]) -> list[Trouble]:
-    """The same, with one in place of many that one server answers alike."""
+    """The same, each place once, and with one in place of many that one server answers alike."""
     groups: dict[tuple[str, str, str], list[Trouble]] = {}
+    places: dict[tuple[str, str], Trouble] = {}
     for trouble in troubles:
+        # A spec that is wrong stands in the way of more than one thing.
+        if trouble.where and places.setdefault((trouble.what, trouble.where), trouble) is not trouble:
+            continue
         groups.setdefault((trouble.kind, _host(trouble) or trouble.subject, trouble.what), []).append(trouble)
     told: list[Trouble] = []
     for (_, host, _), group in groups.items():

@@ -67,11 +67,16 @@ def take_up(site: Site, goals: Sequence[Goal], log: Log, *, scratch: Path) -> Ta
 
 def _propose(site: Site, prepared: Prepared, scratch: Path) -> None:
     """Let the version be built with its patches as they will be; its pin is nothing that others may see."""
-    if prepared.is_more_than_a_pin:
-        files = prepared.lay_out(scratch)
-        spec = files[f"specs/{prepared.name}.toml"]
-        spec.write_text(without_pin(spec.read_text("utf-8"), prepared.version), "utf-8")
-        site.workspace.propose(prepared.name, files)
+    if not prepared.is_more_than_a_pin:
+        return
+    files = {change.file: scratch / change.file for change in prepared.changes}
+    for change in prepared.changes:
+        text = change.after or b""
+        if change.file.startswith("specs/"):
+            text = without_pin(text.decode(), prepared.version).encode()
+        files[change.file].parent.mkdir(parents=True, exist_ok=True)
+        files[change.file].write_bytes(text)
+    site.workspace.propose(prepared.name, files)
 
 
 def _queue(site: Site, waits: Sequence[tuple[str, str, str]]) -> None:

@@ -1,17 +1,13 @@
-"""What upstream says, and what follows from it at once: versions that wait for a person, yanks, and warnings."""
+"""What upstream says of every accepted package, and what follows from it at once: warnings and yanks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from packaging.version import Version
-
-from pybuilder.clock import timestamp
 from pybuilder.cron.log import Log
 from pybuilder.cron.site import Site
 from pybuilder.errors import FetchError, PybuildError
 from pybuilder.names import NormalizedName
-from pybuilder.review_queue import UPDATE, renew, waiting
 from pybuilder.update import Finding
 from pybuilder.yanks import Told, doubts, yank_told
 
@@ -21,31 +17,12 @@ def look_up(site: Site, log: Log) -> tuple[Finding, ...]:
     findings = site.finder.find()
     for finding in findings:
         if finding.error is not None:
-            log.note("update", finding.name, finding.error)
             log.unlooked.add(finding.name)
+            if finding.spec is not None:  # Else its spec is wrong, which is told where it is read for builds.
+                log.note("update", finding.name, finding.error)
         for reupload, error in zip(finding.reuploads, finding.problems[-len(finding.reuploads) :], strict=False):
             log.note("reupload", f"{finding.name}=={reupload.version}", error)
     return findings
-
-
-def to_review(findings: Iterable[Finding]) -> list[tuple[Finding, Version]]:
-    """The new versions that a person decides on; who accepted a package has decided on its first one."""
-    asked = (finding for finding in findings if finding.mode == "review" and finding.spec and finding.spec.versions)
-    return [(finding, version) for finding in asked for version in finding.news]
-
-
-def queue(site: Site, findings: Sequence[Finding]) -> None:
-    """Let the new versions wait that a person decides on; those that no rule wants any more do not."""
-    state, adapters = site.adapters.state, site.adapters
-    wanted = [(finding.name, f"{finding.name}=={version}", UPDATE) for finding, version in to_review(findings)]
-    looked_at: dict[str, tuple[Version, ...]] = {
-        finding.name: finding.news for finding in findings if finding.error is None
-    }
-    there = [each for each in waiting(state) if each.is_update and each.name in looked_at]
-    gone = [each for each in there if each.version not in looked_at[each.name]]
-    state.settle_review([(each.name, each.requirement, each.wanted_by) for each in gone])
-    state.ask_review(wanted, now=timestamp(adapters.now()))
-    renew(state, site.workspace, [adapters.index])
 
 
 def yank(site: Site, findings: Sequence[Finding], log: Log) -> None:

@@ -83,15 +83,19 @@ def marked(files: Iterable[File], reasons: Reasons) -> tuple[File, ...]:
     files = tuple(files)
     if not reasons and all(file.yanked is None for file in files):
         return files
-    found = ((file, _reason(file.version, reasons)) for file in files)
+    found = ((file, _reason_of_file(file, reasons)) for file in files)
     return tuple(file if file.yanked == reason else replace(file, yanked=reason) for file, reason in found)
 
 
-def _reason(text: str, reasons: Reasons) -> str | None:
+def _reason_of_file(file: File, reasons: Reasons) -> str | None:
     try:
-        version = Version(text)
+        return reason_of(Version(file.version), reasons)
     except InvalidVersion:
         return None
+
+
+def reason_of(version: Version, reasons: Reasons) -> str | None:
+    """Why a version, numbered or not, is yanked; None where it is not."""
     numbered = any_number(version)
     return reasons.get(version, reasons.get(numbered[0]) if numbered else None)
 

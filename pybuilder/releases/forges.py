@@ -41,10 +41,7 @@ class ForgeReader:
         parse = _PARSERS[origin.kind, origin.what]
         token = token_for(origin, self.environ)
 
-        def headers(url: str) -> Mapping[str, str]:
-            # Wherever a page says that the next one is: the token goes to nobody else.
-            ours = token and host_of(url) == host_of(origin.url)
-            return {"Accept": _ACCEPT[origin.kind]} | ({"Authorization": f"Bearer {token}"} if ours else {})
+        headers = {"Accept": _ACCEPT[origin.kind]} | ({"Authorization": f"Bearer {token}"} if token else {})
 
         def read(page: Page) -> list[Found]:
             return _parsed(page, parse)

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from pybuilder.candidates import Found
 from pybuilder.clock import timestamp
 from pybuilder.errors import FetchError
 from pybuilder.http import Client, Page, redact
-from pybuilder.releases.turns import Turns, host_of
+from pybuilder.releases.turns import Turns
 
 # Raised whenever what is noted has another form.
 _KIND = "upstream-1"
@@ -70,18 +71,19 @@ class Notebook:
         """
         return _found(self._entry(url, parse, shape, headers))
 
-    def read_all(
-        self, url: str, parse: Parse, *, shape: str, headers: Callable[[str], Mapping[str, str]]
-    ) -> Iterator[Found]:
-        """What is on a page and on those that it names as the next ones (RFC 8288); ``headers`` has the URL's."""
+    def read_all(self, url: str, parse: Parse, *, shape: str, headers: Mapping[str, str]) -> Iterator[Found]:
+        """What is on a page and on those that it names as the next ones (RFC 8288), with the errors of ``read``.
+
+        They must be on the same server, to which alone a token in the header fields goes.
+        """
         following = url
         for _ in range(_MOST_PAGES):
-            entry = self._entry(following, parse, shape, headers(following))
+            entry = self._entry(following, parse, shape, headers)
             yield from _found(entry)
             following = entry.get("next", "")
             if not following:
                 return
-            if host_of(following) != host_of(url):
+            if urlsplit(following)[:2] != urlsplit(url)[:2]:
                 raise FetchError(f"the next page is said to be at {redact(following)}", where=redact(url))
         raise FetchError(f"there are more than {_MOST_PAGES} pages", where=redact(url), cure="use source = 'git'")
 

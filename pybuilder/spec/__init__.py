@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any
 
 from packaging.version import InvalidVersion, Version
@@ -43,6 +44,9 @@ __all__ = [
     "parse_spec",
     "schema",
 ]
+
+# Specs that are kept, since a pass over a workspace goes through all of them several times.
+_KEPT = 4096
 
 
 def _distinct(versions: Any) -> Any:
@@ -132,8 +136,9 @@ class Spec(EffectiveSpec):
         return result
 
 
+@lru_cache(maxsize=_KEPT)
 def parse_spec(text: str, file: str) -> Spec:
-    """Read a spec.
+    """Read a spec; a text that was read lately is not read again.
 
     Args:
         text: The file's text.

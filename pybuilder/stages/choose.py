@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -13,7 +14,7 @@ from packaging.version import Version
 
 from pybuilder.candidates import Found, Rules, version_of
 from pybuilder.clock import timestamp
-from pybuilder.errors import ReviewError
+from pybuilder.errors import FetchError, ReviewError
 from pybuilder.filenames import wheel_version
 from pybuilder.http import NotFoundError
 from pybuilder.joint import Offer
@@ -219,10 +220,17 @@ class Chooser:
         if not there and spec.knows_prebuilt and (lack := self._lack_of_wheel(name)):
             return f"its spec pins {pinned}; {lack}"
         told = f"its spec pins {pinned}; upstream's newest sources are {', '.join(map(str, there)) or 'none'}"
-        return "; ".join(filter(None, (told, self.withheld(name))))
+        return "; ".join(filter(None, (told, self._withheld(name))))
 
-    def withheld(self, name: NormalizedName) -> str:
-        """What is not taken of a package although it is there, and why, for a message; empty if all of it is."""
+    def withheld(self, names: Iterable[NormalizedName]) -> list[str]:
+        """Of each package of which something is there and not taken: what, and why, for a message."""
+        told = []
+        for name in sorted(set(names)):
+            with suppress(FetchError):
+                told += [f"of {name} {some}"] if (some := self._withheld(name)) else []
+        return told
+
+    def _withheld(self, name: NormalizedName) -> str:
         return "; ".join(filter(None, (self._yanked(name), self.too_young(name))))
 
     def _yanked(self, name: NormalizedName) -> str:

@@ -19,12 +19,10 @@ class RootChange:
     Attributes:
         kind: ``recipe`` where somebody asks for other RPMs, ``lock`` where those that are locked have moved.
         detail: In a few words.
-        moved: The names of the RPMs that are others now.
     """
 
     kind: Literal["recipe", "lock"]
     detail: str
-    moved: frozenset[str]
 
 
 def environment_changes(before: Sequence[Beside], now: Sequence[Beside]) -> tuple[tuple[str, str], ...]:
@@ -58,35 +56,32 @@ def root_change(before: Collection[RootRpm], now: Collection[RootRpm], own: Coll
         own: What would, if only the package itself asked for RPMs.
     """
     if not before or not now:
-        detail = "this machine's system is not what it was"
-        return RootChange(kind="lock", detail=detail, moved=frozenset())
+        return RootChange(kind="lock", detail="this machine's system is not what it was")
     old, new = {rpm.name: rpm for rpm in before}, {rpm.name: rpm for rpm in now}
     moved = sorted(name for name in old.keys() & new.keys() if old[name].sha256 != new[name].sha256)
     added = sorted(rpm.name for rpm in own if not rpm.is_base and rpm.name not in old)
     gone = sorted(rpm.name for rpm in before if not rpm.is_base and rpm.name not in new)
     if added or (gone and not moved):
         told = [*(f"RPM {name} is asked for" for name in added), *(f"RPM {name} is not any more" for name in gone)]
-        return RootChange(kind="recipe", detail=few(told), moved=frozenset(moved))
+        return RootChange(kind="recipe", detail=few(told))
     told = [f"{name} {old[name].evra} -> {new[name].evra}" for name in moved]
     told += [f"{name} is new" for name in sorted(new.keys() - old.keys())]
     told += [f"{name} is gone" for name in sorted(old.keys() - new.keys())]
-    return RootChange(kind="lock", detail=few(told) or "the same RPMs make another root", moved=frozenset(moved))
+    return RootChange(kind="lock", detail=few(told) or "the same RPMs make another root")
 
 
-def fixes(before: Collection[RootRpm], moved: Collection[str], security: Mapping[str, str]) -> tuple[str, ...]:
+def fixes(before: Iterable[RootRpm], security: Mapping[str, str]) -> tuple[str, ...]:
     """The RPMs of which a newer version has a security fix that what lay under a build lacks, each in a few words.
 
     Args:
-        before: What lay under it.
-        moved: Those that are others now.
+        before: What lay under it; none where that was a machine's own system.
         security: By name, the newest version up to the locked one that a security advisory names, and its id.
     """
     found = []
     for rpm in before:
-        if rpm.name in moved and (note := security.get(rpm.name)):
-            evr, advisory = note.split()
-            if compare_evr(without_arch(rpm.evra), evr) < 0:
-                found.append(f"{rpm.name} {evr} fixes {advisory}")
+        evr, _, advisory = security.get(rpm.name, "").partition(" ")
+        if evr and compare_evr(without_arch(rpm.evra), evr) < 0:
+            found.append(f"{rpm.name} {evr} fixes {advisory}")
     return tuple(found)
 
 

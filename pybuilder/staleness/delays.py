@@ -85,7 +85,7 @@ class Delays:
             failed |= {
                 each.attempt or f"noted {number}": each.at
                 for number, each in enumerate(noted.failures)
-                if each.attempt not in failed and (new is None or each.at >= new)
+                if new is None or each.at >= new
             }
         times = [time for time in failed.values() if since is None or time >= since]
         return Delay(mark=mark, failures=len(times), due=next_try(times, now=self.today.now))

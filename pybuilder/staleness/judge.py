@@ -78,16 +78,16 @@ class Judge:
         pinned = self.today.pinned(package)
         if package not in self.today.published:
             return Reason(why="new", detail=f"never published in {self.today.adapters.channel.name}")
-        # What can't be known without fetching is taken to be as it was.
-        recipe = self.today.recipe(pinned) if pinned else None
-        same = [maker for maker in self.living.makers[package] if recipe in (None, maker.recipe)]
-        if pinned and not same:
-            return Reason(why="recipe", detail=self._recipe_detail(package, pinned))
-        moved = self._moved(package, pinned, same) if pinned and not pinned.spec.prebuilt else None
-        if moved and moved.why == "recipe":
-            return moved
         requested = self.requested(package)
-        return requested if requested and not (moved and requested.not_before) else moved
+        # What can't be known without fetching is taken to be as it was.
+        if pinned is None or (requested and requested.not_before is None):
+            return requested
+        recipe = self.today.recipe(pinned)
+        same = [maker for maker in self.living.makers[package] if maker.recipe == recipe]
+        if not same:
+            return Reason(why="recipe", detail=self._recipe_detail(package, pinned))
+        moved = None if pinned.spec.prebuilt else self._moved(package, pinned, same)
+        return moved or requested
 
     def requested(self, package: Package) -> Reason | None:
         """What somebody asks for, if nothing that was begun since is published; a request in the future waits."""
@@ -138,8 +138,9 @@ class Judge:
         changed = environment_changes(made.environment, newest.environment)
         if any(self._rebuilds_dependents(name) for name, _ in changed):
             return Reason(why="environment", detail=few(told for _, told in changed), inputs=inputs)
-        if self.policy == "security" and root and (fixed := self._fixes(made, root)):
-            return Reason(why="lock", detail=few(fixed), inputs=inputs)
+        if self.policy == "security" and root:
+            fixed = fixes(self.today.recollection.rpms(made.root), self.today.locked_security())
+            return Reason(why="lock", detail=few(fixed), inputs=inputs) if fixed else None
         if self.policy != "monthly":
             return None
         began = latest((maker.began for maker in self.living.makers[package]), now=self.now)
@@ -149,10 +150,6 @@ class Judge:
             inputs=inputs,
             not_before=began + MONTH if began and began + MONTH > self.now else None,
         )
-
-    def _fixes(self, made: MadeFrom, root: RootChange) -> tuple[str, ...]:
-        before = self.today.recollection.rpms(made.root)
-        return fixes(before, root.moved, self.today.locked_security()) if root.moved else ()
 
     def _root_change(self, pinned: Pinned, made: MadeFrom, now: Root) -> RootChange | None:
         if now.digest == made.root:

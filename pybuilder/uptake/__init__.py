@@ -1,9 +1,8 @@
 """Taking a new version into a spec: its source is fetched and compared, its patches are tried, and the spec is edited.
 
 Nothing is written into the workspace before somebody says so: a new version is a candidate until it has been built and
-validated, or a person wants it in the spec at once. Where it is more than a pin, a candidate is built in a workspace to
-which its files are proposed (``Drafts.propose``, ``Prepared.lay_out``). What is written is prepared once more just
-before, since others may have written into the spec meanwhile; it comes out the same.
+validated, or a person wants it in the spec at once. Where it is more than a pin, a candidate is built in a workspace in
+which its files are ``proposed``.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ __all__ = ["PatchNews", "Prepared", "Uptake"]
 
 @dataclass(kw_only=True, slots=True)
 class Uptake:
-    """Takes new versions into the specs of a workspace.
+    """Takes new versions into the specs of a workspace; several may be prepared at once, in as many threads.
 
     Attributes:
         adapters: The world.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from packaging.utils import NormalizedName
@@ -117,23 +116,6 @@ class Prepared:
             "notes": list(self.notes),
             "needed_by": self.needed_by,
         }
-
-    def lay_out(self, directory: Path) -> Mapping[str, Path]:
-        """Write elsewhere what would be written, for ``Drafts.propose``.
-
-        Args:
-            directory: An empty directory, which stays as long as that workspace is used.
-
-        Returns:
-            The files, by their paths below the workspace.
-        """
-        laid: dict[str, Path] = {}
-        for change in self.changes:
-            if change.after is not None:
-                laid[change.file] = directory / change.file
-                laid[change.file].parent.mkdir(parents=True, exist_ok=True)
-                laid[change.file].write_bytes(change.after)
-        return laid
 
 
 def _message(prepared: Prepared) -> Iterator[str]:

@@ -11,9 +11,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from pybuilder.clock import new_attempt_id
-from pybuilder.errors import ConfigError, PybuildError
+from pybuilder.errors import PybuildError
 from pybuilder.files import disk_errors, sha256_file
-from pybuilder.patching import apply
 from pybuilder.patching.rebase import try_patches
 from pybuilder.requirement_changes import RequirementChange, changes, python_change
 from pybuilder.resolution import applies
@@ -139,15 +138,9 @@ class Preparing:
     def _requirements(self, found: TakenOver, work: Path) -> tuple[tuple[RequirementChange, ...], tuple[str, ...]]:
         """What it requires otherwise, and what nobody can know before it is built.
 
-        Raises:
-            Unclear: The patches that were tried do not apply one after the other.
+        Its patches are applied once more for that, as they are to be written, to the source as it was fetched.
         """
         patches = self._written(found, work / "patches")
-        if found.changes:
-            try:
-                apply(self._unpacked(self.source, work / "again"), [patch.path for patch in patches])
-            except ConfigError as error:
-                raise Unclear(error.what) from error
         new = inspect_source(self.adapters, replace(self.source, patches=patches))
         if isinstance(self.before, str):
             return (), ()

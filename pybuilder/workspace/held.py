@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
@@ -18,7 +19,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Held(Drafts):
-    """A workspace that only gains what has been published; the state pins every source at first sight, as always."""
+    """A workspace that only gains what has been published; the state pins every source at first sight, as always.
+
+    Attributes:
+        proposed: As in ``Workspace``; ``propose`` adds to it.
+    """
+
+    proposed: dict[str, Path] = field(default_factory=dict)
+
+    def propose(self, name: str, files: Mapping[str, Path]) -> None:
+        """Take a package's spec and patches as they would be.
+
+        Args:
+            name: The package.
+            files: By their paths below the workspace, files elsewhere.
+        """
+        self.proposed.update(files)
+        self._specs.pop(name, None)
 
     def settle(self, packages: Iterable[tuple[str, Version]]) -> tuple[str, ...]:
         """Write nothing yet."""

@@ -14,7 +14,7 @@ from pybuilder.names import NormalizedName, printable
 from pybuilder.upstream import Project
 
 PATIENCE = timedelta(hours=24)
-"""How long a version must have been missed before it counts as deleted."""
+"""How long a version must have been missed, in one answer after the other, before it counts as deleted."""
 LONG_PATIENCE = timedelta(days=7)
 """The same where most of a project's versions are missed at once."""
 DELETED = "upstream deleted it"
@@ -74,44 +74,28 @@ def _why(reasons: Mapping[str, str | None], pinned: str) -> str | None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Absence:
-    """A version that upstream had, and has not now.
-
-    Attributes:
-        since: When it was first missed.
-        again: Whether it was missed once more after that.
-    """
-
-    since: datetime
-    again: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Sight:
     """What was seen of a package when upstream was last asked.
 
     Attributes:
         there: The versions that there were.
-        missing: Those that there had been.
+        missing: Those that there had been, and when each was first missed.
         doubt: Why what upstream says is not believed; empty if it is.
     """
 
     there: frozenset[str] = frozenset()
-    missing: Mapping[str, Absence] = field(default_factory=dict)
+    missing: Mapping[str, datetime] = field(default_factory=dict)
     doubt: str = ""
 
     @classmethod
     def load(cls, raw: Mapping[str, Any]) -> Sight:
         """A sight as it is kept in the state."""
-        missing = {
-            version: Absence(since=datetime.fromisoformat(since), again=again)
-            for version, (since, again) in raw["missing"].items()
-        }
+        missing = {version: datetime.fromisoformat(since) for version, since in raw["missing"].items()}
         return cls(there=frozenset(raw["there"]), missing=missing, doubt=raw["doubt"])
 
     def dump(self) -> dict[str, Any]:
         """The form in which it is kept."""
-        missing = {version: [timestamp(one.since), one.again] for version, one in self.missing.items()}
+        missing = {version: timestamp(since) for version, since in self.missing.items()}
         return {"there": sorted(self.there), "missing": missing, "doubt": self.doubt}
 
 
@@ -155,9 +139,10 @@ def decide(
     seen = before.there | before.missing.keys() | there | (set(pinned) - yanked.keys())
     missed = seen - there
     most = len(missed) > 1 and 2 * len(missed) > len(seen)
-    absences = {version: _missed(before.missing.get(version), now) for version in missed}
+    # A clock that was set back must not make it wait until it has caught up.
+    absences = {version: min(before.missing.get(version, now), now) for version in missed}
     patience = LONG_PATIENCE if most else PATIENCE
-    deleted = {version for version, one in absences.items() if one.again and now - one.since >= patience}
+    deleted = {version for version, since in absences.items() if now - since >= patience}
     changes: dict[str, str | None] = {}
     for version in sorted({*pinned, *published, *yanked}):
         current = yanked.get(version)
@@ -169,17 +154,12 @@ def decide(
                 wanted = current or DELETED
             if wanted != current:
                 changes[version] = wanted
-    kept = {version: one for version, one in absences.items() if version not in deleted}
+    kept = {version: since for version, since in absences.items() if version not in deleted}
     doubt = f"upstream's answer lacks {len(kept)} of {len(seen)} versions that it had" if most and kept else ""
     return Decision(changes=changes, sight=Sight(there=frozenset(there), missing=kept, doubt=doubt))
 
 
 _EMPTY = "upstream's answer has no version at all"
-
-
-def _missed(before: Absence | None, now: datetime) -> Absence:
-    # A clock that was set back must not make it wait until it has caught up.
-    return Absence(since=now) if before is None else Absence(since=min(before.since, now), again=True)
 
 
 def _reason(said: str | None) -> str | None:

@@ -111,10 +111,16 @@ def test_a_commit_has_the_named_files_and_leaves_all_else_as_it_was(home: Path, 
     assert (home / "specs/six.toml").read_text() == SPEC + PIN
 
 
-def test_git_says_who_commits(home: Path, commits: Commits) -> None:
+def test_git_says_who_commits_and_no_hook_that_runs_us_says_where(
+    home: Path, commits: Commits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     git(home, "config", "user.name", "Ada")
     git(home, "config", "user.email", "ada@example.org")
-    commits.commit(update(home), "x")
+    git(tmp_path, "init", "-q", "other")
+    with monkeypatch.context() as patched:
+        patched.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+        patched.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
+        commits.commit(update(home), "x")
     assert git(home, "log", "-1", "--format=%an <%ae>") == "Ada <ada@example.org>\n"
 
 

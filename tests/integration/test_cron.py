@@ -40,9 +40,9 @@ def passed(here: Bench, *arguments: str, code: int = 0) -> Ran:
     return ran
 
 
-def silent(here: Bench, *arguments: str) -> None:
+def silent(here: Bench, *before: str) -> None:
     """A pass that has nothing to tell."""
-    ran = here.pybuild("cron", *arguments)
+    ran = here.pybuild(*before, "cron")
     assert (ran.code, ran.stdout, ran.stderr) == (0, "", "")
 
 
@@ -240,3 +240,67 @@ def test_patches_are_taken_over_and_a_person_looks_at_what_does_not_fit(here: Be
     # What was built is what the workspace says now.
     silent(here)
     assert here.build("moved==1.0", "moved==2.0").built() == []
+
+
+def test_what_upstream_does_to_what_is_published(here: Bench) -> None:
+    """A yank is passed on; what is uploaded again is refused; an update needs a rejected package in vain."""
+    for name in ("alpha", "beta", "gamma"):
+        here.accept(name)
+    (here.workspace / "specs" / "rejected.toml").write_text('[packages.stranger]\nreason = "it is not free software"\n')
+    commit(here)
+    passed(here)
+    here.upstream.yanked["alpha-1.0.tar.gz"] = "it deletes files"
+    here.sdist("beta", module="VERSION = 'another'\n")
+    here.sdist("stranger")
+    here.sdist("gamma", "2.0", requires=["stranger"])
+    told = passed(here, code=30)
+    assert told.json["yanked"] == [{"build": "host/alpha==1.0+pb.1", "reason": "upstream: it deletes files"}]
+    lines = sorted(line.split(": ")[1] for line in told.stderr.splitlines())
+    assert lines == ["reupload beta==1.0", "review stranger"]
+    assert "it is not free software" in told.stderr and told.json["review"] == []
+    assert here.published("gamma") == ["1.0+pb.1"]
+    silent(here)
+    del here.upstream.yanked["alpha-1.0.tar.gz"]
+    here.sdist("gamma", "2.1")
+    assert passed(here).built() == ["gamma==2.1+pb.1"]
+    assert [each["kind"] for each in passed(here).json["problems"]] == ["reupload"]
+
+
+def test_what_is_wrong_here_is_told_once_and_holds_back_nothing_else(here: Bench) -> None:
+    here.accept("alpha")
+    here.accept("beta", spec="[update]\nallowed = '>1'\n")
+    commit(here)
+    hook = here.workspace / ".git" / "hooks" / "pre-commit"
+    hook.write_text("#!/bin/sh\necho not today >&2; exit 1\n")
+    hook.chmod(0o755)
+    first = passed(here, code=3)
+    assert first.built() == ["alpha==1.0+pb.1"]
+    kinds = [(each["kind"], each["subject"]) for each in first.json["problems"]]
+    assert kinds == [("commit", "alpha==1.0"), ("spec", "beta")]
+    assert "not today" in first.stderr and "allow" in first.stderr
+    assert '"1.0"' not in here.spec_text("alpha")
+    silent(here)
+    hook.unlink()
+    here.spec("beta")
+    commit(here)
+    assert passed(here).built() == ["beta==1.0+pb.1"]
+    assert subjects(here)[:2] == ["beta: pin 1.0", "alpha: update to 1.0"]
+    # A buildroot that is not there: nothing can be built, and the pass says so once.
+    missing = here.pybuild("-b", "nowhere", "cron")
+    assert missing.code == 20 and len(missing.stderr.splitlines()) == 1
+    silent(here, "-b", "nowhere")
+
+
+def test_packages_are_taken_in_unseen_where_the_workspace_says_so(here: Bench) -> None:
+    here.settings("accept-new = true\n")
+    here.accept("alpha")
+    commit(here)
+    passed(here)
+    here.sdist("stranger")
+    here.sdist("broken", act=FAILS)
+    here.sdist("alpha", "2.0", requires=["stranger"])
+    here.accept("beta", requires=["broken"])
+    taken = passed(here, code=10)
+    assert sorted(taken.built()) == ["alpha==2.0+pb.1", "stranger==1.0+pb.1"]
+    assert git(here.workspace, "status", "--porcelain").split() == ["??", "specs/beta.toml"]
+    assert '"1.0"' in here.spec_text("stranger")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -80,3 +82,9 @@ def test_a_hundred_thousand_attempts_take_a_second(tmp_path: Path) -> None:
         found = read_history(state, since=minutes[60_000])
         assert time.process_time() - began < 1.5
         assert found.counts.outcomes == {"succeeded": 40_000}
+
+
+def test_it_loads_nothing_that_builds() -> None:
+    code = "import sys, pybuilder.cli.history; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"pybuilder.cli.session", "pybuilder.packages", "pybuilder.stages.build"} & set(done.stdout.split())

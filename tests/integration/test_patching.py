@@ -234,6 +234,12 @@ class TestRebase:
         [one] = self.tried(tmp_path, new, patch)
         assert one.fate == "rebased" and b"+++ b/lib/foo/a.py" in one.text and "src/a.py: No such file" in one.why
 
+    def test_a_file_that_is_only_a_little_like_it_is_not_it(self, tmp_path: Path) -> None:
+        patch = self.patched(tmp_path, self.OLD, self.changed(20), "moved")
+        other = self.changed(*range(8), *range(32, 40))["src/a.py"]
+        [one] = self.tried(tmp_path, {"lib/b.py": other}, patch)
+        assert one.fate == "rejected" and "src/a.py: No such file" in one.why
+
     def test_what_upstream_has_merged_is_not_applied_again(self, tmp_path: Path) -> None:
         merged = self.patched(tmp_path, self.OLD, self.changed(20), "merged")
         nearly = self.patched(tmp_path, self.changed(20), self.changed(20, 30), "nearly")
@@ -241,10 +247,15 @@ class TestRebase:
         found = self.tried(tmp_path, self.changed(20, 30, 32), merged, nearly, on_top)
         assert [one.fate for one in found] == ["merged", "merged", "applies"]
 
+    def test_what_upstream_has_merged_is_known_without_the_old_source(self, tmp_path: Path) -> None:
+        merged = self.patched(tmp_path, self.OLD, self.changed(20), "merged")
+        [one] = self.tried(tmp_path, self.changed(3, 20), merged, old=None)
+        assert one.fate == "merged" and one.why.endswith("does not apply")
+
     def test_a_patch_on_top_of_a_merged_one_is_rebased(self, tmp_path: Path) -> None:
         merged = self.patched(tmp_path, self.OLD, self.changed(20), "merged")
         on_top = self.patched(tmp_path, self.changed(20), self.changed(20, 21), "on-top")
-        found = self.tried(tmp_path, self.changed(20, 23), merged, on_top)
+        found = self.tried(tmp_path, self.changed(20, 24), merged, on_top)
         assert [one.fate for one in found] == ["merged", "rebased"]
 
     def test_a_conflict_is_rejected_with_its_hunks_and_ends_it(self, tmp_path: Path) -> None:

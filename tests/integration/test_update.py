@@ -218,10 +218,11 @@ class TestTokens:
         self.spec(world, "github")
         world.environ = {"GITHUB_TOKEN": "secret", "GH_HOST": world.server.host}
         with knower() as other:
-            link = f'<{other.root}/stolen>; rel="next"'
-            world.server.put("/api/v3/repos/o/six/tags?per_page=100", [], Link=link)
-            error = world.one().error
-            assert error and "the next page is said to be at" in error.what
+            for stolen in (f"{other.root}/stolen", f"https://{world.server.host}/stolen"):
+                link = f'<{stolen}>; rel="next"'
+                world.server.put("/api/v3/repos/o/six/tags?per_page=100", "[]" + " " * len(stolen), Link=link)
+                error = world.one().error
+                assert error and f"the next page is said to be at {stolen}" in error.what
             assert other.log == []
 
     @pytest.mark.parametrize("status", ["refused", "missing"])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.git import git, repository
+from tests.support.wheels import Draft
 from tests.support.workspaces import Bench, bench, tiny_files, wait_for
 
 LINES = [f"line {number}\n" for number in range(60)]
@@ -201,11 +204,13 @@ def test_a_version_that_is_no_new_source(here: Bench, tmp_path: Path) -> None:
     here.build("demo==1.0")
     repository(upstream, {}, tag="v1.1")
     repository(upstream, {"README": b"new\n"}, tag="v1.2rc1")
-    ran = here.pybuild("update", "--apply")
+    ran = here.pybuild("update", "--commit")
     assert ran.code == 40 and "nothing in its source differs from that of 1.0" in ran.stderr
-    git(upstream, "tag", "-d", "v1.1")
-    git(upstream, "tag", "v1.1", "v1.0^{}")
-    ran = here.pybuild("--state", str(tmp_path / "other"), "update", "--apply")
+    repository(upstream, {"README": b"newer\n"}, tag="v1.2")
+    ran = here.pybuild("update", "--commit")
+    assert ran.code == 0 and "demo 1.2: written: specs/demo.toml; not committed, since" in ran.stdout
+    git(upstream, "tag", "v1.3", "v1.0^{}")
+    ran = here.pybuild("update", "--apply")
     assert ran.code == 40 and "which is that of 1.0" in ran.stderr
 
 
@@ -234,3 +239,31 @@ def test_interrupted_and_killed_while_a_hook_runs(here: Bench) -> None:
     assert git(here.workspace, "log", "--format=%s") == "demo: update to 1.1 from 1.0\npinned"
     assert git(here.workspace, "status", "--porcelain") == ""
     assert here.build("demo").built() == ["demo==1.1+pb.1"]
+
+
+def test_upstreams_wheel_in_place_of_a_source_and_a_source_that_nobody_can_have(here: Bench) -> None:
+    for version, requires in (("1.0", "dep"), ("1.1", "dep>=2")):
+        draft = Draft(name="alpha", version=version, tag="py3-none-any", files={"alpha.py": version.encode()})
+        replace(draft, extra_metadata=f"Requires-Dist: {requires}\n").write(here.upstream.directory)
+    here.spec("alpha", '[prebuilt]\nreason = "it needs a compiler of 1987"\n')
+    here.accept("dep")
+    here.accept("gone", files={"big.py": module()})
+    change(here, "gone", "0001-x.patch", 20)
+    assert here.pybuild("build", "alpha==1.0", "gone").code == 0
+    (here.upstream.directory / "gone-1.0.tar.gz").unlink()
+    shutil.rmtree(here.state / "store" / "sources")
+    here.sdist("gone", "1.1", files={"big.py": module(50)})
+    ran = here.pybuild("update", "--apply", "--json")
+    assert ran.code == 0, ran.stderr
+    alpha, gone = ran.json["taken"]
+    assert (alpha["pin"]["file"], alpha["old"]) == ("alpha-1.1-py3-none-any.whl", "1.0")
+    assert alpha["requirements"] == [{"kind": "install", "name": "dep", "before": ["dep"], "after": ["dep>=2"]}]
+    [note] = gone["notes"]
+    assert note.startswith("the source of 1.0 can't be had, so that nothing was compared with it: ")
+    assert gone["patches"][0]["fate"] == "applies"
+    # Without the source that it was made for, a patch can't be taken over.
+    here.sdist("gone", "1.2", files={"big.py": module(22)})
+    (here.upstream.directory / "gone-1.1.tar.gz").unlink()
+    shutil.rmtree(here.state / "store" / "sources")
+    ran = here.pybuild("update", "gone", "--apply")
+    assert ran.code == 40 and "it can't be rebased" in ran.stderr and '"1.2"' not in here.spec_text("gone")

@@ -89,7 +89,7 @@ def test_our_own_builds_take_it_only_by_name(here: Bench) -> None:
     here.accept("needs", build_requires=["alpha>=2"])
     ran = here.build("user", "exact")
     assert (built_with(here, ran, "user"), built_with(here, ran, "exact")) == ({"alpha": "1.0"}, {"alpha": "2.0"})
-    assert "no version satisfies" in here.build("needs", code=30).json["failed"][0]["error"]
+    assert "of alpha yanked are 2.0 (upstream: eats" in here.build("needs", code=30).json["failed"][0]["error"]
     refused = here.bootstrap("needs", code=30)
     assert "yanked are 2.0 (upstream: eats" in refused.stdout + refused.stderr
     plan = here.plan("alpha")
@@ -104,6 +104,9 @@ def test_it_outlives_all_that_is_done_with_the_index(here: Bench) -> None:
     yanked = {"1.0+pb.1": None, "2.0+pb.1": why, "2.0+pb.2": why, "1.0": None, "2.0": why}
     assert marks(here) == yanked
     assert here.pybuild("index", "refresh").code == 0 and marks(here) == yanked
+    shown = here.pybuild("show", "alpha", "--json").json["builds"]
+    assert [build["yanked"] for build in shown] == [why, why, None]
+    assert here.pybuild("show", "alpha").stdout.count(f"    yanked: {why}\n") == 2
     assert here.pybuild("audit", "--all").code == 0
     for file in here.state.glob("state.db*"):
         file.unlink()

@@ -560,7 +560,7 @@ class TestYanked:
         yanked = (
             "yanked are 2.0 (upstream: bad), 1.0 (no reason given); asking for one of these by == takes it all the same"
         )
-        assert world.chooser.withheld(SIX) == yanked
+        assert world.chooser.withheld([SIX, NormalizedName("idna")]) == [f"of six {yanked}"]
         assert world.chooser.what_there_is(SIX) == (
             f"its spec pins 2.0; upstream's newest sources are 2.0, 1.5, 1.0; {yanked}"
         )

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import pytest
 from packaging.version import Version
 
 from pybuilder.cron.budget import Budget
 from pybuilder.cron.problems import Told, Trouble, compare, together, written
+from pybuilder.cron.waiting import forsaken
 from pybuilder.errors import BuildError, PostponedError
 from pybuilder.names import normalize
 from pybuilder.passes import Awaited, Problem
+from pybuilder.review_queue import Waiting
 
 NOW = datetime(2026, 11, 26, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -82,6 +86,10 @@ class TestProblems:
         others = [trouble(name, what=name, where=f"https://files.example/{name}") for name in "abc"]
         assert together([*files, *others]) == [*files, *others]
 
+    def test_one_place_is_told_once(self) -> None:
+        spec = trouble(where="specs/six.toml:3")
+        assert together([spec, replace(spec, kind="prune", subject="")]) == [spec]
+
     def test_who_waits_is_remembered(self) -> None:
         memory = Memory()
         awaited = Awaited(name="six", requirement="six>=1", wanted_by="a 1", first_seen=NOW, new=True)
@@ -109,3 +117,30 @@ class TestBudget:
 
     def test_may_have_no_end(self) -> None:
         assert not Budget(began=0.0, clock=lambda: 1e9).is_spent
+
+
+class TestWaiting:
+    LOOKED_AT: ClassVar = {"six": {Version("1.0"), Version("2.0")}}
+
+    def gone(self, *entries: tuple[str, str, str]) -> list[str]:
+        queue = [Waiting(name=n, requirement=r, wanted_by=by, first_seen="") for n, r, by in entries]
+        found = forsaken(queue, self.LOOKED_AT, accepted={"six", "down"})
+        return [each.requirement for each in found]
+
+    def test_what_a_version_needs_that_is_pinned_or_new_is_wanted(self) -> None:
+        assert (
+            self.gone(("a", "a>1", "six 2.0"), ("b", "b", "the build of six 1.0"), ("c", "c", "the command line")) == []
+        )
+
+    def test_what_only_a_version_needed_that_was_replaced_is_not(self) -> None:
+        assert self.gone(("a", "a>1", "six 1.5"), ("b", "b", "the build of six 1.5")) == ["a>1", "b"]
+
+    def test_nor_what_only_that_needs(self) -> None:
+        assert self.gone(("a", "a>1", "six 1.5"), ("b", "b", "a 7"), ("c", "c", "b 3")) == ["a>1", "b", "c"]
+        assert self.gone(("a", "a>1", "six 2.0"), ("b", "b", "a 7")) == []
+
+    def test_an_update_that_was_superseded_is_not(self) -> None:
+        assert self.gone(("six", "six==1.5", "update"), ("six", "six==2.0", "update")) == ["six==1.5"]
+
+    def test_where_upstream_could_not_be_asked_nothing_is_let_go(self) -> None:
+        assert self.gone(("a", "a", "down 3"), ("down", "down==3", "update")) == []

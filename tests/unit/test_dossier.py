@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -16,12 +17,17 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pybuilder.dossier import Clerk, Dossier, releases
-from pybuilder.errors import FetchError, PybuildError
+from pybuilder.errors import FetchError, PybuildError, ReviewError
 from pybuilder.http import NotFoundError
 from pybuilder.layout import Layout
 from pybuilder.rejections import Rejection
+from pybuilder.screening.account import remember
+from pybuilder.screening.policy import Judged
+from pybuilder.settings import Screen
+from pybuilder.stages import Source
 from pybuilder.state import State
 from pybuilder.upstream import File, Project
+from tests.support.sdists import tar_bytes
 
 SIX = NormalizedName("six")
 DAY = datetime(2026, 1, 2, tzinfo=UTC)
@@ -83,6 +89,10 @@ class TestReleases:
         assert [half[0].yanked, whole[0].yanked, silent[0].yanked] == [None, "bad; worse", ""]
 
 
+NOTHING: Any = {"files": [], "unlisted": {}, "advisories": [], "dump_sha256": None}
+POLICY = Screen(archive="review")
+
+
 @dataclass
 class Here:
     state: State
@@ -91,6 +101,7 @@ class Here:
     allowed: Mapping[str, str] = field(default_factory=dict)
     accepted: tuple[str, ...] = ()
     rejected: dict[str, Rejection] = field(default_factory=dict)
+    archive: Path | None = None
     asked: list[str] = field(default_factory=list)
 
     def ask(self, requirement: str, by: str = "alpha 1.0") -> None:
@@ -108,10 +119,18 @@ class Here:
     def prepare(self, name: str, version: Version) -> Any:
         if version == Version("6.6.6"):
             raise FetchError("its source is another than it was")
+        remember(self.state, name, str(version), "ef" * 32, {**NOTHING, "unlisted": {"archive": int(version.major)}})
         return f"{name} {version}"
 
-    def fail(self, *_: object) -> Any:
-        raise FetchError("it is down")
+    def fetch(self, *_: object) -> Any:
+        if self.archive is None:
+            raise FetchError("it is down")
+        return SimpleNamespace(file=self.archive, sha256="ab" * 32, origin="")
+
+    def judge(self, source: Source) -> Judged:
+        self.asked.append(f"screened {source.version}")
+        stopped = ReviewError("it waits", wanted=(), cure="look")
+        return Judged(account={**NOTHING, "unlisted": {"archive": 3}}, stopped=stopped)
 
     def dossier(self) -> Dossier:
         upstream = SimpleNamespace(
@@ -126,8 +145,8 @@ class Here:
                 refusal=lambda name: "rejected: no" if name in self.rejected else "",
             ),
             "chooser": SimpleNamespace(offered=lambda name, wanted: [offered[wanted]] if wanted in offered else []),
-            "sources": SimpleNamespace(upstream=upstream, fetch=self.fail),
-            "screener": None,
+            "sources": SimpleNamespace(upstream=upstream, fetch=self.fetch),
+            "screener": SimpleNamespace(judged=self.judge, policy=POLICY),
             "prepare": self.prepare,
             "target": SimpleNamespace(tags=(), markers={"python_version": "3.11"}),
         }
@@ -184,6 +203,7 @@ class TestVersion:
         here.ask("six==1.0", "update")
         found = here.dossier()
         assert (version(found), found.prepared) == ("2.0", "six 2.0")
+        assert found.screened and found.screened["unlisted"] == {"archive": 2}
         here.ask("six==6.6.6", "update")
         found = here.dossier()
         assert found.prepared is None
@@ -230,6 +250,34 @@ class TestNeeds:
     def test_no_wheel_is_opened_where_there_is_a_source(self, here: Here) -> None:
         here.answer = project(file("six-1.0-py3-none-any.whl"), file("six-1.0.tar.gz"))
         here.dossier()
+        assert here.asked == []
+
+
+class TestScreening:
+    @pytest.fixture
+    def here(self, here: Here) -> Here:
+        here.answer = project(file("six-1.0.tar.gz"))
+        here.archive = here.layout.root / "six-1.0.tar.gz"
+        here.archive.write_bytes(
+            gzip.compress(tar_bytes({"PKG-INFO": b"Summary: told by the source\n"}, top="six-1.0"))
+        )
+        return here
+
+    def test_of_what_nobody_has_accepted(self, here: Here) -> None:
+        found = here.dossier()
+        assert found.screened == {**NOTHING, "unlisted": {"archive": 3}}
+        assert found.stopped == "it waits" and f'sha256 = ["{"ab" * 32}"]' in found.allowing
+        assert found.findings and found.findings.summary == "told by the source"
+
+    def test_of_what_is_accepted_is_that_of_its_builds(self, here: Here) -> None:
+        here.accepted = ("six",)
+        assert here.dossier().screened is None
+        remember(here.state, "six", "1.0", "cd" * 32, {**NOTHING, "unlisted": {"archive": 1}})
+        found = here.dossier()
+        assert found.screened and found.screened["unlisted"] == {"archive": 1} and found.stopped == ""
+        assert f'sha256 = ["{"cd" * 32}"]' in found.allowing
+        remember(here.state, "six", "1.1", "cd" * 32, {**NOTHING, "unlisted": {"compiled": 1}})
+        assert here.dossier().allowing == ""
         assert here.asked == []
 
 

@@ -62,6 +62,13 @@ class TestBefore:
         assert drafted.accepts("seven")
         assert drafted.accepts("six") is accept_new
 
+    def test_what_somebody_has_rejected_is_not_taken_in(self, home: Path) -> None:
+        (home / "specs" / "rejected.toml").write_text("[packages.six]\n[packages.seven]\n")
+        (home / "specs" / "seven.toml").write_text('name = "seven"\n')
+        drafted = drafts(home, accept_new=True)
+        assert not drafted.accepts("six") and not drafted.accepts("rejected")
+        assert drafted.accepts("seven") and drafted.accepts("eight")
+
     def test_who_has_a_spec(self, home: Path) -> None:
         (home / "specs" / "seven.toml").write_text('name = "seven"\n')
         drafted = drafts(home)
@@ -201,9 +208,8 @@ def test_what_is_proposed_is_read_in_place_of_what_is_there(tmp_path: Path) -> N
     elsewhere.mkdir()
     (elsewhere / "spec").write_text('name = "six"\n[[patches]]\nfile = "a.patch"\n[[patches]]\nfile = "b.patch"\n')
     (elsewhere / "b").write_text("new")
-    made = drafts(root)
-    assert made.spec("six").patches is None
-    made.propose("six", {"specs/six.toml": elsewhere / "spec", "patches/six/b.patch": elsewhere / "b"})
+    proposed = {"specs/six.toml": elsewhere / "spec", "patches/six/b.patch": elsewhere / "b"}
+    made = Drafts(root=root, run=no_git, proposed=proposed)
     spec, version = made.spec("six"), Version("1.0")
     patches = made.patches("six", version, spec)
     assert [(patch.file, patch.path.read_text()) for patch in patches] == [("a.patch", "old"), ("b.patch", "new")]

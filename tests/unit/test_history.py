@@ -177,3 +177,6 @@ def test_since_then_only_but_a_streak_counts_from_its_beginning(state: State) ->
     assert (streak.failures, streak.since) == (3, at(1))
     assert [streak.name for streak in read_history(state).streaks] == ["six", "idna"]
     assert read_history(state, since=NOON + timedelta(hours=4)).packages == ()
+    publish(state, 5, 2)
+    [six] = read_history(state, since=NOON + timedelta(hours=4)).packages
+    assert (len(six.published), six.streaks) == (1, ())

@@ -81,6 +81,18 @@ def test_one_problem(home: Path, file: str, text: str, words: list[str]) -> None
         assert word in problem
 
 
+def test_packages_that_are_rejected(home: Path) -> None:
+    write(home, "specs/a.toml", 'name = "a"\n')
+    write(home, "specs/rejected.toml", "[packages.b]\n")
+    assert found(home) == []
+    write(home, "specs/rejected.toml", "[packages.b]\n[packages.a]\n")
+    assert found(home) == ["specs/rejected.toml [packages].a a has a spec and is rejected; the spec counts"]
+    assert found(home, "a") == []
+    write(home, "specs/rejected.toml", "[packages.b]\nwhy = 'x'\n")
+    [problem] = found(home)
+    assert problem.startswith("specs/rejected.toml:2:1 [packages].b.why unknown key 'why'")
+
+
 def test_a_patch_that_a_list_leaves_out(home: Path) -> None:
     write(home, "specs/a.toml", 'name = "a"\n[[patches]]\nfile = "x.patch"\n')
     write(home, "patches/a/x.patch", "")

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from pybuilder.needed_by import needed_by
-from tests.support.channels import Channel, channel
+from tests.support.channels import BEGAN, Channel, channel
 
 
 @pytest.fixture
@@ -44,6 +45,20 @@ def test_only_the_newest_build_of_the_newest_version_counts(here: Channel) -> No
     here.build("old", "10.0")
     here.build("old", "9.0", installs=["six"])
     assert count(here) == {}
+
+
+def test_the_newest_number_counts_whatever_the_clock_said(here: Channel) -> None:
+    here.build("six")
+    here.build("app", began=BEGAN, installs=["six"])
+    here.build("app", began=BEGAN - timedelta(days=1))
+    assert count(here) == {}
+
+
+def test_what_an_earlier_pybuild_remembered_otherwise_is_read_again(here: Channel) -> None:
+    here.build("six")
+    wheel = here.build("app", installs=["six"])
+    here.state.add_fact("made-from", wheel.attempt, {"version": 0})
+    assert count(here) == {"six": 1}
 
 
 def test_what_an_extra_needs_is_needed_by_who_asks_for_it(here: Channel) -> None:

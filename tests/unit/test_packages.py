@@ -16,6 +16,8 @@ from pybuilder.errors import FetchError
 from pybuilder.layout import Layout
 from pybuilder.packages import Packages
 from pybuilder.rejections import Rejection
+from pybuilder.screening.account import remember
+from pybuilder.settings import Screen
 from pybuilder.spec import parse_spec
 from pybuilder.state import State
 
@@ -30,6 +32,7 @@ class Here:
     accepted: set[str] = field(default_factory=set)
     rejected: dict[str, Rejection] = field(default_factory=dict)
     specs: dict[str, str] = field(default_factory=dict)
+    policy: Screen = field(default_factory=Screen)
     written: list[list[str]] = field(default_factory=list)
 
     def run(self, *wanted: tuple[str, str, str], day: int) -> None:
@@ -40,6 +43,7 @@ class Here:
             index=SimpleNamespace(write_review=self.write),
             workspace=SimpleNamespace(
                 spec_names=lambda: tuple(self.accepted),
+                settings=SimpleNamespace(screen=self.policy),
                 spec=lambda name: parse_spec(f'name = "{name}"\n{self.specs.get(name, "")}', f"specs/{name}.toml"),
                 rejections=self.rejected,
                 refusal=lambda name: self.rejected[name].sentence if name in self.rejected else "",
@@ -111,9 +115,36 @@ def test_a_new_version_waits_until_it_is_pinned_or_ignored(here: Here) -> None:
     assert [row["requirement"] for row in here.state.review()] == ["beta==1.0"]
 
 
+def test_a_screening_waits_until_the_policy_lets_it_pass(here: Here) -> None:
+    here.accepted.add("alpha")
+    here.policy = Screen(archive="review")
+    archive = {"path": "x.zip", "kind": "archive", "sha256": "cd" * 32, "accepted": ""}
+    account: Any = {"files": [archive], "unlisted": {}, "advisories": [], "dump_sha256": None}
+    for version in ("1.0", "2.0"):
+        remember(here.state, "alpha", version, "ab" * 32, account)
+    here.run(SCREENED, day=1)
+    here.run(day=2)
+    assert here.queue() == [(SCREENED[2], "01")]
+    here.policy = Screen(archive="allow", compiled="refuse")
+    here.run(day=3)
+    assert here.queue() == [] and here.written[-1] == []
+
+
 def test_nothing_is_looked_at_where_nobody_waits(here: Here) -> None:
     here.run(day=1)
     assert here.written == []
+
+
+def test_what_is_said_against_an_accepted_package_counts_no_more(here: Here) -> None:
+    rejected = {name: f"rejected: {name}" for name in ("alpha", "beta")}
+    anything: Any = None
+    packages = Packages(
+        adapters=cast(Any, SimpleNamespace(workspace=SimpleNamespace(refusal=lambda name: rejected.get(name, "")))),
+        sources=anything,
+        chooser=cast(Any, SimpleNamespace(is_accepted={"alpha"}.__contains__)),
+        screener=anything,
+    )
+    assert packages.refusals([SCREENED, UNKNOWN, ("gamma", "gamma", "alpha 1.0")]) == {"beta": "rejected: beta"}
 
 
 @pytest.mark.parametrize("digest", ["aa", "bb"])

@@ -196,7 +196,7 @@ class TestNotebook:
     def test_pages_without_end(self) -> None:
         notebook = Notebook(client=cast(Client, Pages(*[page("1", link=f'<{URL}>; rel="next"')] * 99)), facts=Facts())
         with pytest.raises(FetchError, match="more than 50 pages"):
-            list(notebook.read_all(URL, words, shape="words", headers=lambda _: {}))
+            list(notebook.read_all(URL, words, shape="words", headers={}))
 
 
 class TestTurns:

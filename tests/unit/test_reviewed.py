@@ -13,7 +13,6 @@ from packaging.version import Version
 
 from pybuilder.cli.reviewed import dossier_json, dossier_lines, queue_lines
 from pybuilder.dossier import Alike, Dossier, Needed, Offering, Release
-from pybuilder.errors import ReviewError
 from pybuilder.guess import Guess
 from pybuilder.metadata import parse_metadata
 from pybuilder.new import Findings
@@ -41,6 +40,7 @@ EMPTY = Dossier(
     needs=(),
     screened=None,
     stopped="",
+    allowing="",
     prepared=None,
     notes=(),
 )
@@ -156,6 +156,7 @@ def test_many_releases_are_told_as_a_number() -> None:
     many = [release(f"{n}.0", n) for n in range(20, 0, -1)]
     told = lines(upstream=offering(*many))
     assert "releases: 20, the first on 2026-02-09, 20 days ago" in told and "  and 12 older" in told
+    assert sum(line.endswith(" source") for line in told) == 8
     assert len(dossier_json(replace(EMPTY, upstream=offering(*many)))["releases"]) == 20
 
 
@@ -196,11 +197,10 @@ def test_what_should_make_a_person_look_twice() -> None:
 def test_what_screening_found_and_how_to_allow_it() -> None:
     file = {"path": "x.so", "kind": "compiled", "format": "ELF", "size": 1, "sha256": "ab", "note": "", "accepted": ""}
     account = {**NOTHING, "files": [file], "dump_sha256": None}
-    stopped = str(ReviewError("the source of six 1.0 waits for review", wanted=(), cure="write into pybuild.toml"))
-    told = lines(screened=account, stopped=stopped)
+    told = lines(screened=account, stopped="the source of six 1.0 waits for review", allowing="write:\n  [[screen]]")
     assert "found: ELF x.so  sha256 ab" in told
     assert "advisories were not looked up: no dump is configured ([screen] advisories)" in told
-    assert told[-3:-1] == ["the source of six 1.0 waits for review", "  do: write into pybuild.toml"]
+    assert told[-4:-1] == ["the source of six 1.0 waits for review", "do: write:", "  [[screen]]"]
 
 
 def test_nothing_is_found_where_nobody_looked_for_advisories() -> None:
@@ -242,7 +242,9 @@ def test_what_screening_holds_of_an_accepted_one() -> None:
     entry = replace(ONE, wanted_by="the screening of its source, which has 1 archive: x.zip")
     told = lines(standing="accepted", waiting=(entry,))
     assert told[1].startswith("six>=1, wanted by the screening of its source")
-    assert "[[screen.exceptions]]" in told[-1] and "approve" not in told[-1]
+    assert told[-1].startswith("do: nothing holds its source any more") and "approve" not in told[-1]
+    told = lines(standing="accepted", waiting=(entry,), screened=NOTHING, allowing="write it")
+    assert told[-1] == "do: write it"
 
 
 def test_a_rejected_one() -> None:

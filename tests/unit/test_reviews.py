@@ -123,6 +123,11 @@ class TestYes:
         here.wait("six>=1")
         assert here.reviews.approve(SIX, Version("0.9")).versions == (Version("0.9"),)
 
+    def test_what_screening_found_is_nobody_s_wish(self, here: Here) -> None:
+        here.wait("six==1.0", by=SCREENING)
+        assert here.reviews.approve(SIX).versions == (Version("1.0"),)
+        assert SCREENING not in here.messages[0]
+
     def test_to_what_nobody_wants(self, here: Here) -> None:
         with pytest.raises(UsageError, match="nobody waits for six"):
             here.reviews.approve(SIX)

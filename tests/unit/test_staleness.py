@@ -36,14 +36,15 @@ class FakeRoots:
     """Roots of RPMs, each of which answers to its own name: every build has bash; ``lock`` says which file each is."""
 
     lock: dict[str, str] = field(default_factory=lambda: {"bash": "1", "gcc": "1", "zlib": "1"})
+    base: Sequence[str] = ("bash",)
 
     def for_build(self, system: Sequence[str]) -> Root:
-        names = sorted({"bash", *system})
+        names = sorted({*self.base, *system})
         if missing := [name for name in names if name not in self.lock]:
             raise EngineError(f"the lock has no RPM for {missing[0]}")
         rpms = [{"name": n, "evra": f"{self.lock[n]}-1.x86_64", "sha256": digest(n + self.lock[n])} for n in names]
         found = rpm_root_digest([(f"{rpm['name']}-{rpm['evra']}", rpm["sha256"]) for rpm in rpms], {})
-        return Root(kind="rpm", digest=found, contents={"base": ["bash"], "rpms": rpms})
+        return Root(kind="rpm", digest=found, contents={"base": list(self.base), "rpms": rpms})
 
 
 @dataclass
@@ -185,6 +186,23 @@ class TestRecipe:
         here.spec("six", sha256="b" * 64)
         assert here.stale() == {"six==1.0": "recipe"}
 
+    def test_what_can_not_be_known_without_fetching_is_as_it_was(self, here: Here) -> None:
+        git = '[source]\ntype = "git"\nurl = "https://localhost/six.git"\ntag = "{version}"'
+        here.spec("six", f'{git}\n[versions]\n"1.0" = {{ commit = "{"12" * 20}" }}', pins=())
+        assert here.stale() == {"six==1.0": "new"}
+        here.built("six")
+        assert here.stale() == {}
+        here.channel.state.add_fact("commit-archive", "12" * 20, "b" * 64)
+        assert here.stale() == {"six==1.0": "recipe"}
+
+    def test_a_wheel_whose_attempts_nobody_knows_speaks_for_itself(self, here: Here) -> None:
+        here.spec("six")
+        here.built("six")
+        here.channel.state._write("DELETE FROM attempts", {})
+        assert here.stale() == {}
+        here.spec("six", sha256="b" * 64)
+        assert here.stale() == {"six==1.0": "recipe"}
+
     def test_what_does_not_enter_the_recipe_changes_nothing(self, here: Here) -> None:
         here.spec("six")
         here.built("six")
@@ -238,6 +256,14 @@ class TestRequest:
         here.now += DAY
         assert here.stale() == {"six==1.0": "request"}
 
+    def test_a_request_in_the_future_holds_nothing_back(self, here: Here) -> None:
+        here.policy = "monthly"
+        here.spec("six")
+        here.built("six")
+        here.roots.lock["bash"] = "2"
+        here.ask(f'six = {{ requested = {(NOW + DAY).isoformat()}, reason = "x" }}')
+        assert here.stale() == {"six==1.0": "lock"}
+
     def test_of_a_version_that_is_not_live(self, here: Here) -> None:
         here.spec("six", pins=["1.0", "2.0"])
         for version in ("1.0", "2.0"):
@@ -247,11 +273,39 @@ class TestRequest:
         here.ask(f'"six" = {{ requested = {(NOW - DAY).isoformat()}, reason = "x" }}')
         assert here.stale() == {"six==2.0": "request"}
 
-    def test_another_recipe_comes_first(self, here: Here) -> None:
+    def test_comes_before_another_recipe_as_one_build_does_for_both(self, here: Here) -> None:
         here.spec("six", sha256="b" * 64)
         here.built("six")
         here.ask(f'six = {{ requested = {(NOW - DAY).isoformat()}, reason = "x" }}')
+        assert here.stale() == {"six==1.0": "request"}
+        here.ask(f'six = {{ requested = {(NOW + DAY).isoformat()}, reason = "x" }}')
         assert here.stale() == {"six==1.0": "recipe"}
+        assert here.delayed() == {}
+
+    def test_what_was_begun_at_that_very_time_was_not_begun_after_it(self, here: Here) -> None:
+        here.spec("six")
+        here.built("six", began=NOW - DAY)
+        here.ask(f'six = {{ requested = {(NOW - DAY).isoformat()}, reason = "x" }}')
+        assert here.stale() == {"six==1.0": "request"}
+
+    def test_of_several_the_latest_counts_and_of_several_in_the_future_the_first(self, here: Here) -> None:
+        here.spec("six")
+        here.built("six", began=NOW - 9 * DAY)
+
+        def ask(*days: int) -> None:
+            keys = ("six", '"six==1.0"', "SIX", '"SIX==1"')
+            times = ((NOW + day * DAY).isoformat() for day in days)
+            here.ask(
+                "".join(
+                    f'{key} = {{ requested = {at}, reason = "x" }}\n'
+                    for key, at in zip(keys[: len(days)], times, strict=True)
+                )
+            )
+
+        ask(-3, -1, -2, 5)
+        assert here.only().detail.startswith("asked for at 2026-04-10 ")
+        ask(9, 5, 7)
+        assert here.delayed() == {"six==1.0": 5 * DAY}
 
     def test_a_build_under_a_clock_that_was_ahead_satisfies_nothing(self, here: Here) -> None:
         here.spec("six")
@@ -310,6 +364,12 @@ class TestEnvironment:
         two.built("setuptools", "81.0")
         assert two.stale() == {"six==1.0": "environment"}
         assert two.only().detail == "setuptools 80.0 -> 81.0"
+
+    def test_a_prerelease_is_not_wanted_where_there_is_something_else(self, two: Here) -> None:
+        two.policy = "monthly"
+        two.spec("setuptools", pins=["80.0", "81.0rc1"])
+        two.built("setuptools", "81.0rc1")
+        assert two.stale() == {}
 
     def test_one_that_came_out_the_same_is_the_same(self, two: Here) -> None:
         two.policy = "monthly"
@@ -421,6 +481,21 @@ class TestLock:
         other = here.channel.attempt("six", payload="same", root=here.roots.for_build(()), began=NOW)
         here.channel.state._write("UPDATE attempts SET channel = 'other' WHERE id = :id", {"id": other.id})
         assert here.stale() == {"six==1.0": "lock"}
+
+    def test_what_moved_or_came_with_the_lock_is_no_change_of_a_recipe(self, here: Here) -> None:
+        here.spec("six", '[system]\nbuild = ["gcc"]')
+        here.built("six", system=["gcc", "zlib"])
+        assert here.stale() == {"six==1.0": "recipe"}
+        # zlib may have come with the gcc of then.
+        here.roots.lock["gcc"] = "2"
+        assert here.stale() == {}
+        here.built("six", system=["gcc"])
+        # Every build has it, or had it.
+        here.roots.base = ["bash", "zlib"]
+        assert here.stale() == {}
+        here.built("six", system=["gcc"])
+        here.roots.base = ["bash"]
+        assert here.stale() == {}
 
     def test_an_older_lock_is_as_good_where_something_was_made_with_it(self, here: Here) -> None:
         here.policy = "monthly"
@@ -599,7 +674,7 @@ class TestFailures:
     def test_a_request_does_not_wait_for_what_failed_before_it(self, here: Here) -> None:
         here.spec("six")
         here.built("six", began=NOW - 3 * DAY)
-        here.failed("six", began=NOW - DAY / 24)
+        here.failed("six", began=NOW - DAY / 40)
         here.ask(f'six = {{ requested = {(NOW - DAY / 48).isoformat()}, reason = "x" }}')
         assert here.stale() == {"six==1.0": "request"}
         here.failed("six", began=NOW - DAY / 96)
@@ -623,6 +698,14 @@ class TestFailures:
             assert here.stale() == {}
         here.roots.lock["gcc"] = "2"
         assert here.stale() == {"six==1.0": "new"}
+
+    def test_what_was_noted_of_another_matter_does_not_count(self, here: Here) -> None:
+        here.spec("six")
+        note_failure(here.channel.state, "host", "six", V1, mark="other", now=NOW)
+        found = here.only()
+        assert found.failures == 0
+        note_failure(here.channel.state, "host", "six", V1, mark=found.mark, now=NOW)
+        assert here.delayed() == {"six==1.0": DAY / 24}
 
     def test_a_failure_that_has_an_attempt_counts_once(self, here: Here) -> None:
         here.spec("six")

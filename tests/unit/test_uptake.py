@@ -132,13 +132,3 @@ def test_the_message_says_what_is_known_and_what_strangers_wrote_stays_on_its_li
     assert told.splitlines()[0] == "six: update to 2.0 from 1.0" and told.endswith("\n\nNeeded by 2 packages.\n")
     assert "\nFixes" not in told and "\x1b" not in told
     assert "- a.patch: upstream has merged it; it is for <2.0 from now on\n\nLook:\n- look\n" in told
-
-
-def test_what_would_be_written_is_laid_out_elsewhere(tmp_path: Path) -> None:
-    changes = (
-        Change(file="patches/six/a.patch", before=None, after=b"a"),
-        Change(file="specs/six.toml", before=b"", after=b"spec"),
-    )
-    laid = prepared(changes=changes).lay_out(tmp_path)
-    assert {file: path.read_bytes() for file, path in laid.items()} == {c.file: c.after for c in changes}
-    assert all(path.is_relative_to(tmp_path) for path in laid.values())

@@ -15,7 +15,7 @@ from pybuilder.layout import Layout
 from pybuilder.state import PublishedWheel, State
 from pybuilder.upstream import File, Project
 from pybuilder.yanks import doubts, yank_told
-from pybuilder.yanks.decide import DELETED, Absence, Sight, Told, decide
+from pybuilder.yanks.decide import DELETED, Sight, Told, decide
 
 SIX = NormalizedName("six")
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -308,6 +308,5 @@ def test_doubts_are_kept_until_they_are_gone(world: World) -> None:
 
 
 def test_what_was_remembered_is_read_as_it_was_written() -> None:
-    absence = Absence(since=NOW, again=True)
-    sight = Sight(there=frozenset({"1.0"}), missing={"1.1": absence}, doubt="why")
+    sight = Sight(there=frozenset({"1.0"}), missing={"1.1": NOW}, doubt="why")
     assert Sight.load(sight.dump()) == sight
