@@ -59,4 +59,5 @@ def test_a_build_gets_namespaces_and_the_pod_nothing_of_the_node(engine: Any, ad
     assert pod["hostUsers"] is False and pod["securityContext"]["runAsNonRoot"] is True
     assert context["procMount"] == "Unmasked" and "privileged" not in context
     assert context["capabilities"]["drop"] == ["ALL"] and context["capabilities"].get("add") == added
+    assert pod["securityContext"]["seccompProfile"] == {"type": "Unconfined"}
     assert context["allowPrivilegeEscalation"] is (engine == "podman")
