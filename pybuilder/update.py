@@ -211,7 +211,7 @@ def newest_pinned(spec: Spec, version: Version) -> Version | None:
 
 def _is_released(spec: Spec) -> bool:
     """Whether somebody should be asked: not about a directory of the workspace, or what a person looks after."""
-    if spec.source.type == "sdist" or spec.knows_prebuilt:
+    if spec.asks_index:
         return True
     told = "source" in spec.update.model_fields_set
     return spec.update.mode != "off" and (told or spec.source.type != "path")

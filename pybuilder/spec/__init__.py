@@ -103,6 +103,11 @@ class Spec(EffectiveSpec):
         """Whether upstream's wheel is used for any version or target."""
         return self.prebuilt is not None or any(override.prebuilt for override in self.override)
 
+    @property
+    def asks_index(self) -> bool:
+        """Whether the upstream index knows versions of it: sdists, or wheels that are used in their place."""
+        return self.source.type == "sdist" or self.knows_prebuilt
+
     def is_prebuilt(self, *, version: Version, buildroot: str, python: str, variant: str = "") -> bool:
         """Whether ``effective`` would say that upstream's wheel is used; the arguments are the same."""
         target = {"buildroot": buildroot, "python": python, "variant": variant}

@@ -178,7 +178,7 @@ class Chooser:
             return tuple(_offer(version) for version in numbered)
         yanked = self.yanked().get(name, {})
         had = self._had(name)
-        if not _asks_upstream(spec):
+        if not spec.asks_index:
             return tuple(_offer(version, yanked) for version in {*had, *asked_for})
         found = {version: _offer(version, yanked) for version in (*had, *self._named_by_spec(spec, asked_for))}
         if not (known and known_only):
@@ -214,7 +214,7 @@ class Chooser:
         """The versions that could have been taken, for a message."""
         spec = self.workspace.spec(name)
         pinned = ", ".join(map(str, sorted(spec.versions, reverse=True))) if spec and spec.versions else "nothing"
-        if spec is None or not _asks_upstream(spec):
+        if spec is None or not spec.asks_index:
             return "; ".join(filter(None, (f"its spec pins {pinned}", self._yanked(name))))
         there = sorted(self._files(name, spec), reverse=True)[:8]
         if not there and spec.knows_prebuilt and (lack := self._lack_of_wheel(name)):
@@ -243,7 +243,7 @@ class Chooser:
     def too_young(self, name: NormalizedName) -> str:
         """Which of upstream's newest versions only their age forbids, until when, and what to do; empty if none."""
         spec = self.workspace.spec(name) or Spec(name=name)
-        if not _asks_upstream(spec):
+        if not spec.asks_index:
             return ""
         files = self._files(name, spec)
         verdict = self._verdict(name, spec, files)
@@ -257,7 +257,7 @@ class Chooser:
         A version that is asked for by name is taken although it is yanked (PEP 592) or young.
         """
         exact = _exact(wanted)
-        if not _asks_upstream(spec):
+        if not spec.asks_index:
             return exact
         files = self._files(name, spec)
         verdict = self._verdict(name, spec, files)
@@ -363,11 +363,6 @@ def review_cure(names: Sequence[str], refusals: Mapping[str, str]) -> str:
         return f"do without; or take it in after all: pybuild review approve {' '.join(names)}"
     look = new[0] if len(new) == 1 else "NAME"
     return f"look at it: pybuild review show {look}; then take it in: pybuild review approve {' '.join(new)}"
-
-
-def _asks_upstream(spec: Spec) -> bool:
-    """Whether the upstream index knows versions of the package: sdists, or wheels that are used in their place."""
-    return spec.source.type == "sdist" or spec.knows_prebuilt
 
 
 def _exact(wanted: SpecifierSet) -> list[Version]:

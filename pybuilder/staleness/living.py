@@ -53,7 +53,7 @@ class Living:
 
     Attributes:
         packages: Every live version.
-        unpinned: Packages of which there is no version yet, neither pinned nor published.
+        unpinned: Packages of which there is no version yet, neither pinned nor published, though the index has some.
         problems: Packages whose specs can't be read.
         makers: By published live version, the attempts that made what is published of it, newest first.
         made_from: What these were made from, as far as anybody knows, by their ids.
@@ -110,7 +110,7 @@ class _Found:
         if spec is None:
             return  # it was removed just now
         versions = self.today.versions(spec)
-        if not versions:
+        if not versions and spec.asks_index:
             self.unpinned.append(name)
         yanked = self.today.yanked.get(name, {})
         for version in live_versions([each for each in versions if each not in yanked], self.today.rules(spec)):

@@ -16,7 +16,7 @@ from pybuilder.cli.session import open_session
 from pybuilder.staleness import StaleReport, find_stale, note_failure
 from pybuilder.staleness.judge import Policy
 from pybuilder.state import State
-from tests.support.workspaces import Bench, bench
+from tests.support.workspaces import Bench, bench, tiny_files
 
 OLD = "built with a broken compiler"
 
@@ -125,3 +125,17 @@ def test_a_build_that_fails_waits_until_something_of_it_changes(here: Bench) -> 
 def _note(here: Bench, name: str, version: str, mark: str, attempt: str) -> None:
     with closing(State.open(here.layout)) as state:
         note_failure(state, "host", name, Version(version), mark=mark, now=clock.now(), attempt=attempt)
+
+
+def test_a_directory_of_the_workspace_is_stale_when_something_in_it_has_changed(here: Bench) -> None:
+    directory = here.workspace / "own"
+    directory.mkdir()
+    for file, data in tiny_files("own", "1.0").items():
+        (directory / file).write_bytes(data)
+    here.spec("own", '[source]\ntype = "path"\npath = "own"\n')
+    # Nobody knows a version of it before it is built under one.
+    assert stale(here) == []
+    here.build("own==1.0")
+    assert stale(here) == []
+    (directory / "tiny.json").write_bytes(tiny_files("own", "1.0", module="VERSION = 'other'\n")["tiny.json"])
+    assert stale(here) == [("own==1.0", "recipe")]

@@ -159,6 +159,11 @@ class TestNew:
         here.built("six")
         assert here.stale() == {}
 
+    def test_without_a_pin_and_an_index_that_has_it_nobody_knows_a_version(self, here: Here) -> None:
+        """Its first version comes as any new one does: found by ``[update]``, or named by a person."""
+        here.spec("six", '[source]\ntype = "git"\nurl = "https://localhost/six.git"\ntag = "{version}"', pins=())
+        assert here.stale() == {}
+
     def test_a_wheel_that_does_not_serve_the_target_is_none(self, here: Here) -> None:
         here.spec("six")
         attempt = here.channel.attempt("six", root=here.roots.for_build(()))
@@ -746,7 +751,7 @@ class TestFailures:
         here.spec("six", pins=())
         note_failure(here.channel.state, "host", "six", None, mark=here.only().mark, now=NOW)
         assert here.delayed() == {"six": DAY / 24}
-        here.spec("six", '[source]\ntype = "path"\npath = "x"', pins=())
+        here.spec("six", "[test]\nimports = ['x']", pins=())
         assert here.stale() == {"six": "new"}
 
     def test_a_candidate_that_nothing_pins_yet_waits_as_well(self, here: Here) -> None:
