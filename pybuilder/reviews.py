@@ -112,7 +112,7 @@ class Reviews:
         if version is not None:
             cure = f"reject the package: pybuild review reject {name}"
             raise UsageError(f"{name} has no spec, so that it can't be told to ignore {version}", cure=cure)
-        if not reason and name in self._rejections:
+        if name in self._rejections and not reason:
             return Decision(name=name, outcome="rejected already", file=FILE)
         before = content(self.workspace.root / FILE)
         by = self.workspace.author()
@@ -154,6 +154,7 @@ class Reviews:
         if not versions:
             cure = f"to give it up, remove {file}; to leave out versions, list them there under [update] ignore"
             raise UsageError(f"{name} is accepted, and no new version of it waits", where=file, cure=cure)
+        self.workspace.spec(name)  # refuses one that is wrong, with its line
         before = content(self.workspace.root / file)
         after = with_ignored(_text(before), versions, reason).encode()
         message = _message(f"Ignore {name} {', '.join(map(str, versions))}", [reason])

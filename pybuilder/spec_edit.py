@@ -109,6 +109,7 @@ def with_ignored(text: str, versions: Sequence[Version], comment: str) -> str:
     import tomlkit
 
     document = _parsed(text)
+    _checked(document, text)
     if "update" not in document:
         document = _parsed(f"{text.rstrip()}\n\n[update]\n")
     update: Any = document["update"]

@@ -17,7 +17,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pybuilder.commits import Change
-from pybuilder.errors import CommitError, EngineError, FetchError, PybuildError, UsageError
+from pybuilder.errors import CommitError, ConfigError, EngineError, FetchError, PybuildError, UsageError
 from pybuilder.layout import Layout
 from pybuilder.reviews import Reviews
 from pybuilder.state import State
@@ -223,6 +223,15 @@ class TestNo:
     def test_to_a_version_of_what_is_not_accepted(self, here: Here) -> None:
         with pytest.raises(UsageError, match="six has no spec"):
             here.reviews.reject(SIX, Version("1.0"), reason="no")
+
+    def test_where_files_are_wrong(self, here: Here) -> None:
+        (here.root / "specs" / "rejected.toml").write_bytes(b"\xff")
+        with pytest.raises(ConfigError, match="not UTF-8"):
+            here.reviews.reject(SIX, reason="no")
+        (here.root / "specs" / "six.toml").write_bytes(b"\xff")
+        here.wait("six==2.0", by="update")
+        with pytest.raises(ConfigError, match="not UTF-8"):
+            here.reviews.reject(SIX, reason="no")
 
     def test_to_the_list_itself(self, here: Here) -> None:
         with pytest.raises(UsageError, match="lists the packages that nobody wants"):
