@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from pybuilder.files import file_lock
 from tests.support.git import git
 from tests.support.upstream import Fault
 from tests.support.workspaces import Bench, Ran, bench, wait_for
@@ -167,21 +168,30 @@ def test_a_budget_leaves_the_rest_for_the_next_pass(here: Bench) -> None:
 
 
 def test_one_pass_at_a_time(here: Bench) -> None:
-    here.accept("alpha", act="import time; time.sleep(3)")
+    here.accept("alpha")
     commit(here)
-    with here.start("cron") as first:
-        wait_for(here.running_log)
+    lock = here.layout.lock("cron")
+    with file_lock(lock):
         refused = here.pybuild("cron")
         assert refused.code == 60 and "another pass of cron is at work" in refused.stderr
-        waiting = here.start("cron", "--wait")
-        with here.start("cron", "--wait") as stopped:
-            time.sleep(1.5)
-            stopped.send_signal(signal.SIGINT)
-            assert stopped.wait(timeout=10) == 130
-        assert first.wait(timeout=60) == 0
-    with waiting:
-        stdout, stderr = waiting.communicate(timeout=60)
-        assert (waiting.returncode, stdout, stderr) == (0, "", "")
+        waiting, stopped = (here.start("cron", "--wait") for _ in range(2))
+        for process in (waiting, stopped):
+            wait_for(lambda process=process: str(lock) in open_files(process.pid), seconds=60)
+        stopped.send_signal(signal.SIGINT)
+        assert stopped.communicate(timeout=60)[0] == "" and stopped.returncode == 130
+        assert waiting.poll() is None
+    stdout, stderr = waiting.communicate(timeout=60)
+    assert (waiting.returncode, stdout, stderr) == (0, "", "")
+    assert here.published("alpha") == ["1.0+pb.1"]
+
+
+def open_files(process: int) -> set[str]:
+    """The files that a process has open."""
+    found = set()
+    for descriptor in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add(os.readlink(descriptor))
+    return found
 
 
 @pytest.mark.parametrize("moment", ["built", "published"])
