@@ -24,13 +24,14 @@ from pybuilder.cli.whole import make_bootstrap
 from pybuilder.commits import Commits
 from pybuilder.cron import Ended, Preview, World, preview, run, told
 from pybuilder.cron.budget import Budget
+from pybuilder.cron.problems import Standing, Trouble
 from pybuilder.cron.site import Site
-from pybuilder.errors import ReviewError, combined_exit_code
+from pybuilder.errors import PybuildError, ReviewError, combined_exit_code
 from pybuilder.fields import duration as parse_duration
 from pybuilder.files import file_lock
 from pybuilder.http import Client
 from pybuilder.layout import Layout
-from pybuilder.passes import Pass
+from pybuilder.passes import Pass, Problem
 from pybuilder.state import State
 from pybuilder.update import Finder
 from pybuilder.uptake import Uptake
@@ -91,10 +92,7 @@ class _Command:
                 return 0
             outward.begin(channel=world.channel, state=state)
             ended = run(world)
-            with Client() as client:
-                unsent = outward.tell(
-                    ended.passed, layout=layout, settings=workspace.settings, state=state, client=client, now=clock.now
-                )
+            unsent = _tell_others(ended.passed, workspace, layout, state)
             passed = dataclasses.replace(ended.passed, problems=(*ended.passed.problems, *unsent))
             ended = dataclasses.replace(ended, passed=passed)
             self._tell(ended, state, layout)
@@ -146,6 +144,18 @@ class _Command:
             print(json.dumps(report(ended, state, layout), indent=2), flush=True)
         elif self.options.verbose:
             print("\n".join(summary_lines(ended.passed)), flush=True)
+
+
+def _tell_others(passed: Pass, workspace: Workspace, layout: Layout, state: State) -> tuple[Problem, ...]:
+    """Report, metrics and messages; what is wrong with them."""
+    try:
+        with Client() as client:
+            return outward.tell(
+                passed, layout=layout, settings=workspace.settings, state=state, client=client, now=clock.now
+            )
+    except PybuildError as error:
+        trouble = Trouble.of(error, kind="report", subject="")
+        return (Standing(trouble=trouble, first_seen=clock.now(), new=True).problem,)
 
 
 def _made_site(session: Session, workspace: Held, jobs: int | None) -> Site:

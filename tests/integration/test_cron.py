@@ -327,3 +327,7 @@ def test_packages_are_taken_in_unseen_where_the_workspace_says_so(here: Bench) -
     assert sorted(taken.built()) == ["alpha==2.0+pb.1", "stranger==1.0+pb.1"]
     assert git(here.workspace, "status", "--porcelain").split() == ["??", "specs/beta.toml"]
     assert '"1.0"' in here.spec_text("stranger")
+    [line] = taken.stderr.splitlines()
+    assert line.startswith("pybuild: build broken==1.0: ")
+    silent(here)
+    assert passed(here).json["postponed"] == 1, "beta waits for its time, since it can't be had without broken"
