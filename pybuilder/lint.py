@@ -51,6 +51,7 @@ def lint(workspace: Workspace, names: Sequence[str] = ()) -> tuple[PybuildError,
     found: list[PybuildError] = []
     if not names:
         found += _settings_problems(workspace)
+        found += _rejection_problems(workspace)
         for buildroot in workspace.buildroot_names():
             with _collected(found):
                 workspace.buildroot(buildroot)
@@ -113,6 +114,21 @@ def _settings_problems(workspace: Workspace) -> list[PybuildError]:
             known = ", ".join(workspace.buildroot_names()) or "none"
             cure = f"name one of those in buildroots/: {known}"
             raise ConfigError(f"there is no buildroot {named!r}", where="pybuild.toml buildroot", cure=cure)
+    return found
+
+
+def _rejection_problems(workspace: Workspace) -> list[PybuildError]:
+    """What is wrong with the list of rejected packages, or contradicts it."""
+    found: list[PybuildError] = []
+    with _collected(found):
+        for name in sorted(workspace.rejections.keys() & set(workspace.spec_names())):
+            found.append(
+                ConfigError(
+                    f"{name} has a spec and is rejected; the spec counts",
+                    where=f"specs/{workspace.rejected_path.name} [packages].{name}",
+                    cure="take it out here, or remove its spec",
+                )
+            )
     return found
 
 

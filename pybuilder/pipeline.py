@@ -30,7 +30,7 @@ from pybuilder.resolution import Chosen, Wanted, applies, exactly, resolve
 from pybuilder.results import Result, Setbacks
 from pybuilder.sandbox.processors import usable
 from pybuilder.stages import Adapters, Made, Project, Source
-from pybuilder.stages.choose import Chooser, not_accepted
+from pybuilder.stages.choose import Chooser
 from pybuilder.stages.plan import build_requirements
 from pybuilder.stages.publish import Item, Outcome, publish
 from pybuilder.tree import Package
@@ -90,6 +90,7 @@ class Pipeline:
             cached=tuple(outcomes[p] for p in named if p in outcomes and not outcomes[p].minted),
             failed=setbacks.failures,
             review=tuple(setbacks.review),
+            refusals=self.packages.refusals(setbacks.review),
             seconds=time.monotonic() - began,
         )
 
@@ -128,7 +129,7 @@ class Pipeline:
         found = self.chooser.versions(name, specifiers)
         if not found and not self.chooser.is_accepted(name):
             # Only an extra wants it: everything else was refused where it was read.
-            raise not_accepted(w for w in self._wanted if canonicalize_name(w.requirement.name) == name)
+            raise self.chooser.not_accepted(w for w in self._wanted if canonicalize_name(w.requirement.name) == name)
         return found
 
     def requirements(self, name: NormalizedName, version: Version) -> Sequence[Requirement]:

@@ -106,6 +106,12 @@ class Spec(EffectiveSpec):
             override.prebuilt and override.when.matches(version=version, **target) for override in self.override
         )
 
+    def update_of(self, *, version: Version, buildroot: str, python: str, variant: str = "") -> Update:
+        """The ``[update]`` of ``effective``, with its errors; at once where no override says anything of it."""
+        if all(override.update is None for override in self.override):
+            return self.update
+        return self.effective(version=version, buildroot=buildroot, python=python, variant=variant).update
+
     def effective(self, *, version: Version, buildroot: str, python: str, variant: str = "") -> EffectiveSpec:
         """What this spec says for one version and target.
 

@@ -134,7 +134,7 @@ class TableStatements:
 
     # The chooser.
 
-    def too_young(self, name: NormalizedName) -> str:
+    def withheld(self, name: NormalizedName) -> str:
         return ""
 
     def known(self, name: NormalizedName) -> tuple[Version, ...]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from pybuilder import http
 from pybuilder.errors import FetchError
-from pybuilder.http import Client, NotFoundError, redact
+from pybuilder.http import ATTEMPTS, Client, NotFoundError, redact
+from pybuilder.responses import transport_fault
 from tests.support.upstream import Fault, UpstreamServer, serve
 
 DATA = bytes(range(256)) * 4096
@@ -117,7 +117,7 @@ def test_no_network_says_so(client: Client) -> None:
 def test_a_certificate_that_is_not_trusted_is_not_tried_again() -> None:
     error = httpx2.ConnectError("certificate verify failed")
     error.__cause__ = ssl.SSLCertVerificationError("self-signed")
-    fault = http._transport_fault(error, "https://127.0.0.1/")
+    fault = transport_fault(error, "https://127.0.0.1/")
     assert isinstance(fault, FetchError) and "SSL_CERT_FILE" in fault.cure
 
 
@@ -197,7 +197,7 @@ def test_many_cuts_that_each_bring_something_do_not_end_it(
 ) -> None:
     server.faults["big-1.0.tar.gz"] = Fault(cut_after=100_000)
     assert client.download(server.file_url("big-1.0.tar.gz"), destination, sha256=DIGEST) == DIGEST
-    assert len(server.requests) > http.ATTEMPTS
+    assert len(server.requests) > ATTEMPTS
 
 
 def _leave_part(destination: Path, data: bytes, validator: str = "") -> None:

@@ -31,15 +31,44 @@ OTHER = f'{{ file = "six-1.16.0.tar.gz", sha256 = "{SHA}" }}'
             f'name = "six"\n[versions]\n"1.17"   = {OTHER}   # short\n',
             f'name = "six"\n[versions]\n"1.17"   = {LINE.partition(" = ")[2]}   # short\n',
         ),
+        (
+            f'name = "six"\n[versions]\n# odd\n"1.9" = {OTHER} # old\n  # the other\n  "1.18" = {OTHER}\n'
+            f'"2.0" = {OTHER}',
+            f'name = "six"\n[versions]\n# odd\n"1.9" = {OTHER} # old\n  {LINE}\n  # the other\n  "1.18" = {OTHER}\n'
+            f'"2.0" = {OTHER}',
+        ),
+        (
+            f'name = "six"\r\n[versions]\r\n"1.18" = {OTHER}\r\n"1.9" = {OTHER}\r\n',
+            f'name = "six"\r\n[versions]\r\n"1.18" = {OTHER}\r\n{LINE}\r\n"1.9" = {OTHER}\r\n',
+        ),
         ('name = "six"\r\n[test]\r\n', f'name = "six"\r\n[test]\r\n\r\n[versions]\r\n{LINE}\r\n'),
     ],
-    ids=["no table", "blank lines", "empty table", "in the middle", "same version", "windows"],
+    ids=[
+        "no table",
+        "blank lines",
+        "empty table",
+        "in the middle",
+        "same version",
+        "in order",
+        "newest first",
+        "windows",
+    ],
 )
 def test_a_pin_is_added_and_nothing_else_moves(before: str, after: str) -> None:
     assert with_pin(before, V, PIN) == after
 
 
-@pytest.mark.parametrize("table", ["versions = {}", f'versions."1.16.0" = {OTHER}', "[[override]]\nwhen.variant = 'a'"])
+@pytest.mark.parametrize(
+    "table",
+    [
+        "versions = {}",
+        f'versions = {{ "1.18" = {OTHER} }}',
+        f'versions."1.16.0" = {OTHER}',
+        f'versions."1.18" = {OTHER}',
+        f'[versions."1.18"]\nfile = "x.tar.gz"\nsha256 = "{SHA}"\n',
+        "[[override]]\nwhen.variant = 'a'",
+    ],
+)
 def test_a_pin_finds_its_place_in_other_layouts(table: str) -> None:
     text = with_pin(f'name = "six"\n{table}\n', V, PIN)
     assert parse_spec(text, "specs/six.toml").pin(V) == PIN

@@ -1,0 +1,154 @@
+"""One run over everything that is to be built, and what becomes of it in the workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from pybuilder.bootstrap import Assessed
+from pybuilder.clock import timestamp
+from pybuilder.cron.agenda import Agenda, Goal
+from pybuilder.cron.budget import Budget
+from pybuilder.cron.log import Log
+from pybuilder.cron.problems import Trouble
+from pybuilder.cron.site import Site
+from pybuilder.errors import PostponedError, PybuildError
+from pybuilder.names import numbered_version
+from pybuilder.passes import Built
+from pybuilder.request import Request
+from pybuilder.results import Failure, Result
+from pybuilder.stages.publish import Outcome
+from pybuilder.staleness import note_failure, note_settled
+from pybuilder.tree import Package
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """What a run came to.
+
+    Attributes:
+        outcomes: What is published as it should be, of what was asked for or built.
+        unmet: Goals that nothing came of, each with the failure it was for; None where it waits for a person.
+    """
+
+    outcomes: Mapping[Package, Outcome]
+    unmet: Mapping[Goal, PybuildError | None]
+
+
+def build(site: Site, agenda: Agenda, budget: Budget, log: Log) -> Done:
+    """Build what there is to do, as far as the budget goes, all of it side by side.
+
+    Args:
+        site: The world.
+        agenda: What there is to do.
+        budget: How much of it.
+        log: Told what came of it.
+    """
+    goals = () if budget.is_spent else agenda.goals[: budget.max_builds]
+    later = [*agenda.goals[len(goals) :], *agenda.delayed]
+    log.untried.update(map(str, later))
+    log.postponed += len(later)
+    if not goals:
+        return Done(outcomes={}, unmet={})
+    packages = site.bootstrap.packages
+    packages.starting = budget.start
+    packages.forced = frozenset(_package(goal) for goal in goals if goal.stale and goal.stale.is_forced)
+    request = Request(
+        tops=tuple(goal.requirement for goal in goals),
+        each=True,
+        keep_going=True,
+        candidates=frozenset(_package(goal) for goal in agenda.goals if goal.is_candidate),
+    )
+    try:
+        with log.phase("plan"):
+            assessed = site.bootstrap.prepare(request)
+        with log.phase("build"):
+            result = site.bootstrap.run(assessed, replan=partial(site.bootstrap.plan, request))
+    except PybuildError as error:
+        return _nothing(goals, error, log)
+    return _done(site, goals, assessed, result, log)
+
+
+def _package(goal: Goal) -> Package:
+    assert goal.version is not None
+    return goal.name, goal.version
+
+
+def _nothing(goals: Sequence[Goal], error: PybuildError, log: Log) -> Done:
+    """A run that could not even begin: one goal that can't be resolved, or something that all need."""
+    log.note("build", str(goals[0]) if len(goals) == 1 else "", error)
+    return Done(outcomes={}, unmet=dict.fromkeys(goals, error))
+
+
+def _done(site: Site, goals: Sequence[Goal], assessed: Assessed, result: Result, log: Log) -> Done:
+    outcomes = {(each.made.name, each.made.version): each for each in (*result.built, *result.cached)}
+    log.result = result
+    log.cached += list(assessed.statuses.values()).count("cached")
+    unmet: dict[Goal, PybuildError | None] = {}
+    for goal in goals:
+        if not any(goal.is_met_by(package) for package in outcomes):
+            unmet[goal] = next((each.error for each in result.failed if _concerns(each, goal)), None)
+    for failure in result.failed:
+        held = tuple(str(goal) for goal in unmet if _concerns(failure, goal))
+        if isinstance(failure.error, PostponedError):
+            log.untried.update((*held, f"{failure.name}=={failure.version}"))
+        else:
+            log.troubles.append(_trouble(failure, held))
+    log.postponed += sum(isinstance(error, PostponedError) for error in unmet.values())
+    return Done(outcomes=outcomes, unmet=unmet)
+
+
+def _concerns(failure: Failure, goal: Goal) -> bool:
+    """Whether a failure is a goal's, or holds it back."""
+    failed = failure.name if not failure.version else f"{failure.name}=={failure.version}"
+    if goal.version is None:
+        return any(each.partition("==")[0] == goal.name for each in (failed, *failure.held_back))
+    return str(goal) in (failed, *failure.held_back)
+
+
+def _trouble(failure: Failure, held: Collection[str]) -> Trouble:
+    subject = failure.name if not failure.version else f"{failure.name}=={failure.version}"
+    trouble = Trouble.of(failure.error, kind="build", subject=subject)
+    return trouble.holding(each for each in held if each != subject)
+
+
+def remember(site: Site, done: Done, goals: Sequence[Goal]) -> None:
+    """Note what the next pass must know of what was tried: what failed waits, what ended well is not stale."""
+    adapters = site.adapters
+    state, channel, now = adapters.state, adapters.channel.name, adapters.now()
+    for goal, error in done.unmet.items():
+        if error is not None and not isinstance(error, PostponedError):
+            note_failure(state, channel, goal.name, goal.version, mark=goal.mark, now=now, attempt=error.attempt)
+    for goal in goals:
+        if goal.stale and goal not in done.unmet and any(map(goal.is_met_by, done.outcomes)):
+            note_settled(state, channel, goal.stale)
+
+
+def built(site: Site, done: Done, goals: Sequence[Goal], *, began: datetime) -> list[Built]:
+    """What was published under a new number, and why.
+
+    Args:
+        site: The world.
+        done: What came of the run.
+        goals: What was asked for.
+        began: When the pass began; what was made before it took it no time.
+    """
+    label, channel, state = site.adapters.channel.label, site.adapters.channel.name, site.adapters.state
+    found = []
+    for package, outcome in done.outcomes.items():
+        if outcome.minted:
+            attempt = state.attempt(outcome.made.attempt)
+            fresh = attempt is not None and attempt.started >= timestamp(began)
+            numbered = numbered_version(package[1], label, outcome.number)
+            found.append(
+                Built(
+                    build=f"{channel}/{package[0]}=={numbered}",
+                    name=package[0],
+                    version=str(package[1]),
+                    why=next((goal.why for goal in goals if goal.is_met_by(package)), "needed"),
+                    seconds=(attempt.seconds or 0.0) if attempt and fresh else 0.0,
+                )
+            )
+    return found

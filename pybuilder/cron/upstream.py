@@ -1,0 +1,82 @@
+"""What upstream says, and what follows from it at once: versions that wait for a person, yanks, and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from packaging.version import Version
+
+from pybuilder.clock import timestamp
+from pybuilder.cron.log import Log
+from pybuilder.cron.site import Site
+from pybuilder.errors import FetchError, PybuildError
+from pybuilder.names import NormalizedName
+from pybuilder.review_queue import UPDATE, renew, waiting
+from pybuilder.update import Finding
+from pybuilder.yanks import Told, doubts, yank_told
+
+
+def look_up(site: Site, log: Log) -> tuple[Finding, ...]:
+    """What upstream has of every accepted package; what can't be found out is noted and holds back nothing else."""
+    findings = site.finder.find()
+    for finding in findings:
+        if finding.error is not None:
+            log.note("update", finding.name, finding.error)
+            log.unlooked.add(finding.name)
+        for reupload, error in zip(finding.reuploads, finding.problems[-len(finding.reuploads) :], strict=False):
+            log.note("reupload", f"{finding.name}=={reupload.version}", error)
+    return findings
+
+
+def to_review(findings: Iterable[Finding]) -> list[tuple[Finding, Version]]:
+    """The new versions that a person decides on; who accepted a package has decided on its first one."""
+    asked = (finding for finding in findings if finding.mode == "review" and finding.spec and finding.spec.versions)
+    return [(finding, version) for finding in asked for version in finding.news]
+
+
+def queue(site: Site, findings: Sequence[Finding]) -> None:
+    """Let the new versions wait that a person decides on; those that no rule wants any more do not."""
+    state, adapters = site.adapters.state, site.adapters
+    wanted = [(finding.name, f"{finding.name}=={version}", UPDATE) for finding, version in to_review(findings)]
+    looked_at = {finding.name for finding in findings if finding.error is None}
+    there = [(each.name, each.requirement, each.wanted_by) for each in waiting(state) if each.is_update]
+    state.settle_review([each for each in there if each[0] in looked_at and each not in wanted])
+    state.ask_review(wanted, now=timestamp(adapters.now()))
+    renew(state, site.workspace, [adapters.index])
+
+
+def yank(site: Site, findings: Sequence[Finding], log: Log) -> None:
+    """Yank what we have published of what upstream yanked or deleted."""
+    asked = {finding.name: finding for finding in findings if finding.error is None and _is_indexed(finding)}
+    log.yanked += yank_told(
+        [_told(finding) for finding in asked.values()],
+        pinned={name: tuple(finding.spec.versions) for name, finding in asked.items() if finding.spec},
+        confirm=lambda name: _confirmed(site, asked[name]),
+        index=site.adapters.index,
+        state=site.adapters.state,
+        channel=site.adapters.channel.name,
+        now=site.adapters.now(),
+    )
+    for name, doubt in doubts(site.adapters.state).items():
+        error = FetchError(f"upstream's answer is not believed: {doubt}", cure="look at upstream's page of the project")
+        log.note("yank", name, error)
+
+
+def _is_indexed(finding: Finding) -> bool:
+    """Whether it was the index that was asked: elsewhere a version that is not listed may be there all the same."""
+    return finding.spec is not None and finding.spec.update.source == "pypi" and bool(finding.judged.candidates)
+
+
+def _told(finding: Finding) -> Told:
+    there = [candidate for candidate in finding.judged.candidates if candidate.version is not None]
+    return Told(name=finding.name, versions={str(each.version): each.found.yanked for each in there})
+
+
+def _confirmed(site: Site, finding: Finding) -> Told | None:
+    """What upstream says when it is asked for every file of a project."""
+    assert finding.spec is not None
+    pinned = {str(version): pin.file for version, pin in finding.spec.versions.items()}
+    try:
+        return Told.by(site.upstream.project(NormalizedName(finding.name)), pinned)
+    except PybuildError:
+        return None

@@ -1,0 +1,38 @@
+"""Drafts of which nothing is written before it has been built, validated and published: for runs nobody watches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from packaging.version import Version
+
+from pybuilder.provenance import CLEAN, DIRTY
+from pybuilder.workspace.checkout import Revision
+from pybuilder.workspace.drafts import Drafts
+
+if TYPE_CHECKING:
+    from pybuilder.spec import EffectiveSpec, Pin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held(Drafts):
+    """A workspace that only gains what has been published; the state pins every source at first sight, as always."""
+
+    def settle(self, packages: Iterable[tuple[str, Version]]) -> tuple[str, ...]:
+        """Write nothing yet."""
+        return ()
+
+    def pin_of(self, package: tuple[str, Version]) -> Pin | None:
+        """What is to be written of a package: the pin that its spec lacks; None where it lacks none."""
+        return self._pins.get(package)
+
+    def revision(
+        self, package: str, version: Version, spec: EffectiveSpec, *, beside: Iterable[str], **more: Any
+    ) -> Revision:
+        """The same; no commit has a spec that is not written yet."""
+        names = (package, *beside)
+        found = super().revision(package, version, spec, beside=names[1:], **more)
+        drafted = any(name in self.texts for name in names)
+        return replace(found, state=DIRTY) if drafted and found.state == CLEAN else found

@@ -1,0 +1,221 @@
+"""A pass of ``pybuild cron``, as a timer starts it, over a workspace in git."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.support.git import git
+from tests.support.upstream import Fault
+from tests.support.workspaces import Bench, Ran, bench, wait_for
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Bench]:
+    with bench(tmp_path) as made:
+        git(made.workspace, "init", "-q", "-b", "main")
+        made.environ |= {
+            f"GIT_{who}_{what}": value
+            for who in ("AUTHOR", "COMMITTER")
+            for what, value in (("NAME", "cron"), ("EMAIL", "cron@localhost"))
+        }
+        yield made
+
+
+def commit(here: Bench) -> None:
+    git(here.workspace, "add", "-A")
+    git(here.workspace, "commit", "-qm", "by hand")
+
+
+def passed(here: Bench, *arguments: str, code: int = 0) -> Ran:
+    """A pass with ``--json``, which must end with this code."""
+    ran = here.pybuild("cron", "--json", *arguments)
+    assert ran.code == code, ran.stderr + ran.stdout
+    return ran
+
+
+def silent(here: Bench, *arguments: str) -> None:
+    """A pass that has nothing to tell."""
+    ran = here.pybuild("cron", *arguments)
+    assert (ran.code, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def subjects(here: Bench) -> list[str]:
+    return git(here.workspace, "log", "--format=%s").splitlines()
+
+
+def test_a_new_version_is_built_pinned_and_committed(here: Bench) -> None:
+    here.accept("tool")
+    here.accept("alpha", build_requires=["tool"])
+    commit(here)
+    first = passed(here)
+    assert sorted(first.built()) == ["alpha==1.0+pb.1", "tool==1.0+pb.1"]
+    silent(here)
+    here.sdist("tool", "2.0")
+    second = passed(here)
+    assert second.built() == ["tool==2.0+pb.1"]
+    assert [(each["name"], each["old"], each["new"]) for each in second.json["updated"]] == [("tool", "1.0", "2.0")]
+    assert second.json["updated"][0]["commit"] == git(here.workspace, "rev-parse", "HEAD")
+    assert '"2.0"' in here.spec_text("tool") and '"1.0"' in here.spec_text("tool")
+    assert git(here.workspace, "status", "--porcelain") == ""
+    silent(here)
+    here.check_sound()
+
+
+FAILS = "raise SystemExit('this release does not build')"
+
+
+def test_an_update_that_fails_leaves_everything_as_it_is_and_is_told_once(here: Bench) -> None:
+    here.accept("alpha")
+    here.accept("beta")
+    commit(here)
+    passed(here)
+    here.sdist("alpha", "2.0", act=FAILS)
+    here.sdist("beta", "2.0")
+    failed = here.pybuild("cron")
+    assert failed.code == 10 and failed.stdout == ""
+    [line] = failed.stderr.splitlines()
+    assert line.startswith("pybuild: build alpha==2.0: ") and "build.log" in line
+    assert here.published("alpha") == ["1.0+pb.1"] and '"2.0"' not in here.spec_text("alpha")
+    assert here.published("beta") == ["1.0+pb.1", "2.0+pb.1"], "what fails holds back no other"
+    silent(here)
+    assert here.outcomes("alpha") == ["succeeded", "failed"], "it is tried again later"
+    known = passed(here)
+    assert [(each["subject"], each["new"]) for each in known.json["problems"]] == [("alpha==2.0", False)]
+    assert known.json["postponed"] == 1 and known.json["ok"]
+    # Another patch level: the old failure is gone, and so is what was told of it.
+    here.sdist("alpha", "2.0.1")
+    mended = passed(here)
+    assert mended.built() == ["alpha==2.0.1+pb.1"] and mended.json["problems"] == []
+    here.check_sound()
+
+
+def test_a_person_decides_where_the_spec_says_so_and_on_new_packages(here: Bench) -> None:
+    here.accept("alpha", spec='[update]\nmode = "review"\n')
+    here.accept("beta")
+    here.accept("gamma", spec='[update]\nmode = "off"\nreason = "it is frozen"\n')
+    commit(here)
+    passed(here)
+    for name in ("alpha", "gamma"):
+        here.sdist(name, "2.0")
+    here.sdist("beta", "2.0", requires=["stranger"])
+    here.sdist("stranger")
+    waits = passed(here, code=40)
+    assert waits.built() == [] and waits.json["problems"] == []
+    asked = {(each["requirement"], each["wanted_by"]) for each in waits.json["review"]}
+    assert asked == {("alpha==2.0", "update"), ("stranger", "beta 2.0")}
+    assert len(waits.stderr.splitlines()) == 2
+    silent(here)
+    here.spec("stranger")
+    commit(here)
+    accepted = passed(here)
+    assert sorted(accepted.built()) == ["beta==2.0+pb.1", "stranger==1.0+pb.1"]
+    assert [each["requirement"] for each in accepted.json["review"]] == ["alpha==2.0"]
+    # A newer one takes the place of what waits, and is told as something new.
+    here.sdist("alpha", "3.0")
+    again = passed(here, code=40)
+    assert [each["requirement"] for each in again.json["review"]] == ["alpha==3.0"]
+
+
+def test_another_recipe_and_a_request_are_built(here: Bench) -> None:
+    here.accept("alpha")
+    commit(here)
+    passed(here)
+    here.patch("alpha", "tiny.json", "VERSION = '1.0'", "VERSION = 'one'")
+    assert passed(here).built() == ["alpha==1.0+pb.2"]
+    requested = datetime.now(UTC).isoformat()
+    (here.workspace / "rebuild.toml").write_text(f'"alpha==1.0" = {{ requested = {requested}, reason = "a test" }}\n')
+    assert passed(here).built() == ["alpha==1.0+pb.3"]
+    silent(here)
+
+
+def test_a_dry_run_changes_nothing(here: Bench) -> None:
+    here.accept("alpha")
+    here.accept("beta", spec='[update]\nmode = "review"\n')
+    commit(here)
+    passed(here)
+    here.sdist("alpha", "2.0")
+    here.sdist("beta", "2.0")
+    here.accept("gamma")
+    before = git(here.workspace, "status", "--porcelain"), here.published("alpha")
+    ran = here.pybuild("cron", "--dry-run")
+    assert ran.code == 0 and ran.stderr == ""
+    assert ran.stdout.splitlines() == [
+        "build     gamma  new: nothing of it is pinned yet",
+        "build     alpha==2.0  update: 1.0 -> 2.0",
+        "review    beta==2.0  in place of 1.0",
+    ]
+    assert before == (git(here.workspace, "status", "--porcelain"), here.published("alpha"))
+    assert here.pybuild("review", "list", "--json").json["review"] == []
+
+
+def test_a_budget_leaves_the_rest_for_the_next_pass(here: Bench) -> None:
+    for name in ("alpha", "beta", "gamma"):
+        here.accept(name)
+    commit(here)
+    assert passed(here, "--max-time", "0s").json["postponed"] == 3
+    first, second = passed(here, "--max-builds", "2"), passed(here, "--max-builds", "2")
+    assert (len(first.built()), first.json["postponed"]) == (2, 1)
+    assert (len(second.built()), second.json["postponed"]) == (1, 0)
+    assert [each.json["ok"] for each in (first, second)] == [True, True]
+
+
+def test_one_pass_at_a_time(here: Bench) -> None:
+    here.accept("alpha", act="import time; time.sleep(3)")
+    commit(here)
+    with here.start("cron") as first:
+        wait_for(here.running_log)
+        refused = here.pybuild("cron")
+        assert refused.code == 60 and "another pass of cron is at work" in refused.stderr
+        waiting = here.start("cron", "--wait")
+        with here.start("cron", "--wait") as stopped:
+            time.sleep(1.5)
+            stopped.send_signal(signal.SIGINT)
+            assert stopped.wait(timeout=10) == 130
+        assert first.wait(timeout=60) == 0
+    with waiting:
+        stdout, stderr = waiting.communicate(timeout=60)
+        assert (waiting.returncode, stdout, stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("moment", ["built", "published"])
+def test_a_pass_that_is_killed_is_finished_by_the_next(here: Bench, moment: str) -> None:
+    here.accept("alpha")
+    commit(here)
+    passed(here)
+    here.sdist("alpha", "2.0", act="import time; time.sleep(1)")
+    with here.start("cron") as process:
+        if moment == "built":
+            wait_for(here.running_log)
+        else:
+            wait_for(lambda: "2.0+pb.1" in here.published("alpha"))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    finished = passed(here)
+    assert here.published("alpha") == ["1.0+pb.1", "2.0+pb.1"]
+    assert '"2.0"' in here.spec_text("alpha") and git(here.workspace, "status", "--porcelain") == ""
+    assert subjects(here)[0] == "alpha: 1.0 -> 2.0" and len(subjects(here)) == 3
+    assert finished.json["problems"] == []
+    silent(here)
+    here.check_sound()
+
+
+def test_without_upstream_what_can_go_on_goes_on(here: Bench) -> None:
+    here.accept("alpha")
+    here.accept("beta")
+    commit(here)
+    passed(here)
+    here.upstream.faults = {f"/simple/{name}/": Fault(status=404) for name in ("alpha", "beta")}
+    here.patch("alpha", "tiny.json", "VERSION = '1.0'", "VERSION = 'one'")
+    down = here.pybuild("cron")
+    assert down.code == 30
+    assert here.published("alpha") == ["1.0+pb.1", "1.0+pb.2"]
+    silent(here)
+    here.upstream.faults = {}
+    assert passed(here).json["problems"] == []

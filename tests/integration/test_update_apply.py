@@ -1,0 +1,204 @@
+"""``update --apply``, ``--commit`` and ``--branch``: real sources, real patches, real git."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.git import git, repository
+from tests.support.workspaces import Bench, bench, tiny_files
+
+LINES = [f"line {number}\n" for number in range(60)]
+
+
+def module(*changed: int, by: str = "upstream", shift: int = 0) -> bytes:
+    """A file of many lines, of which some have changed."""
+    lines = [f"# {by} {number}\n" if number in changed else line for number, line in enumerate(LINES)]
+    return "".join(["# more\n"] * shift + lines).encode()
+
+
+def change(here: Bench, name: str, file: str, *lines: int, on: tuple[int, ...] = ()) -> Path:
+    """A patch that changes lines of the module, made for one in which some are changed already."""
+    before, after = (text.decode().splitlines(keepends=True) for text in (module(*on, by="ours"), module()))
+    after = [f"# ours {n}\n" if n in (*on, *lines) else line for n, line in enumerate(LINES)]
+    patch = here.workspace / "patches" / name / file
+    patch.parent.mkdir(exist_ok=True)
+    text = "".join(difflib.unified_diff(before, after, "a/big.py", "b/big.py"))
+    patch.write_text(f"Why this is needed.\n\n{text}")
+    return patch
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Bench]:
+    with bench(tmp_path) as made:
+        yield made
+
+
+def pinned(here: Bench, *names: str) -> None:
+    """Build what the specs say, so that it is pinned and published, and commit it."""
+    here.build(*names)
+    (here.workspace / ".gitignore").write_text(".pybuild/\n")
+    if not (here.workspace / ".git").exists():
+        git(here.workspace, "init", "-q", "-b", "main")
+    git(here.workspace, "add", "-A")
+    git(here.workspace, "commit", "-qm", "pinned")
+
+
+def pin(path: Path) -> str:
+    return f'{{ file = "{path.name}", sha256 = "{hashlib.sha256(path.read_bytes()).hexdigest()}" }}'
+
+
+def test_a_new_version_with_its_patches_is_committed_and_builds(here: Bench) -> None:
+    old = here.sdist("demo", files={"big.py": module()}, requires=["dep>=1", "gone"], requires_python=">=3.8")
+    here.accept("dep")
+    here.accept("gone")
+    far = change(here, "demo", "0001-far.patch", 50)
+    near = change(here, "demo", "0002-near.patch", 20, on=(50,))
+    merged = change(here, "demo", "0003-merged.patch", 5, on=(20, 50))
+    here.spec("demo", '# A person wrote this.\n[update]\nmode = "review" # asked for by name\n')
+    here.accept("user", requires=["demo"])
+    pinned(here, "user")
+    before = {patch: patch.read_bytes() for patch in (far, near, merged)}
+    files = {"big.py": module(22).replace(b"line 5\n", b"# ours 5\n")}
+    new = here.sdist("demo", "1.1", files=files, requires=["dep>=1", "dep2"], requires_python=">=3.9")
+    here.accept("dep2")
+    (here.workspace / "notes").write_text("mine\n")
+
+    ran = here.pybuild("update", "demo", "--commit", "--json")
+    assert ran.code == 0, ran.stderr
+    [taken] = ran.json["taken"]
+    assert (taken["taken"], taken["old"], taken["version"], taken["needed_by"]) == (True, "1.0", "1.1", 1)
+    assert [(each["file"], each["fate"], each["versions"]) for each in taken["patches"]] == [
+        ("0001-far.patch", "applies", ""),
+        ("0002-near.patch", "rebased", "<1.1"),
+        ("0003-merged.patch", "merged", "<1.1"),
+    ]
+    assert taken["commit"] == git(here.workspace, "rev-parse", "main")
+    assert git(here.workspace, "show", "--format=%an%n%B", "--name-only", "HEAD").splitlines() == [
+        "pybuild",
+        "demo: update to 1.1 from 1.0",
+        "",
+        "Source: demo-1.1.tar.gz",
+        f"sha256: {hashlib.sha256(new.read_bytes()).hexdigest()}",
+        "",
+        "Requirements:",
+        "- Python: >=3.8 -> >=3.9",
+        "- install: new: dep2",
+        "- install: gone: gone",
+        "",
+        "Patches:",
+        "- 0001-far.patch: still applies",
+        "- 0002-near.patch: rebased, as 0002-near-1.1.patch, the old one is for <1.1 from now on",
+        "- 0003-merged.patch: upstream has merged it; it is for <1.1 from now on",
+        "",
+        "Needed by 1 package.",
+        "",
+        "",
+        "patches/demo/0002-near-1.1.patch",
+        "specs/demo.toml",
+    ]
+    assert here.spec_text("demo") == (
+        'name = "demo"\n# A person wrote this.\n[update]\nmode = "review" # asked for by name\n\n'
+        '[[patches]]\nfile = "0001-far.patch"\n\n'
+        '[[patches]]\nfile = "0002-near-1.1.patch"\nversions = ">=1.1"\n\n'
+        '[[patches]]\nfile = "0002-near.patch"\nversions = "<1.1"\n\n'
+        '[[patches]]\nfile = "0003-merged.patch"\nversions = "<1.1"\n\n'
+        f'[versions]\n"1.0" = {pin(old)}\n"1.1" = {pin(new)}\n'
+    )
+    assert {patch: patch.read_bytes() for patch in before} == before
+    assert (here.workspace / "patches/demo/0002-near-1.1.patch").read_text().startswith("Why this is needed.\n\ndiff")
+    # What was there is built from the same as before, and the new one from what was tried.
+    assert here.build("demo==1.0").cached() == ["demo==1.0+pb.1"]
+    assert here.build("demo==1.1").built() == ["dep2==1.0+pb.1", "demo==1.1+pb.1"]
+    assert here.pybuild("lint", "--apply").code == 0
+    assert here.pybuild("update", "--commit").code == 0
+    assert git(here.workspace, "log", "--format=%s") == "demo: update to 1.1 from 1.0\npinned"
+    here.check_sound()
+
+
+def test_what_a_person_must_look_at_is_left_as_it_was(here: Bench) -> None:
+    """A patch that conflicts, updates that are off, a spec with half-done work; the others are taken all the same."""
+    for name in ("clash", "off", "busy", "fine"):
+        here.accept(name, files={"big.py": module()})
+    change(here, "clash", "0001-x.patch", 20, 40)
+    here.spec("off", '[update]\nmode = "off"\nreason = "a fork is coming"\n')
+    pinned(here, "clash", "off", "busy", "fine")
+    for name in ("clash", "off", "busy", "fine"):
+        here.sdist(name, "1.1", files={"big.py": module(20)})
+    with (here.workspace / "specs/busy.toml").open("a") as stream:
+        stream.write("# a thought\n")
+    before = {name: here.spec_text(name) for name in ("clash", "off", "busy")}
+
+    ran = here.pybuild("update", "--commit")
+    assert ran.code == 3
+    assert {name: here.spec_text(name) for name in before} == before
+    assert git(here.workspace, "log", "--format=%s") == "fine: update to 1.1 from 1.0\npinned"
+    assert "clash 1.1: left as it was" in ran.stdout and "    -line 20\n    +# ours 20\n" in ran.stdout
+    assert "patches/clash/0001-x.patch: hunk at line 18 of big.py does not apply, and it can't be rebased" in ran.stderr
+    assert "specs/busy.toml has changes that nobody has committed" in ran.stderr and "off" not in ran.stderr
+    assert git(here.workspace, "status", "--porcelain") == "M specs/busy.toml"
+
+    ran = here.pybuild("update", "off", "--apply")
+    assert ran.code == 2 and "updates of off are off: a fork is coming" in ran.stderr
+    assert here.pybuild("update", "clash", "--apply").code == 40
+    # What a person asks for in the files is put beside their own work.
+    ran = here.pybuild("update", "busy", "--apply")
+    assert ran.code == 0 and "# a thought" in here.spec_text("busy") and '"1.1" = ' in here.spec_text("busy")
+    assert list((here.state / "work").iterdir()) == []
+
+
+def test_branches_and_hooks(here: Bench) -> None:
+    here.accept("demo", spec='[update]\nseries = ["1.*", "2.*"]\n')
+    here.sdist("demo", "2.0", module="V = 2\n")
+    pinned(here, "demo==1.0", "demo==2.0")
+    here.sdist("demo", "1.1", module="V = 1.1\n")
+    here.sdist("demo", "2.1", module="V = 2.1\n")
+    before = here.spec_text("demo")
+    ran = here.pybuild("update", "--branch", "--json")
+    assert ran.code == 0, ran.stderr
+    assert [(each["branch"], each["old"]) for each in ran.json["taken"]] == [
+        ("pybuild/demo-1.1", "1.0"),
+        ("pybuild/demo-2.1", "2.0"),
+    ]
+    assert here.spec_text("demo") == before and git(here.workspace, "status", "--porcelain") == ""
+    versions = git(here.workspace, "show", "pybuild/demo-1.1:specs/demo.toml").partition("[versions]\n")[2]
+    assert [line.split()[0] for line in versions.splitlines()] == ['"1.0"', '"1.1"', '"2.0"']
+    again = here.pybuild("update", "--branch", "--json")
+    assert [each["commit"] for each in again.json["taken"]] == [each["commit"] for each in ran.json["taken"]]
+
+    hook = here.workspace / ".git/hooks/pre-commit"
+    hook.write_text("#!/bin/sh\ngrep -q '\"1.1\"' specs/demo.toml || { echo 1.1 comes first >&2; exit 1; }\nexit 9\n")
+    hook.chmod(0o755)
+    ran = here.pybuild("update", "--commit")
+    assert ran.code == 3 and here.spec_text("demo") == before
+    assert "demo 2.1: git commit failed: 1.1 comes first" in ran.stderr
+    hook.unlink()
+    assert here.pybuild("update", "--commit").code == 0
+    assert git(here.workspace, "log", "--format=%s", "-2").splitlines() == [
+        "demo: update to 2.1 from 2.0",
+        "demo: update to 1.1 from 1.0",
+    ]
+
+
+def test_a_version_that_is_no_new_source(here: Bench, tmp_path: Path) -> None:
+    """A tag that was moved on without a change: another archive, in which nothing differs."""
+    upstream = tmp_path / "forge"
+    files = {name: data for name, data in tiny_files("demo", "1.0").items() if name != "PKG-INFO"}
+    repository(upstream, files, tag="v1.0")
+    here.spec(
+        "demo",
+        f'[source]\ntype = "git"\nurl = "file://{upstream}"\ntag = "v{{version}}"\n[update]\nsource = "git"\ntag-prefix = "v"\n',
+    )
+    here.build("demo==1.0")
+    repository(upstream, {}, tag="v1.1")
+    repository(upstream, {"README": b"new\n"}, tag="v1.2rc1")
+    ran = here.pybuild("update", "--apply")
+    assert ran.code == 40 and "nothing in its source differs from that of 1.0" in ran.stderr
+    git(upstream, "tag", "-d", "v1.1")
+    git(upstream, "tag", "v1.1", "v1.0^{}")
+    ran = here.pybuild("--state", str(tmp_path / "other"), "update", "--apply")
+    assert ran.code == 40 and "which is that of 1.0" in ran.stderr
