@@ -6,10 +6,10 @@ still has those who want it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
@@ -20,14 +20,14 @@ from pybuilder.filenames import sdist_version, wheel_version
 from pybuilder.layout import Layout
 from pybuilder.metadata import Metadata, parse_metadata
 from pybuilder.near_names import near_names
-from pybuilder.new import Findings, inspect
+from pybuilder.new import Findings, fetch_as_seen, inspect
 from pybuilder.plan import Target
 from pybuilder.rejections import Rejection
 from pybuilder.resolution import applies
 from pybuilder.review_queue import Waiting, waiting, wanted_specifiers
+from pybuilder.screening.account import all_remembered
 from pybuilder.screening.policy import Judged
-from pybuilder.sources.fetch import Fetched, Sources, Wanted
-from pybuilder.spec import Source as FromIndex
+from pybuilder.sources.fetch import Fetched, Sources
 from pybuilder.spec import Spec
 from pybuilder.stages import Source
 from pybuilder.stages.choose import Chooser
@@ -36,6 +36,7 @@ from pybuilder.state import State
 from pybuilder.tree_files import parse_graph
 from pybuilder.tree_text import why
 from pybuilder.upstream import File, Project
+from pybuilder.uptake import Prepared
 from pybuilder.workspace import Workspace
 
 Standing = Literal["accepted", "rejected", "waiting", "new"]
@@ -127,7 +128,9 @@ class Dossier:
         about: What the metadata beside or in a wheel says.
         findings: What the source tells.
         needs: What it requires; build requirements first.
-        judged: What the screening of the source came to.
+        screened: What was found in its source, as records have it; None where none was screened.
+        stopped: Why the policy of screening does not let it through; empty where it does.
+        prepared: What taking it in comes to, where a new version waits.
         notes: What could not be found out, and why.
     """
 
@@ -141,7 +144,9 @@ class Dossier:
     about: Metadata | None
     findings: Findings | None
     needs: tuple[Needed, ...]
-    judged: Judged | None
+    screened: Mapping[str, Any] | None
+    stopped: str
+    prepared: Prepared | None
     notes: tuple[str, ...]
 
 
@@ -158,6 +163,7 @@ class Clerk:
         sources: Where sources come from.
         screener: Looks through them.
         target: What requirements count for.
+        prepare: Finds out what taking in a new version of an accepted package comes to.
     """
 
     workspace: Workspace
@@ -168,6 +174,7 @@ class Clerk:
     sources: Sources
     screener: Screener
     target: Target
+    prepare: Callable[[NormalizedName, Version], Prepared]
 
     def dossier(self, name: NormalizedName) -> Dossier:
         """All that is known of a package.
@@ -182,12 +189,17 @@ class Clerk:
         about = _tried(notes, "its metadata", lambda: self._about(name, upstream)) if upstream else None
         fetched = _tried(notes, "its source", lambda: self._fetched(name, upstream)) if upstream else None
         findings = _tried(notes, "what is in its source", lambda: inspect(fetched.file)) if fetched else None
-        judged = None
-        if upstream and fetched:
+        standing, judged = self.standing(name), None
+        if upstream and fetched and standing != "accepted":
             judged = _tried(notes, "whether its source is sound", lambda: self._judged(name, upstream, fetched))
+        # The source of an accepted package was screened as its spec has it, with patches.
+        earlier = all_remembered(self.state, name) if standing == "accepted" else []
+        prepared, update = None, _update(entries)
+        if update:
+            prepared = _tried(notes, "what taking it in comes to", lambda: self.prepare(name, update))
         return Dossier(
             name=name,
-            standing=self.standing(name),
+            standing=standing,
             waiting=entries,
             rejection=self.workspace.rejections.get(name),
             why=why or (),
@@ -196,7 +208,9 @@ class Clerk:
             about=about,
             findings=findings,
             needs=tuple(self._needs(findings, about)),
-            judged=judged,
+            screened=judged.account if judged else next(iter(earlier), None),
+            stopped=str(judged.stopped or "") if judged else "",
+            prepared=prepared,
             notes=tuple(notes),
         )
 
@@ -237,8 +251,8 @@ class Clerk:
 
     def _version(self, name: NormalizedName, entries: Sequence[Waiting], there: Sequence[Release]) -> Version | None:
         """What would be taken: by the rules, else the newest that satisfies, with a source if any has one."""
-        if updates := [each.version for each in entries if each.is_update]:
-            return max(updates)
+        if update := _update(entries):
+            return update
         sources = {release.version: release.sdist for release in there}
         for specifiers in wanted_specifiers(entries):
             if offered := self.chooser.offered(name, specifiers):
@@ -259,7 +273,10 @@ class Clerk:
     def _fetched(self, name: NormalizedName, upstream: Offering) -> Fetched | None:
         if upstream.version is None or upstream.sdist is None:
             return None
-        return self.sources.fetch(Wanted(name=name, version=upstream.version, source=FromIndex(), pin=None))
+        spec = self.workspace.spec(name)
+        if spec and spec.source.type != "sdist":
+            return None
+        return fetch_as_seen(self.sources, self.state, name, upstream.version)
 
     def _judged(self, name: NormalizedName, upstream: Offering, fetched: Fetched) -> Judged:
         assert upstream.version
@@ -286,6 +303,11 @@ class Clerk:
                 if applies(requirement, self.target.markers, frozenset()):
                     standing = self.standing(canonicalize_name(requirement.name))
                     yield Needed(requirement=str(requirement), needed_to=needed_to, standing=standing)
+
+
+def _update(entries: Sequence[Waiting]) -> Version | None:
+    """The newest version that waits of an accepted package."""
+    return max((each.version for each in entries if each.is_update), default=None)
 
 
 def releases(project: Project) -> tuple[Release, ...]:

@@ -267,7 +267,7 @@ class Client:
             for chunk in response.iter_bytes():
                 interruption.check()
                 if time.monotonic() > end:
-                    raise TryAgain(f"it took more than {seconds:.0f} s")
+                    raise TryAgain(f"it took more than {seconds:g} s")
                 body += chunk
                 if len(body) > limit:
                     break

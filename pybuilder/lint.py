@@ -16,6 +16,7 @@ from pybuilder.clock import new_attempt_id
 from pybuilder.errors import ConfigError, PybuildError, UsageError
 from pybuilder.files import disk_errors
 from pybuilder.patching import apply
+from pybuilder.releases.origin import origin
 from pybuilder.sources.archive import extract
 from pybuilder.sources.fetch import Fetched, Sources, Wanted, WantedWheel
 from pybuilder.spec import EffectiveSpec, Pin, Prebuilt, Spec
@@ -164,6 +165,8 @@ def _spec_problems(workspace: Workspace, name: str, known: Sequence[Target]) -> 
     with _collected(found):
         spec = workspace.spec(name)
         if spec is not None:
+            with _collected(found):
+                origin(spec)
             found += _patch_problems(workspace, spec)
             for version in spec.versions:
                 for target in _targets(spec, known):

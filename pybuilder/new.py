@@ -26,6 +26,7 @@ from pybuilder.sources.members import Member, damage
 from pybuilder.spec import Pin, Source
 from pybuilder.spec_edit import new_spec
 from pybuilder.stages.choose import Chooser
+from pybuilder.state import State
 from pybuilder.workspace import Workspace
 
 # What includes a library's header is a small file; larger ones are tables and amalgamations.
@@ -143,7 +144,7 @@ class SpecWriter:
             raise UsageError(f"{name} has a spec, which is left as it is", where=str(path), cure=cure)
         version = self._version(name, requirement)
         self.listen(events.Started(name=name, version=str(version), phase="fetch"))
-        fetched = self.sources.fetch(fetch.Wanted(name=name, version=version, source=Source(), pin=None))
+        fetched = fetch_as_seen(self.sources, self.chooser.state, name, version)
         found, text = self.draft(name, version, fetched.file, fetched.sha256)
         missing = self._missing(found)
         return NewSpec(
@@ -193,6 +194,17 @@ class SpecWriter:
                     entry = Missing(name=name, requirement=str(requirement), needed_to=needed_to)
                     missing.setdefault(name, entry)
         return tuple(missing.values())
+
+
+def fetch_as_seen(sources: Sources, state: State, name: NormalizedName, version: Version) -> Fetched:
+    """The sdist of a version of a package that may have no spec, as it was when a plan first saw it.
+
+    Raises:
+        FetchError: It can't be had, or is another by now.
+    """
+    seen = state.pin(name, str(version))
+    pin = Pin.model_validate(dict(seen)) if seen else None
+    return sources.fetch(fetch.Wanted(name=name, version=version, source=Source(), pin=pin))
 
 
 def inspect(archive: Path) -> Findings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,8 +80,3 @@ def _by_name(requirements: Iterable[Requirement]) -> defaultdict[NormalizedName,
 
 def _sorted(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(texts))
-
-
-def new_names(found: Sequence[RequirementChange]) -> tuple[str, ...]:
-    """The packages that nothing of the old version required."""
-    return tuple(sorted({each.name for each in found if each.kind != "Python" and not each.before}))

@@ -83,7 +83,9 @@ class Finding:
     def problems(self) -> tuple[PybuildError, ...]:
         """What somebody must look at: why nothing was found out, and every file that was uploaded again."""
         refused = tuple(self._refusal(each) for each in self.reuploads)
-        return (self.error, *refused) if self.error else refused
+        # Nobody waits for what an upstream says whose updates are off; it may be gone for good.
+        silent = self.spec is not None and self.mode == "off" and isinstance(self.error, FetchError)
+        return refused if self.error is None or silent else (self.error, *refused)
 
     def _refusal(self, reupload: Reupload) -> FetchError:
         assert self.spec is not None

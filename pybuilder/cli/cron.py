@@ -33,6 +33,7 @@ from pybuilder.layout import Layout
 from pybuilder.passes import Pass
 from pybuilder.state import State
 from pybuilder.update import Finder
+from pybuilder.uptake import Uptake
 from pybuilder.workspace import Workspace
 from pybuilder.workspace.held import Held
 from pybuilder.workspace.pull import pull
@@ -52,10 +53,17 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 @click.option("--max-time", callback=_duration, metavar="TIME", help="Start none after so long: 2h.")
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Builds at a time [default: one for each processor].")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+@click.option("--print-units", is_flag=True, help="Print the systemd units that run this, and do nothing else.")
+@click.option("--print-manifest", is_flag=True, help="Print the OpenShift manifest that runs this.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_obj
-def cron(options: Options, /, **typed: Any) -> int:
+def cron(options: Options, /, *, print_units: bool, print_manifest: bool, **typed: Any) -> int:
     """Update, build what is new or stale, publish, prune and report: once, silently if all is well."""
+    if print_units or print_manifest:
+        from pybuilder.cli import running
+
+        show = running.print_units if print_units else running.print_manifest
+        return show(options, cron, typed)
     return _Command(options=options, **typed).run()
 
 
@@ -95,15 +103,15 @@ class _Command:
         return _exit_code(passed)
 
     def _world(self, workspace: Workspace, layout: Layout, state: State) -> World:
-        channel, began = channel_name(self.options, workspace), clock.now()
+        channel, run_id = channel_name(self.options, workspace), clock.new_attempt_id(clock.now())
         return World(
-            run=clock.new_attempt_id(began),
+            run=run_id,
             workspace=workspace.root.resolve().name,
             channel=channel,
             state=state,
             commits=Commits(workspace=workspace, layout=layout, state=state, now=clock.now),
             pull=(lambda: pull(workspace.root, run=workspace.run)) if self.is_pulled else lambda: (),
-            site=self._site,
+            site=partial(self._site, run_id),
             prune=lambda: make_collector(open_workspace(self.options), layout, dry_run=False).run(None),
             budget=Budget(
                 max_builds=self.max_builds, max_seconds=None if self.max_time is None else self.max_time.total_seconds()
@@ -113,12 +121,15 @@ class _Command:
         )
 
     @contextlib.contextmanager
-    def _site(self) -> Iterator[Site]:
+    def _site(self, run_id: str) -> Iterator[Site]:
         """Everything for a pass, in the workspace as it is now."""
         here = open_workspace(self.options)
         workspace = Held(root=here.root, run=here.run, accept_new=here.settings.accept_new)
         shown = dataclasses.replace(self.options, quiet=not self.options.verbose, verbose=False)
-        with listener(shown, many=True) as listen, open_session(self.options, listen, workspace=workspace) as session:
+        with (
+            listener(shown, many=True, run=run_id) as listen,
+            open_session(self.options, listen, workspace=workspace) as session,
+        ):
             yield _made_site(session, workspace, self.jobs)
 
     def _tell_preview(self, found: Preview) -> None:
@@ -138,7 +149,7 @@ class _Command:
 
 
 def _made_site(session: Session, workspace: Held, jobs: int | None) -> Site:
-    adapters, chooser = session.adapters, session.chooser
+    adapters, chooser, packages = session.adapters, session.chooser, session.packages()
     finder = Finder(
         workspace=workspace,
         state=adapters.state,
@@ -152,10 +163,15 @@ def _made_site(session: Session, workspace: Held, jobs: int | None) -> Site:
     return Site(
         workspace=workspace,
         adapters=adapters,
-        bootstrap=make_bootstrap(session, session.packages(), workspace, jobs=jobs),
+        bootstrap=make_bootstrap(session, packages, workspace, jobs=jobs),
         finder=finder,
         upstream=chooser.upstream,
-        commits=Commits(workspace=workspace, layout=adapters.layout, state=adapters.state, now=adapters.now),
+        uptake=Uptake(
+            adapters=adapters,
+            sources=packages.sources,
+            screener=packages.screener,
+            workspace=Workspace(root=workspace.root, run=workspace.run),
+        ),
     )
 
 

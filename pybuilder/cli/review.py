@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,14 +16,17 @@ from pybuilder import clock
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import channel_name, open_index, open_layout, open_workspace
 from pybuilder.cli.progress import listener
-from pybuilder.errors import PybuildError, UsageError, combined_exit_code
+from pybuilder.errors import PybuildError, combined_exit_code
 from pybuilder.names import BuildName, NormalizedName, normalize, printable
 
 if TYPE_CHECKING:
     from pybuilder.cli.reach import Reach
+    from pybuilder.events import Listener
+    from pybuilder.layout import Layout
     from pybuilder.review_queue import Waiting
     from pybuilder.reviews import Decision, Reviews
     from pybuilder.state import State
+    from pybuilder.uptake import Uptake
     from pybuilder.workspace import Workspace
 
 _Decide = Callable[["Reviews", NormalizedName, "Version | None"], "Decision"]
@@ -41,8 +45,9 @@ def list_(options: Options, as_json: bool) -> None:
     from pybuilder.state import State
 
     workspace = open_workspace(options)
-    with contextlib.closing(State.open(open_layout(options, workspace))) as state:
-        entries = _renew(options, workspace, state)
+    layout, channel = open_layout(options, workspace), channel_name(options, workspace)
+    with contextlib.closing(State.open(layout)) as state:
+        entries = _renew(workspace, layout, channel, state)
     if as_json:
         print(json.dumps({"review": [entry.as_json for entry in entries]}, indent=2))
         return
@@ -66,8 +71,12 @@ def show(options: Options, name: str, as_json: bool) -> None:
     from pybuilder.stages.screen import Screener
 
     workspace, package = open_workspace(options), normalize(name)
-    with listener(options) as listen, reach(options, workspace, listen) as world:
-        _renew(options, workspace, world.state)
+    with (
+        listener(options) as listen,
+        reach(options, workspace, listen) as world,
+        _uptake(options, listen) as uptake,
+    ):
+        _renew(workspace, world.layout, world.channel, world.state)
         clerk = Clerk(
             workspace=workspace,
             layout=world.layout,
@@ -77,6 +86,7 @@ def show(options: Options, name: str, as_json: bool) -> None:
             sources=world.sources,
             screener=Screener(adapters=world, policy=workspace.settings.screen, root=workspace.root),
             target=world.target,
+            prepare=lambda name, version: uptake().prepare(name, version),
         )
         found = clerk.dossier(package)
     if as_json:
@@ -118,15 +128,19 @@ def _decide(options: Options, names: Sequence[str], decide: _Decide, *, as_json:
     workspace = open_workspace(options)
     done: list[Decision] = []
     failed: dict[str, PybuildError] = {}
-    with listener(options) as listen, reach(options, workspace, listen) as world:
-        _renew(options, workspace, world.state)
-        reviews = _reviews(world)
+    with (
+        listener(options) as listen,
+        reach(options, workspace, listen) as world,
+        _uptake(options, listen) as uptake,
+    ):
+        _renew(workspace, world.layout, world.channel, world.state)
+        reviews = _reviews(world, uptake)
         for text, package in named.items():
             try:
                 done.append(decide(reviews, package.name, package.version))
             except PybuildError as error:
                 failed[text] = error
-        _renew(options, workspace, world.state)
+        _renew(workspace, world.layout, world.channel, world.state)
     if as_json:
         report = {
             "ok": not failed,
@@ -146,35 +160,53 @@ def _decide(options: Options, names: Sequence[str], decide: _Decide, *, as_json:
     return combined_exit_code([error.exit_code for error in failed.values()])
 
 
-def _reviews(world: Reach) -> Reviews:
+def _reviews(world: Reach, uptake: Callable[[], Uptake]) -> Reviews:
     from pybuilder.commits import Commits
     from pybuilder.reviews import Reviews
+
+    def update(name: NormalizedName, version: Version) -> str:
+        return uptake().commit(uptake().prepare(name, version))
 
     return Reviews(
         workspace=world.workspace,
         state=world.state,
         commits=Commits(workspace=world.workspace, layout=world.layout, state=world.state, now=clock.now),
         writer=world.writer,
-        update=_no_update,
+        update=update,
         now=clock.now,
     )
 
 
-def _no_update(name: NormalizedName, version: Version) -> str:
-    raise UsageError(f"a new version is taken by: pybuild update {name} --commit")
+@contextlib.contextmanager
+def _uptake(options: Options, listen: Listener) -> Iterator[Callable[[], Uptake]]:
+    """What takes in new versions, on the ground on which builds stand; opened when it is first asked for."""
+    from pybuilder.cli.session import open_session
+    from pybuilder.uptake import Uptake
+
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def opened() -> Uptake:
+            session = stack.enter_context(open_session(options, listen))
+            return Uptake(
+                adapters=session.adapters,
+                sources=session.sources,
+                screener=session.packages().screener,
+                workspace=session.workspace,
+            )
+
+        yield opened
 
 
-def _renew(options: Options, workspace: Workspace, state: State) -> tuple[Waiting, ...]:
+def _renew(workspace: Workspace, layout: Layout, channel: str, state: State) -> tuple[Waiting, ...]:
     """What waits by what the workspace says now, published beside every index of this state."""
     from dataclasses import replace
 
     from pybuilder.review_queue import renew
 
-    layout = open_layout(options, workspace)
     there = [path.name for path in layout.indexes.iterdir() if path.is_dir()] if layout.indexes.is_dir() else []
-    channels = sorted({channel_name(options, workspace), *there})
     # A fresh workspace, which knows what has been written meanwhile.
-    return renew(state, replace(workspace), [open_index(layout, channel) for channel in channels])
+    return renew(state, replace(workspace), [open_index(layout, each) for each in sorted({channel, *there})])
 
 
 def _decision_json(each: Decision) -> dict[str, Any]:

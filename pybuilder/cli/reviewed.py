@@ -8,10 +8,12 @@ from typing import Any
 
 from packaging.utils import parse_wheel_filename
 
+from pybuilder.cli.taking import prepared_lines
 from pybuilder.dossier import Dossier, Needed, Release, Standing
 from pybuilder.names import printable
 from pybuilder.review_queue import Waiting
 from pybuilder.screening.account import found_lines
+from pybuilder.screening.policy import cure
 
 _NAMED = 8  # releases, and other long lists, are told so far
 _WORDS: dict[Standing, str] = {
@@ -34,7 +36,7 @@ def queue_lines(entries: Sequence[Waiting], now: datetime) -> list[str]:
 def dossier_lines(found: Dossier, now: datetime) -> list[str]:
     """All that is known of a package, in the order in which a person asks."""
     lines = [f"{found.name}: {_about(found)}", *_wanted(found, now), *_alike(found), *_upstream(found, now)]
-    lines += [*_form(found), *_needs(found.needs), *_screening(found)]
+    lines += [*_form(found), *_needs(found.needs), *_screening(found), *_update(found)]
     told = (*found.findings.notes, *found.findings.guess.notes) if found.findings else ()
     lines += [f"look: {' '.join(note.split())}" for note in (*found.notes, *told)]
     return [printable(line) for line in [*lines, *_cure(found)]]
@@ -43,7 +45,7 @@ def dossier_lines(found: Dossier, now: datetime) -> list[str]:
 def dossier_json(found: Dossier) -> dict[str, Any]:
     """The same for programs; what could not be found out is null, and a note says why."""
     summary, licence, urls, python = _stated(found)
-    upstream, findings, judged = found.upstream, found.findings, found.judged
+    upstream, findings = found.upstream, found.findings
     sdist = upstream.sdist if upstream else None
     return {
         "name": found.name,
@@ -69,8 +71,9 @@ def dossier_json(found: Dossier) -> dict[str, Any]:
             {"requirement": each.requirement, "needed_to": each.needed_to, "standing": each.standing}
             for each in found.needs
         ],
-        "screening": dict(judged.account) if judged else None,
-        "stopped": str(judged.stopped) if judged and judged.stopped else None,
+        "screening": dict(found.screened) if found.screened else None,
+        "stopped": found.stopped or None,
+        "update": found.prepared.as_json if found.prepared else None,
         "notes": list(found.notes),
     }
 
@@ -176,19 +179,29 @@ def _needs(needs: Sequence[Needed]) -> Iterator[str]:
 
 
 def _screening(found: Dossier) -> Iterator[str]:
-    if found.judged is None:
+    if found.screened is None:
         return
-    lines = list(found_lines(found.judged.account))
+    lines = list(found_lines(found.screened))
     yield from (f"found: {line}" for line in lines)
     if not lines:
         yield "screening found nothing"
-    if found.judged.account["dump_sha256"] is None:
+    if found.screened["dump_sha256"] is None:
         yield "advisories were not looked up: no dump is configured ([screen] advisories)"
-    if found.judged.stopped:
-        yield from str(found.judged.stopped).splitlines()
+    yield from found.stopped.splitlines()
+
+
+def _update(found: Dossier) -> Iterator[str]:
+    if found.prepared is None:
+        return
+    yield f"in place of {found.prepared.old}:" if found.prepared.old else "the first that is pinned:"
+    yield from (f"  {line}" for line in prepared_lines(found.prepared))
+    if found.prepared.review:
+        yield f"it can't be taken in as it is: {found.prepared.review}"
 
 
 def _cure(found: Dossier) -> Iterator[str]:
+    if any(entry.is_screening for entry in found.waiting):
+        yield f"do: {cure(found.name)}"
     if found.waiting and any(not entry.is_screening for entry in found.waiting):
         yield f"do: pybuild review approve {found.name}, or: pybuild review reject {found.name} --reason TEXT"
     elif found.standing == "rejected":

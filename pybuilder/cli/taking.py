@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from packaging.version import Version
 
 from pybuilder.cli.options import Options
+from pybuilder.cli.places import open_layout, open_workspace
 from pybuilder.cli.progress import listener
-from pybuilder.errors import PybuildError, UsageError
+from pybuilder.errors import CommitError, PybuildError, UsageError
 from pybuilder.names import printable
 
 if TYPE_CHECKING:
@@ -56,14 +58,7 @@ class Taken:
             yield f"{self.name} {self.version}: {self._done(self.prepared)}"
         else:
             yield f"{self.name} {self.version}: left as it was"
-        for change in self.prepared.requirements:
-            yield f"  {change.line}"
-        for patch in self.prepared.patches:
-            yield f"  patch {patch.line}"
-            yield from (f"    {line}" for line in patch.rejects)
-        yield from (f"  look: {note}" for note in self.prepared.notes)
-        if count := self.prepared.needed_by:
-            yield f"  {count} {'package needs' if count == 1 else 'packages need'} it"
+        yield from (f"  {line}" for line in prepared_lines(self.prepared))
 
     def _done(self, prepared: Prepared) -> str:
         files = ", ".join(change.file for change in prepared.changes)
@@ -72,6 +67,30 @@ class Taken:
         if self.commit:
             return f"commit {self.commit[:12]}: {files}"
         return f"written: {files}"
+
+
+def prepared_lines(prepared: Prepared) -> Iterator[str]:
+    """What taking in a new version comes to, for people."""
+    for change in prepared.requirements:
+        yield change.line
+    for patch in prepared.patches:
+        yield f"patch {patch.line}"
+        yield from (f"  {line}" for line in patch.rejects)
+    yield from (f"look: {note}" for note in prepared.notes)
+    if count := prepared.needed_by:
+        yield f"{count} {'package needs' if count == 1 else 'packages need'} it"
+
+
+def finish(options: Options) -> None:
+    """Commit what a run was about to commit when it was killed; what can't be, is found as new again."""
+    from pybuilder import clock
+    from pybuilder.commits import Commits
+    from pybuilder.state import State
+
+    workspace = open_workspace(options)
+    layout = open_layout(options, workspace)
+    with contextlib.closing(State.open(layout)) as state, contextlib.suppress(CommitError):
+        Commits(workspace=workspace, layout=layout, state=state, now=clock.now).finish()
 
 
 def take(options: Options, findings: Sequence[Finding], how: How, *, named: Collection[str]) -> tuple[Taken, ...]:

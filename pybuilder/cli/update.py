@@ -16,7 +16,7 @@ from pybuilder import clock
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import choose_buildroot, open_layout, open_workspace
-from pybuilder.cli.taking import How, take
+from pybuilder.cli.taking import How, finish, take
 from pybuilder.clock import timestamp
 from pybuilder.errors import PybuildError, combined_exit_code
 from pybuilder.names import normalize, printable
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 def update(options: Options, names: tuple[str, ...], explain: bool, how: How | None, as_json: bool) -> int:
     """Find new upstream versions of each NAME, or of all that is accepted, by the rules of its spec."""
     named = [normalize(name) for name in names]
+    if how == "commit":
+        finish(options)
     with _finder(options) as finder:
         findings = finder.find(named)
     taken = take(options, findings, how, named=named) if how else ()
@@ -125,10 +127,16 @@ def _lines(finding: Finding, *, explain: bool) -> Iterator[str]:
         return
     if not finding.news and not finding.gone:
         yield f"{finding.name}: {_nothing(finding)}"
-    rows = [(str(each.version or each.found.text), each.fate, each.why) for each in finding.judged.candidates]
-    widths = [min(max((len(row[column]) for row in rows), default=0), 40) for column in (0, 1)]
-    for text, fate, why in rows:
-        yield f"  {text:{widths[0]}}  {fate:{widths[1]}}  {why}"
+    rows = [_row(each) for each in finding.judged.candidates]
+    widths = [min(max((len(row[column]) for row in rows), default=0), 40) for column in range(3)]
+    for text, date, fate, why in rows:
+        yield f"  {text:{widths[0]}}  {date:{widths[1]}}  {fate:{widths[2]}}  {why}"
+
+
+def _row(candidate: Candidate) -> tuple[str, str, str, str]:
+    uploaded = candidate.found.uploaded
+    date = f"{uploaded:%Y-%m-%d}" if uploaded else ""
+    return str(candidate.version or candidate.found.text), date, candidate.fate, candidate.why
 
 
 def _decided(finding: Finding) -> str:

@@ -86,11 +86,11 @@ class Commits:
             branch: The branch, which is made.
 
         Returns:
-            The commit. Where the branch has these very files already, the one that it is at.
+            The commit.
 
         Raises:
-            CommitError: The workspace is in no git repository, somebody's work is in the way, there is another such
-                branch, or a hook or git refuses.
+            CommitError: The workspace is in no git repository, somebody's work is in the way, there is such a branch,
+                or a hook or git refuses.
         """
         repository = self._repository
         if not repository.exists:
@@ -100,9 +100,7 @@ class Commits:
                 cure="git init, or write into the files with --apply",
             )
         with file_lock(self.layout.lock("commits")):
-            if (tip := repository.branch(branch)) != "":
-                if all(repository.committed(each.file, tip) == each.after for each in changes):
-                    return tip
+            if repository.branch(branch):
                 raise CommitError(
                     f"there is a branch {branch} with something else on it",
                     where=str(self.workspace.root),
@@ -116,6 +114,12 @@ class Commits:
                     commit = separate.commit([each.file for each in changes], message)
                 repository.start_branch(branch, commit)
             return commit
+
+    def proposed(self, branch: str, file: str) -> tuple[str, bytes | None]:
+        """The commit that a branch is at, and a file there; nothing where there is no such branch."""
+        repository = self._repository
+        tip = repository.branch(branch) if repository.exists else ""
+        return tip, repository.committed(file, tip) if tip else None
 
     def finish(self) -> str:
         """Finish what a killed run has begun to commit; the commit, or nothing.
@@ -154,10 +158,12 @@ class Commits:
                 return ""
             try:
                 return self._record(repository, entry)
-            except BaseException:
-                # Interrupted at its very end, git may have made the commit.
+            except BaseException as error:
+                # git may have made it: interrupted at its very end, or for a run that was killed before.
                 if not self._is_committed(entry.changes):
                     undo(root, entry.changes)
+                elif isinstance(error, CommitError):
+                    return repository.last([each.file for each in entry.changes])
                 raise
         finally:
             self._journal.clear()

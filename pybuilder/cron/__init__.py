@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from packaging.version import Version
@@ -18,11 +20,12 @@ from packaging.version import Version
 from pybuilder.commits import Commits
 from pybuilder.cron.agenda import Agenda, Goal, candidates, draw_up
 from pybuilder.cron.budget import Budget
-from pybuilder.cron.build import build, built, remember
+from pybuilder.cron.build import build, built, choose, remember
 from pybuilder.cron.log import Log
 from pybuilder.cron.problems import Told, Trouble, together
 from pybuilder.cron.settle import settle
 from pybuilder.cron.site import Site
+from pybuilder.cron.taking import take_up
 from pybuilder.cron.upstream import look_up, queue, to_review, yank
 from pybuilder.errors import LockedError, PybuildError, StateError
 from pybuilder.gc import Report
@@ -167,10 +170,14 @@ def _keep_up(world: World, site: Site, log: Log, *, began: datetime) -> None:
         yank(site, findings, log)
     with log.phase("plan"):
         agenda = plan(site, findings, log)
-    done = build(site, agenda, world.budget, log)
-    log.built += built(site, done, agenda.goals, began=began)
-    remember(site, done, agenda.goals)
-    for updated in settle(site, done, agenda.goals, log):
+    goals = choose(agenda, world.budget, log)
+    with TemporaryDirectory(prefix="pybuild-cron-") as scratch:
+        with log.phase("update"):
+            taken = take_up(site, goals, log, scratch=Path(scratch))
+        done = build(site, taken.goals, world.budget, log)
+    log.built += built(site, done, goals, began=began)
+    remember(site, done, goals, taken.failed)
+    for updated in settle(site, done, taken.goals, log):
         log.updated.append(updated)
         world.note(updated)
 
@@ -199,10 +206,6 @@ def plan(site: Site, findings: Sequence[Finding], log: Log) -> Agenda:
 
 def _prune(world: World, log: Log) -> None:
     with log.survive("prune"), suppress(LockedError):  # Somebody is at it.
-        for record in world.prune().unread:
-            log.note("prune", record, _unreadable(record))
-
-
-def _unreadable(record: str) -> PybuildError:
-    what = "this record can't be read, so nobody knows what it needs, and every payload, source and RPM stays"
-    return StateError(what, where=record, cure="restore it from a backup, or from the index")
+        for record in world.prune().unread[:1]:
+            what = "a record can't be read, so nobody knows what it needs, and every payload, source and RPM stays"
+            raise StateError(what, where=record, cure="restore it from a backup, or from the index; see pybuild gc")

@@ -58,6 +58,12 @@ class Goal:
         """Whether it is a new version that is pinned when it is published, and not before."""
         return self.why == "update"
 
+    @property
+    def package(self) -> Package:
+        """The version of the package, where it is known."""
+        assert self.version is not None
+        return self.name, self.version
+
     def is_met_by(self, package: Package) -> bool:
         """Whether a package is what is asked for."""
         return package[0] == self.name and self.version in (None, package[1])

@@ -37,29 +37,34 @@ class Done:
     unmet: Mapping[Goal, PybuildError | None]
 
 
-def build(site: Site, agenda: Agenda, budget: Budget, log: Log) -> Done:
-    """Build what there is to do, as far as the budget goes, all of it side by side.
-
-    Args:
-        site: The world.
-        agenda: What there is to do.
-        budget: How much of it.
-        log: Told what came of it.
-    """
+def choose(agenda: Agenda, budget: Budget, log: Log) -> tuple[Goal, ...]:
+    """What there is room for in a budget; the rest is left for a later pass."""
     goals = () if budget.is_spent else agenda.goals[: budget.max_builds]
     later = [*agenda.goals[len(goals) :], *agenda.delayed]
     log.untried.update(map(str, later))
     log.postponed += len(later)
+    return goals
+
+
+def build(site: Site, goals: Sequence[Goal], budget: Budget, log: Log) -> Done:
+    """Build what is asked for, as far as the budget goes, all of it side by side.
+
+    Args:
+        site: The world.
+        goals: What is asked for.
+        budget: How many attempts may begin.
+        log: Told what came of it.
+    """
     if not goals:
         return Done(outcomes={}, unmet={})
     packages = site.bootstrap.packages
     packages.starting = budget.start
-    packages.forced = frozenset(_package(goal) for goal in goals if goal.stale and goal.stale.is_forced)
+    packages.forced = frozenset(goal.package for goal in goals if goal.stale and goal.stale.is_forced)
     request = Request(
         tops=tuple(goal.requirement for goal in goals),
         each=True,
         keep_going=True,
-        candidates=frozenset(_package(goal) for goal in agenda.goals if goal.is_candidate),
+        candidates=frozenset(goal.package for goal in goals if goal.is_candidate),
     )
     try:
         with log.phase("plan"):
@@ -69,11 +74,6 @@ def build(site: Site, agenda: Agenda, budget: Budget, log: Log) -> Done:
     except PybuildError as error:
         return _nothing(goals, error, log)
     return _done(site, goals, assessed, result, log)
-
-
-def _package(goal: Goal) -> Package:
-    assert goal.version is not None
-    return goal.name, goal.version
 
 
 def _nothing(goals: Sequence[Goal], error: PybuildError, log: Log) -> Done:
@@ -114,11 +114,18 @@ def _trouble(failure: Failure, held: Collection[str]) -> Trouble:
     return trouble.holding(each for each in held if each != subject)
 
 
-def remember(site: Site, done: Done, goals: Sequence[Goal]) -> None:
-    """Note what the next pass must know of what was tried: what failed waits, what ended well is not stale."""
+def remember(site: Site, done: Done, goals: Sequence[Goal], failed: Mapping[Goal, PybuildError]) -> None:
+    """Note what the next pass must know of what was tried: what failed waits, what ended well is not stale.
+
+    Args:
+        site: The world.
+        done: What came of the run.
+        goals: What was asked for.
+        failed: What failed before the run.
+    """
     adapters = site.adapters
     state, channel, now = adapters.state, adapters.channel.name, adapters.now()
-    for goal, error in done.unmet.items():
+    for goal, error in (*done.unmet.items(), *failed.items()):
         if error is not None and not isinstance(error, PostponedError):
             note_failure(state, channel, goal.name, goal.version, mark=goal.mark, now=now, attempt=error.attempt)
     for goal in goals:

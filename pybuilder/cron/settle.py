@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-from packaging.utils import NormalizedName
-from packaging.version import Version
+from collections.abc import Iterable, Iterator
 
 from pybuilder.commits import Change
 from pybuilder.cron.agenda import Goal
@@ -14,62 +11,48 @@ from pybuilder.cron.log import Log
 from pybuilder.cron.site import Site
 from pybuilder.passes import Updated
 from pybuilder.spec_edit import with_pin
-from pybuilder.tree import Package
+from pybuilder.tree import Package, package_id
 from pybuilder.workspace.edits import content
 
 
-def settle(site: Site, done: Done, goals: Sequence[Goal], log: Log) -> Iterator[Updated]:
-    """Pin every version that is published and not pinned yet, one commit per package.
+def settle(site: Site, done: Done, goals: Iterable[Goal], log: Log) -> Iterator[Updated]:
+    """Write every version that is published and not pinned yet, a commit for each.
 
     What is interrupted here is found again by the next pass: it is published, and not pinned.
 
+    Args:
+        site: The world.
+        done: What is published.
+        goals: What was asked for.
+        log: Told what goes wrong.
+
     Yields:
-        Each new version, as soon as it is committed.
+        Each update, as soon as it is committed.
     """
-    updates = {(goal.name, goal.version): goal for goal in goals if goal.is_candidate and goal.version}
-    for name, packages in _unpinned(site, done.outcomes):
-        with log.survive("commit", name):
-            commit = _commit(site, name, packages, updates)
-            yield from (_updated(updates[package], package[1], commit) for package in packages if package in updates)
+    updates = {goal.package: goal for goal in goals if goal.is_candidate}
+    for package in sorted(done.outcomes):
+        with log.survive("commit", package_id(package)):
+            if package in updates:
+                # Once more: another version of it may be in its spec now, or somebody's work.
+                yield _updated(updates[package], site.uptake.commit(site.uptake.prepare(*package)))
+            elif site.workspace.noted(*package) is not None:
+                site.uptake.commits.commit([_pinned(site, package)], f"{package[0]}: pin {package[1]}\n")
 
 
-def _unpinned(site: Site, packages: Iterable[Package]) -> Iterator[tuple[NormalizedName, list[Package]]]:
-    """The packages whose specs lack pins of versions that are published, and these versions."""
-    found: dict[NormalizedName, list[Package]] = {}
-    for package in sorted(packages):
-        if site.workspace.pin_of(package) is not None:
-            found.setdefault(package[0], []).append(package)
-    yield from found.items()
+def _pinned(site: Site, package: Package) -> Change:
+    """A spec with its first pin, or with one that other packages needed; the spec itself may be new."""
+    workspace, file = site.workspace, f"specs/{package[0]}.toml"
+    pin, before = workspace.noted(*package), content(workspace.root / file)
+    assert pin is not None
+    text = workspace.texts[package[0]] if before is None else before.decode()
+    return Change(file=file, before=before, after=with_pin(text, package[1], pin).encode())
 
 
-def _commit(site: Site, name: NormalizedName, packages: Sequence[Package], updates: Mapping[Package, Goal]) -> str:
-    """Write the pins of a package, and its spec where it is new; the commit."""
-    workspace, file = site.workspace, f"specs/{name}.toml"
-    before = content(workspace.root / file)
-    text = workspace.texts[name] if before is None else before.decode()
-    for package in packages:
-        pin = workspace.pin_of(package)
-        assert pin is not None
-        text = with_pin(text, package[1], pin)
-    change = Change(file=file, before=before, after=text.encode())
-    return site.commits.commit([change], _message(name, packages, updates, is_new=before is None))
-
-
-def _message(
-    name: NormalizedName, packages: Sequence[Package], updates: Mapping[Package, Goal], *, is_new: bool
-) -> str:
-    versions = ", ".join(str(version) for _, version in packages)
-    if is_new:
-        return f"{name}: {versions}, a new package"
-    told = [updates[package].detail for package in packages if package in updates]
-    return f"{name}: {', '.join(told) or f'pin {versions}'}"
-
-
-def _updated(goal: Goal, version: Version, commit: str) -> Updated:
+def _updated(goal: Goal, commit: str) -> Updated:
     return Updated(
         name=goal.name,
         old=str(goal.replaces or ""),
-        new=str(version),
+        new=str(goal.version),
         commit=commit,
         needed_by=goal.needed_by,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pybuilder.bootstrap import Bootstrap
-from pybuilder.commits import Commits
 from pybuilder.stages import Adapters
 from pybuilder.update import Finder
 from pybuilder.upstream import Upstream
+from pybuilder.uptake import Uptake
 from pybuilder.workspace.held import Held
 
 
@@ -22,7 +22,7 @@ class Site:
         bootstrap: Plans and builds.
         finder: Finds what is new upstream.
         upstream: The upstream index.
-        commits: Writes into the workspace.
+        uptake: Takes new versions into specs.
     """
 
     workspace: Held
@@ -30,4 +30,4 @@ class Site:
     bootstrap: Bootstrap
     finder: Finder
     upstream: Upstream
-    commits: Commits
+    uptake: Uptake

@@ -38,9 +38,12 @@ def queue(site: Site, findings: Sequence[Finding]) -> None:
     """Let the new versions wait that a person decides on; those that no rule wants any more do not."""
     state, adapters = site.adapters.state, site.adapters
     wanted = [(finding.name, f"{finding.name}=={version}", UPDATE) for finding, version in to_review(findings)]
-    looked_at = {finding.name for finding in findings if finding.error is None}
-    there = [(each.name, each.requirement, each.wanted_by) for each in waiting(state) if each.is_update]
-    state.settle_review([each for each in there if each[0] in looked_at and each not in wanted])
+    looked_at: dict[str, tuple[Version, ...]] = {
+        finding.name: finding.news for finding in findings if finding.error is None
+    }
+    there = [each for each in waiting(state) if each.is_update and each.name in looked_at]
+    gone = [each for each in there if each.version not in looked_at[each.name]]
+    state.settle_review([(each.name, each.requirement, each.wanted_by) for each in gone])
     state.ask_review(wanted, now=timestamp(adapters.now()))
     renew(state, site.workspace, [adapters.index])
 

@@ -241,7 +241,7 @@ class UpdateKeys(Table):
     source: Literal["pypi", "git", "github", "gitlab", "anitya", "url"] = Field(
         default="pypi", description="Who knows the versions."
     )
-    id: str = Field(default="", description="The project's name there, where it is another.")
+    id: str = Field(default="", description="The project's name, number or URL there.")
     tag_prefix: str = Field(default="", description="Only tags that begin so, which is cut off.")
     strip_prefix: str = Field(default="", description="Cut off at the beginning.")
     strip_suffix: str = Field(default="", description="Cut off at the end.")

@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from pybuilder.candidates import Found, Rules
+from pybuilder.candidates import Found, Rules, version_of
 from pybuilder.clock import timestamp
 from pybuilder.errors import ReviewError
 from pybuilder.filenames import wheel_version
@@ -257,7 +257,20 @@ class Chooser:
         return [*offered, *self._named_by_spec(spec, exact)]
 
     def _files(self, name: NormalizedName, spec: Spec) -> Mapping[Version, File]:
-        """What upstream has of each version: its wheel for the target where that is used, else its sdist."""
+        """What upstream has of each version: its wheel for the target where that is used, else its sdist.
+
+        Of those that ``[update]`` selects, where it speaks of the index's versions.
+        """
+        files = self._all_files(name, spec)
+        if spec.update.source != "pypi":
+            return files
+        return {
+            version: file
+            for version, file in files.items()
+            if not isinstance(version_of(str(version), spec.update), tuple)
+        }
+
+    def _all_files(self, name: NormalizedName, spec: Spec) -> Mapping[Version, File]:
         sdists = self.upstream.sdists(name) if spec.source.type == "sdist" else {}
         if not spec.knows_prebuilt:
             return sdists

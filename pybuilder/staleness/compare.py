@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pybuilder.evr import compare_evr, without_arch
 from pybuilder.made_from import Beside, RootRpm
 
 _SHOWN = 3
@@ -70,6 +71,23 @@ def root_change(before: Collection[RootRpm], now: Collection[RootRpm], own: Coll
     told += [f"{name} is new" for name in sorted(new.keys() - old.keys())]
     told += [f"{name} is gone" for name in sorted(old.keys() - new.keys())]
     return RootChange(kind="lock", detail=few(told) or "the same RPMs make another root", moved=frozenset(moved))
+
+
+def fixes(before: Collection[RootRpm], moved: Collection[str], security: Mapping[str, str]) -> tuple[str, ...]:
+    """The RPMs of which a newer version has a security fix that what lay under a build lacks, each in a few words.
+
+    Args:
+        before: What lay under it.
+        moved: Those that are others now.
+        security: By name, the newest version up to the locked one that a security advisory names, and its id.
+    """
+    found = []
+    for rpm in before:
+        if rpm.name in moved and (note := security.get(rpm.name)):
+            evr, advisory = note.split()
+            if compare_evr(without_arch(rpm.evra), evr) < 0:
+                found.append(f"{rpm.name} {evr} fixes {advisory}")
+    return tuple(found)
 
 
 def few(told: Iterable[str]) -> str:

@@ -81,7 +81,7 @@ class Delays:
         failed = dict(self._attempts(name, version) if version else ())
         noted = self.noted.get(f"{name}=={'' if version is None else version}")
         if noted and noted.mark == mark:
-            new = self._newest_need(name, version) if version else None
+            new = self._newest_need(name, version, noted)
             failed |= {
                 each.attempt or f"noted {number}": each.at
                 for number, each in enumerate(noted.failures)
@@ -109,11 +109,15 @@ class Delays:
                 continue
             yield row.id, datetime.fromisoformat(row.started)
 
-    def _newest_need(self, name: NormalizedName, version: Version) -> datetime | None:
-        """When something was last published that the package was seen to need: it may be what was lacking."""
-        rows = self.today.adapters.state.attempts(name, str(version))[:1]
-        made_from = self.today.recollection.made_from(map(Maker.of, rows))
-        needs = {name for made in made_from.values() for name, _ in made.asks}
+    def _newest_need(self, name: NormalizedName, version: Version | None, noted: Noted) -> datetime | None:
+        """When something was last published that a package was seen to need: it may be what was lacking."""
+        state = self.today.adapters.state
+        needs = {each.because_of for each in noted.failures}
+        # What failed with another package's attempt failed because of that.
+        needs |= {row.name for each in noted.failures if (row := state.attempt(each.attempt)) and row.name != name}
+        rows = state.attempts(name, str(version))[:1] if version else []
+        for made in self.today.recollection.made_from(map(Maker.of, rows)).values():
+            needs |= {need for need, _ in made.asks}
         times = (datetime.fromisoformat(w.published) for p, w in self.today.published.items() if p[0] in needs)
         return max(times, default=None)
 

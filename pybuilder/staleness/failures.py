@@ -6,7 +6,7 @@ later; a note that is lost only makes it tried sooner.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,10 +27,12 @@ class Failure:
     Attributes:
         at: When.
         attempt: The id of the attempt that it ended, if there was one.
+        because_of: The package that held it back by failing itself, if another one did.
     """
 
     at: datetime
     attempt: str
+    because_of: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +49,15 @@ class Noted:
 
 
 def note_failure(
-    state: State, channel: str, name: str, version: Version | None, *, mark: str, now: datetime, attempt: str = ""
+    state: State,
+    channel: str,
+    name: str,
+    version: Version | None,
+    *,
+    mark: str,
+    now: datetime,
+    attempt: str = "",
+    because_of: str = "",
 ) -> None:
     """Note that a package failed.
 
@@ -59,12 +69,14 @@ def note_failure(
         mark: The digest of what was tried, as whoever found it stale said.
         now: The time.
         attempt: The id of the attempt that failed, or whose payload was refused, if there was one.
+        because_of: The package that failed and so held this one back, if it was another one; once that is published,
+            this one is tried at once.
     """
     with state.transaction():
         key = _key(channel, name, version)
         known = state.fact(_FACT, key)
         before = known["failures"] if known and known["mark"] == mark else []
-        failures = [*before, [timestamp(now), attempt]][-_KEPT:]
+        failures = [*before, [timestamp(now), attempt, because_of]][-_KEPT:]
         state.add_fact(_FACT, key, {"mark": mark, "failures": failures})
 
 
@@ -73,10 +85,15 @@ def noted_failures(state: State, channel: str) -> Mapping[str, Noted]:
     return {
         key.removeprefix(f"{channel}/"): Noted(
             mark=value["mark"],
-            failures=tuple(Failure(at=datetime.fromisoformat(at), attempt=each) for at, each in value["failures"]),
+            failures=tuple(map(_failure, value["failures"])),
         )
         for key, value in state.facts(_FACT, f"{channel}/").items()
     }
+
+
+def _failure(raw: Sequence[str]) -> Failure:
+    at, attempt, because_of = raw
+    return Failure(at=datetime.fromisoformat(at), attempt=attempt, because_of=because_of)
 
 
 def _key(channel: str, name: str, version: Version | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -15,7 +15,7 @@ from pybuilder.plan_diff import Account, input_changes
 from pybuilder.rebuild_requests import RebuildRequest
 from pybuilder.stages import Pinned
 from pybuilder.stages.plan import recipe as recipe_of
-from pybuilder.staleness.compare import RootChange, environment_changes, few, root_change
+from pybuilder.staleness.compare import RootChange, environment_changes, few, fixes, root_change
 from pybuilder.staleness.living import Living, Maker
 from pybuilder.staleness.today import Today
 from pybuilder.tree import Package, package_id
@@ -62,6 +62,7 @@ class Judge:
     requests: Mapping[Package, Sequence[RebuildRequest]]
     settled: Mapping[str, str]
     policy: Policy
+    _changes: dict[tuple[str, str, str], RootChange] = field(default_factory=dict)
 
     @property
     def now(self) -> datetime:
@@ -137,6 +138,8 @@ class Judge:
         changed = environment_changes(made.environment, newest.environment)
         if any(self._rebuilds_dependents(name) for name, _ in changed):
             return Reason(why="environment", detail=few(told for _, told in changed), inputs=inputs)
+        if self.policy == "security" and root and (fixed := self._fixes(made, root)):
+            return Reason(why="lock", detail=few(fixed), inputs=inputs)
         if self.policy != "monthly":
             return None
         began = latest((maker.began for maker in self.living.makers[package]), now=self.now)
@@ -147,11 +150,19 @@ class Judge:
             not_before=began + MONTH if began and began + MONTH > self.now else None,
         )
 
+    def _fixes(self, made: MadeFrom, root: RootChange) -> tuple[str, ...]:
+        before = self.today.recollection.rpms(made.root)
+        return fixes(before, root.moved, self.today.locked_security()) if root.moved else ()
+
     def _root_change(self, pinned: Pinned, made: MadeFrom, now: Root) -> RootChange | None:
         if now.digest == made.root:
             return None
         own = self.today.root_of(pinned.spec.system.build)
-        return root_change(self.today.recollection.rpms(made.root), root_rpms(now), root_rpms(own))
+        key = (made.root, now.digest, own.digest)
+        if key not in self._changes:
+            before = self.today.recollection.rpms(made.root)
+            self._changes[key] = root_change(before, root_rpms(now), root_rpms(own))
+        return self._changes[key]
 
     def _rebuilds_dependents(self, name: str) -> bool:
         spec = self.today.spec(name)

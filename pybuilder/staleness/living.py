@@ -150,7 +150,8 @@ def _makers(today: Today, packages: Iterable[Package]) -> dict[Package, tuple[Ma
     published = {package: wheel for package in packages if (wheel := today.published.get(package))}
     by_payload: dict[str, list[Maker]] = {}
     for row in today.adapters.state.makers(wheel.payload for wheel in published.values()):
-        by_payload.setdefault(row.payload or "", []).append(Maker.of(row))
+        if row.channel == today.adapters.channel.name:
+            by_payload.setdefault(row.payload or "", []).append(Maker.of(row))
     found = {}
     for package, wheel in published.items():
         known = tuple(by_payload.get(wheel.payload, ())[:_MAKERS])

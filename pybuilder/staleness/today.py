@@ -14,6 +14,7 @@ from packaging.version import Version
 
 from pybuilder.candidates import Rules
 from pybuilder.errors import PybuildError
+from pybuilder.lockfile import parse_lock
 from pybuilder.made_from import Beside, MadeFrom, Recollection
 from pybuilder.packages import Packages
 from pybuilder.plan import Root
@@ -63,6 +64,8 @@ class Today:
     yanked: Mapping[NormalizedName, Mapping[Version, str]]
     now: datetime
     _versions: dict[str, tuple[Version, ...]] = field(default_factory=dict)
+    _pinned: dict[Package, Pinned | None] = field(default_factory=dict)
+    _security: dict[str, str] = field(default_factory=dict)
     _taken: dict[tuple[str, str], Package | None] = field(default_factory=dict)
     _runtime: dict[Package, tuple[str, ...]] = field(default_factory=dict)
     _roots: dict[frozenset[str], Root] = field(default_factory=dict)
@@ -126,14 +129,20 @@ class Today:
         said: list[object] = [json.dumps({**spec.document.data, "versions": {}}, sort_keys=True, default=str)]
         if version is None:
             return said
-        pin, effective = spec.pin(version), self.sources.spec(name, version)
-        patches = self.sources.workspace.patches(name, version, effective)
-        said += [pin.model_dump() if pin else None, [patch.sha256 for patch in patches]]
-        return [*said, self.root_of(effective.system.build).digest]
+        pin, pinned = spec.pin(version), self.pinned((name, version))
+        said.append(pin.model_dump() if pin else None)
+        if pinned:
+            patches, effective = [patch.sha256 for patch in pinned.patches], pinned.spec
+        else:
+            effective = self.sources.spec(name, version)
+            patches = [patch.sha256 for patch in self.sources.workspace.patches(name, version, effective)]
+        return [*said, patches, self.root_of(effective.system.build).digest]
 
     def pinned(self, package: Package) -> Pinned | None:
         """A version as its recipe sees it; see ``SourceGetter.pinned``."""
-        return self.sources.pinned(*package)
+        if package not in self._pinned:
+            self._pinned[package] = self.sources.pinned(*package)
+        return self._pinned[package]
 
     def recipe(self, pinned: Pinned) -> str:
         """The digest of a version's recipe."""
@@ -199,6 +208,18 @@ class Today:
         if wanted not in self._roots:
             self._roots[wanted] = self.adapters.roots.for_build(wanted)
         return self._roots[wanted]
+
+    def locked_security(self) -> Mapping[str, str]:
+        """By name, what the lock of the channel's buildroot says of the security of its RPMs: ``EVR ID``.
+
+        Raises:
+            ConfigError: The lock is wrong.
+        """
+        if not self._security:
+            file = f"buildroots/{self.adapters.channel.buildroot}.lock"
+            lock = parse_lock(self.sources.workspace.text(file) or "", file)
+            self._security.update({rpm.name: rpm.security for rpm in lock.rpms.values()})
+        return self._security
 
     def _runtime_of(self, package: Package) -> tuple[str, ...]:
         if package not in self._runtime:

@@ -97,11 +97,6 @@ class Memory(Database):
                 "INSERT OR IGNORE INTO review VALUES (?, ?, ?, ?)", [(*entry, now) for entry in wanted]
             )
 
-    def drop_review(self, names: Sequence[str]) -> None:
-        """Forget packages that have been accepted."""
-        with self.transaction() as connection:
-            connection.executemany("DELETE FROM review WHERE name = ?", [(name,) for name in names])
-
     def settle_review(self, entries: Sequence[tuple[str, str, str]]) -> None:
         """Forget single entries, ``(name, requirement, wanted_by)``."""
         with self.transaction() as connection:

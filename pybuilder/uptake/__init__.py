@@ -1,21 +1,24 @@
 """Taking a new version into a spec: its source is fetched and compared, its patches are tried, and the spec is edited.
 
 Nothing is written into the workspace before somebody says so: a new version is a candidate until it has been built and
-validated, or a person wants it in the spec at once.
+validated, or a person wants it in the spec at once. Where it is more than a pin, a candidate is built in a workspace to
+which its files are proposed (``Drafts.propose``, ``Prepared.lay_out``). What is written is prepared once more just
+before, since others may have written into the spec meanwhile; it comes out the same.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pybuilder.commits import Commits
-from pybuilder.errors import PybuildError, ReviewError, UsageError
+from pybuilder.errors import ConfigError, PybuildError, ReviewError, UsageError
 from pybuilder.needed_by import needed_by
-from pybuilder.spec import Spec
+from pybuilder.spec import Spec, parse_spec
 from pybuilder.stages import Adapters, Source
 from pybuilder.stages.screen import Screener
 from pybuilder.stages.source import SourceGetter
@@ -69,7 +72,7 @@ class Uptake:
         self.screener.screen(source)
         preparing = Preparing(
             adapters=self.adapters,
-            root=self.workspace.root,
+            workspace=self.workspace,
             spec=spec,
             source=source,
             pin=pin,
@@ -101,10 +104,17 @@ class Uptake:
     def propose(self, prepared: Prepared) -> str:
         """Commit a version on a branch of its own; what it returns and raises, as ``Commits.propose``.
 
+        Where its branch pins it already, that stays as it is, whatever somebody has added to it.
+
         Raises:
             ReviewError: A person must look first.
         """
         _check_reviewed(prepared)
+        file = f"specs/{prepared.name}.toml"
+        tip, text = self.commits.proposed(prepared.branch, file)
+        with suppress(ConfigError, UnicodeDecodeError):
+            if text is not None and parse_spec(text.decode(), file).pin(prepared.version) == prepared.pin:
+                return tip
         return self.commits.propose(prepared.changes, prepared.message, branch=prepared.branch)
 
     @property

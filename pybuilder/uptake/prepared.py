@@ -119,7 +119,7 @@ class Prepared:
         }
 
     def lay_out(self, directory: Path) -> Mapping[str, Path]:
-        """Write what would be written elsewhere, for a workspace in which it is ``proposed``.
+        """Write elsewhere what would be written, for ``Drafts.propose``.
 
         Args:
             directory: An empty directory, which stays as long as that workspace is used.

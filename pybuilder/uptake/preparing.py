@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.version import Version
 
 from pybuilder.clock import new_attempt_id
@@ -14,6 +16,7 @@ from pybuilder.files import disk_errors, sha256_file
 from pybuilder.patching import apply
 from pybuilder.patching.rebase import try_patches
 from pybuilder.requirement_changes import RequirementChange, changes, python_change
+from pybuilder.resolution import applies
 from pybuilder.sources.archive import extract, walk
 from pybuilder.sources.members import damage
 from pybuilder.spec import Pin, Spec
@@ -23,6 +26,7 @@ from pybuilder.stages.inspect import inspect_source
 from pybuilder.uptake.patches import Case, TakenOver, Unclear, take_over
 from pybuilder.uptake.prepared import Prepared
 from pybuilder.work import work_directory
+from pybuilder.workspace import Workspace
 from pybuilder.workspace.edits import Change
 
 
@@ -32,7 +36,7 @@ class Preparing:
 
     Attributes:
         adapters: The world.
-        root: The workspace.
+        workspace: The workspace, as it is on disk.
         spec: The spec as it is.
         source: The new source.
         pin: Its pin.
@@ -42,7 +46,7 @@ class Preparing:
     """
 
     adapters: Adapters
-    root: Path
+    workspace: Workspace
     spec: Spec
     source: Source
     pin: Pin
@@ -119,7 +123,7 @@ class Preparing:
         tried = try_patches(new, patches, old=lambda: self._old_tree(work), work=work / "rebase")
         channel, target = self.adapters.channel, self.adapters.target
         case = Case(
-            root=self.root,
+            root=self.workspace.root,
             spec=self.spec,
             version=self.source.version,
             target={"buildroot": channel.buildroot, "python": target.python, "variant": channel.variant},
@@ -151,7 +155,17 @@ class Preparing:
             old = inspect_source(self.adapters, self.before)
         except PybuildError as error:
             return (), (f"what {self.old} requires can't be told: {error.what}",)
-        return _compared(old, new)
+        differences, unknown = _compared(old, new)
+        return differences, (*unknown, *self._unaccepted(differences))
+
+    def _unaccepted(self, found: Iterable[RequirementChange]) -> Iterator[str]:
+        """What is needed now, and has no spec."""
+        markers = self.adapters.target.markers
+        for change in found:
+            if change.kind == "Python" or change.before or self.workspace.accepts(change.name):
+                continue
+            if any(applies(Requirement(text), markers, frozenset()) for text in change.after):
+                yield f"{change.name}, which it needs now, has no spec yet"
 
     def _written(self, found: TakenOver, directory: Path) -> tuple[AppliedPatch, ...]:
         """The patches of the new version, as they would be."""

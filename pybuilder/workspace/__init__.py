@@ -9,7 +9,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -67,7 +67,7 @@ class Workspace:
 
     root: Path
     run: Run
-    proposed: Mapping[str, Path] = field(default_factory=dict)
+    proposed: dict[str, Path] = field(default_factory=dict)
 
     @classmethod
     def open(cls, directory: Path, *, run: Run) -> Workspace:

@@ -6,8 +6,9 @@ written before somebody says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -59,6 +60,16 @@ class Drafts(Workspace):
     def draft(self, name: str, text: str) -> None:
         """Give a package that has no spec one that is written by ``settle``."""
         self.texts[name] = text
+        self._specs.pop(name, None)
+
+    def propose(self, name: str, files: Mapping[str, Path]) -> None:
+        """Take a package's spec and patches as they would be; its spec pins what it says already.
+
+        Args:
+            name: The package.
+            files: By their paths below the workspace, files elsewhere.
+        """
+        self.proposed.update(files)
         self._specs.pop(name, None)
 
     def write_pin(self, name: str, version: Version, pin: Pin) -> bool:

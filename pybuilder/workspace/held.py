@@ -13,7 +13,7 @@ from pybuilder.workspace.checkout import Revision
 from pybuilder.workspace.drafts import Drafts
 
 if TYPE_CHECKING:
-    from pybuilder.spec import EffectiveSpec, Pin
+    from pybuilder.spec import EffectiveSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +23,6 @@ class Held(Drafts):
     def settle(self, packages: Iterable[tuple[str, Version]]) -> tuple[str, ...]:
         """Write nothing yet."""
         return ()
-
-    def pin_of(self, package: tuple[str, Version]) -> Pin | None:
-        """What is to be written of a package: the pin that its spec lacks; None where it lacks none."""
-        return self._pins.get(package)
 
     def revision(
         self, package: str, version: Version, spec: EffectiveSpec, *, beside: Iterable[str], **more: Any

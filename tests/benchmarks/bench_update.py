@@ -37,7 +37,10 @@ def serve(specs: int, delay: float, pipe: Connection) -> None:
             files = []
             for minor in range(VERSIONS):
                 stem = f"p{number}-1.{minor}"
-                names = [f"{stem}.tar.gz", *(f"{stem}-cp31{n}-cp31{n}-manylinux_2_17_x86_64.whl" for n in range(WHEELS))]
+                names = [
+                    f"{stem}.tar.gz",
+                    *(f"{stem}-cp31{n}-cp31{n}-manylinux_2_17_x86_64.whl" for n in range(WHEELS)),
+                ]
                 facts = {"hashes": {"sha256": SHA}, "upload-time": "2024-01-02T03:04:05.000006Z", "size": 1000}
                 files += [{"filename": name, "requires-python": ">=3.8", **facts} for name in names]
             server.index(f"p{number}", *files)

@@ -231,8 +231,9 @@ def test_a_branch_of_its_own(home: Path, commits: Commits, tmp_path: Path) -> No
     [ran] = (tmp_path / "ran").read_text().splitlines()
     assert ran != "checkout" and str(home / ".pybuild/work") in ran
     assert len(git(home, "worktree", "list").splitlines()) == 1
-    assert commits.propose(update(home), "again", branch="pybuild/six-1.0") == commit
-    git(home, "branch", "-f", "pybuild/six-1.0", "main")
+    spec = (SPEC + PIN).encode()
+    assert commits.proposed("pybuild/six-1.0", "specs/six.toml") == (commit, spec)
+    assert commits.proposed("pybuild/six-1.1", "specs/six.toml") == ("", None)
     with pytest.raises(CommitError, match=r"there is a branch pybuild/six-1\.0"):
         commits.propose(update(home), "again", branch="pybuild/six-1.0")
     hook(home, "exit 1")

@@ -200,7 +200,7 @@ def test_a_pass_that_is_killed_is_finished_by_the_next(here: Bench, moment: str)
     finished = passed(here)
     assert here.published("alpha") == ["1.0+pb.1", "2.0+pb.1"]
     assert '"2.0"' in here.spec_text("alpha") and git(here.workspace, "status", "--porcelain") == ""
-    assert subjects(here)[0] == "alpha: 1.0 -> 2.0" and len(subjects(here)) == 3
+    assert subjects(here)[0] == "alpha: update to 2.0 from 1.0" and len(subjects(here)) == 3
     assert finished.json["problems"] == []
     silent(here)
     here.check_sound()
@@ -219,3 +219,24 @@ def test_without_upstream_what_can_go_on_goes_on(here: Bench) -> None:
     silent(here)
     here.upstream.faults = {}
     assert passed(here).json["problems"] == []
+
+
+def test_patches_are_taken_over_and_a_person_looks_at_what_does_not_fit(here: Bench) -> None:
+    module = "".join(f"line {number}\n" for number in range(20))
+    for name in ("fits", "moved", "lost"):
+        here.accept(name, files={"notes.txt": module.encode()})
+        here.patch(name, "notes.txt", "line 10\n", "line ten\n")
+    commit(here)
+    passed(here)
+    here.sdist("fits", "2.0", files={"notes.txt": module.encode()})
+    here.sdist("moved", "2.0", files={"notes.txt": module.replace("line 8\n", "line eight\n").encode()})
+    here.sdist("lost", "2.0", files={"notes.txt": b"nothing of it is left\n"})
+    second = passed(here, code=40)
+    assert sorted(second.built()) == ["fits==2.0+pb.1", "moved==2.0+pb.1"]
+    assert [each["requirement"] for each in second.json["review"]] == ["lost==2.0"]
+    assert git(here.workspace, "status", "--porcelain") == ""
+    assert '"2.0"' in here.spec_text("moved") and "patches" in here.spec_text("moved")
+    assert '"2.0"' not in here.spec_text("lost")
+    # What was built is what the workspace says now.
+    silent(here)
+    assert here.build("moved==1.0", "moved==2.0").built() == []

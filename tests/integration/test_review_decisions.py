@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pybuilder.files import sha256_file
 from pybuilder.state import State
 from tests.support.git import git, repository
 from tests.support.indexes import make_wheel
@@ -101,6 +102,8 @@ def test_from_the_first_wish_to_the_build(here: Bench) -> None:
     tool = review(here, "show", "tool")
     assert tool["compiled"] is True and [file["path"] for file in tool["screening"]["files"]] == ["lib.so"]
 
+    first_seen = sha256_file(here.upstream.directory / "other-1.0.tar.gz")
+    here.sdist("other", module="AGAIN = 1\n")
     done = review(here, "approve", "stranger", "tool", "other", "reqeusts")
     assert [(each["name"], each["outcome"], each["versions"]) for each in done["decisions"]] == [
         ("stranger", "taken in", ["1.0"]),
@@ -116,9 +119,10 @@ def test_from_the_first_wish_to_the_build(here: Bench) -> None:
     ]
     assert "Wanted as stranger<2 by alpha 1.0" in git(here.workspace, "log", "-1", "--format=%b", "HEAD~3")
     assert done["decisions"][3]["commit"] == git(here.workspace, "rev-parse", "HEAD")
-    assert (
-        pins(here, "stranger") == ["1.0"] and git(here.workspace, "status", "--porcelain", "specs/stranger.toml") == ""
-    )
+    assert pins(here, "stranger") == ["1.0"]
+    assert git(here.workspace, "status", "--porcelain", "specs/stranger.toml") == ""
+    # Not what upstream has put in its place since a person looked at it.
+    assert pins(here, "other") == ["1.0"] and first_seen in here.spec_text("other")
     assert queue(here) == []
     assert here.bootstrap("alpha").json["review"] == []
     assert review(here, "approve", "alpha")["decisions"][0]["outcome"] == "accepted already"
@@ -140,13 +144,17 @@ def test_no_is_told_to_everybody_who_asks(here: Bench) -> None:
     published = json.loads((here.index.root / "review.json").read_bytes())["rejected"]
     assert [(each["name"], each["reason"], each["by"]) for each in published] == [("evil", reason, "Ada")]
 
-    for arguments in (["build", "alpha"], ["bootstrap", "alpha"], ["bootstrap", "--accept-new", "alpha"]):
+    for arguments in (["build", "alpha"], ["bootstrap", "--accept-new", "alpha"]):
         ran = here.pybuild(*arguments, "--json")
         assert ran.code == 40 and ran.json["failed"] == [], arguments
         [told] = ran.json["review"]
         assert told["name"] == "evil" and told["rejected"].endswith(f"by Ada: {reason}"), arguments
-        assert reason in here.pybuild(*arguments).stderr, arguments
-    for arguments in (["new", "evil"], ["build", "evil"], ["bootstrap", "--plan", "--accept-new", "alpha"]):
+    for arguments in (
+        ["bootstrap", "alpha"],
+        ["new", "evil"],
+        ["build", "evil"],
+        ["bootstrap", "--plan", "--accept-new", "alpha"],
+    ):
         ran = here.pybuild(*arguments)
         assert ran.code == 40 and reason in ran.stderr, (arguments, ran.stderr)
     assert reason in here.pybuild("review", "show", "evil").stdout
@@ -204,7 +212,10 @@ def test_new_versions_and_what_upstream_does_not_have(here: Bench) -> None:
         state.ask_review(wanted, now="2026-01-01T00:00:00.000000Z")
     here.build("alpha")  # which does not take it out
     assert [name for name, _, _ in queue(here)] == ["alpha", "gone", "wheely"]
-    assert review(here, "show", "alpha")["version"] == "2.0"
+    shown = review(here, "show", "alpha")
+    assert (shown["version"], shown["update"]["old"], shown["update"]["files"]) == ("2.0", "1.0", ["specs/alpha.toml"])
+    said = here.pybuild("review", "show", "alpha").stdout
+    assert "alpha==2.0, a new version" in said and "in place of 1.0:" in said
     shown = review(here, "show", "wheely")
     assert (shown["version"], shown["sdist"], shown["compiled"]) == ("1.0", None, False)
     assert [each["standing"] for each in shown["requires"]] == ["accepted"]
@@ -221,3 +232,19 @@ def test_new_versions_and_what_upstream_does_not_have(here: Bench) -> None:
     assert commits(here)[0] == ("Ignore alpha 2.0", ["specs/alpha.toml"])
     assert [name for name, _, _ in queue(here)] == ["gone", "wheely"]
     assert here.pybuild("review", "reject", "alpha").code == 2
+
+
+def test_a_new_version_that_is_approved_is_pinned_as_by_an_update(here: Bench) -> None:
+    here.accept("alpha", spec="[update]\nmode = 'review'\n")
+    commit_all(here)
+    here.build("alpha")
+    git(here.workspace, "commit", "--quiet", "--all", "--message=pins")
+    here.sdist("alpha", "2.0", requires=["beta"])
+    with closing(State.open(here.layout)) as state:
+        state.ask_review([("alpha", "alpha==2.0", "update")], now="2026-01-01T00:00:00.000000Z")
+    done = review(here, "approve", "alpha")["decisions"][0]
+    assert (done["outcome"], done["versions"]) == ("updated", ["2.0"])
+    assert pins(here, "alpha") == ["1.0", "2.0"]
+    assert done["commit"] == git(here.workspace, "rev-parse", "HEAD")
+    assert commits(here)[0][1] == ["specs/alpha.toml"] and "2.0" in commits(here)[0][0]
+    assert queue(here) == []

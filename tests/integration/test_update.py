@@ -239,9 +239,9 @@ class TestPoliteness:
         for number in range(40):
             world.spec(f"p{number}", **{"1.0": A})
             world.server.sdists(f"p{number}", "1.0")
-        world.server.delay = 0.02
+        world.server.delay = 0.1
         assert all(finding.error is None for finding in world.find())
-        assert world.server.busiest == 8
+        assert 4 <= world.server.busiest <= 8
         assert len(world.server.log) == 40
 
     @pytest.mark.parametrize("conditional", [True, False])
@@ -331,6 +331,12 @@ class TestWrong:
         world.spec("six", f"[update]\n{update}")
         error = self.check(world, match=match, code=3).error
         assert error and error.where.startswith("specs/six.toml:")
+
+    def test_where_updates_are_off_nobody_waits_for_an_answer(self, world: World) -> None:
+        world.spec("six", "[update]\nmode = 'off'\nreason = 'upstream is dead'")
+        assert (world.one().problems, world.one().mode) == ((), "off")
+        world.spec("six", "[update]\nmode = 'off'\nreason = 'dead'\nsource = 'github'")
+        assert [problem.exit_code for problem in world.one().problems] == [3]
 
     def test_nobody_has_accepted_it(self, world: World) -> None:
         self.check(world, match="nobody has accepted six", code=40)
@@ -450,16 +456,12 @@ def test_on_the_command_line(tmp_path: Path) -> None:
         assert "2 packages: 2 new" in ran.stderr
         assert "six 1.0: upstream has uploaded six-1.0.tar.gz again" in ran.stderr
         ran = here.pybuild("update", "six", "--explain")
-        assert [line.split()[:2] for line in ran.stdout.splitlines()[1:]] == [
-            ["2.0rc1", "prerelease"],
-            ["1.1", "taken"],
-            ["1.0", "pinned"],
+        assert ran.stdout.splitlines()[1:] == [
+            "  2.0rc1  2024-01-02  prerelease  prereleases do not count",
+            "  1.1     2024-01-02  taken       the newest",
+            "  1.0     2024-01-02  pinned      in the spec",
         ]
         ran = here.pybuild("update", "idna", "--explain", "--json")
         [package] = ran.json["packages"]
         assert (ran.code, ran.json["ok"], package["news"]) == (0, True, [{"version": "1.0", "replaces": None}])
         assert package["candidates"][0]["fate"] == "taken"
-        here.spec("idna", '[source]\ntype = "path"\npath = "src"\n')
-        assert here.pybuild("update", "idna").code == 0
-        assert here.pybuild("update", "no name").code == 2
-        assert not (here.workspace / "specs" / "no name.toml").exists()

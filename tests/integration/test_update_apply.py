@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.git import git, repository
-from tests.support.workspaces import Bench, bench, tiny_files
+from tests.support.workspaces import Bench, bench, tiny_files, wait_for
 
 LINES = [f"line {number}\n" for number in range(60)]
 
@@ -65,7 +66,6 @@ def test_a_new_version_with_its_patches_is_committed_and_builds(here: Bench) -> 
     before = {patch: patch.read_bytes() for patch in (far, near, merged)}
     files = {"big.py": module(22).replace(b"line 5\n", b"# ours 5\n")}
     new = here.sdist("demo", "1.1", files=files, requires=["dep>=1", "dep2"], requires_python=">=3.9")
-    here.accept("dep2")
     (here.workspace / "notes").write_text("mine\n")
 
     ran = here.pybuild("update", "demo", "--commit", "--json")
@@ -95,6 +95,9 @@ def test_a_new_version_with_its_patches_is_committed_and_builds(here: Bench) -> 
         "- 0002-near.patch: rebased, as 0002-near-1.1.patch, the old one is for <1.1 from now on",
         "- 0003-merged.patch: upstream has merged it; it is for <1.1 from now on",
         "",
+        "Look:",
+        "- dep2, which it needs now, has no spec yet",
+        "",
         "Needed by 1 package.",
         "",
         "",
@@ -111,6 +114,7 @@ def test_a_new_version_with_its_patches_is_committed_and_builds(here: Bench) -> 
     )
     assert {patch: patch.read_bytes() for patch in before} == before
     assert (here.workspace / "patches/demo/0002-near-1.1.patch").read_text().startswith("Why this is needed.\n\ndiff")
+    here.accept("dep2")
     # What was there is built from the same as before, and the new one from what was tried.
     assert here.build("demo==1.0").cached() == ["demo==1.0+pb.1"]
     assert here.build("demo==1.1").built() == ["dep2==1.0+pb.1", "demo==1.1+pb.1"]
@@ -167,8 +171,11 @@ def test_branches_and_hooks(here: Bench) -> None:
     assert here.spec_text("demo") == before and git(here.workspace, "status", "--porcelain") == ""
     versions = git(here.workspace, "show", "pybuild/demo-1.1:specs/demo.toml").partition("[versions]\n")[2]
     assert [line.split()[0] for line in versions.splitlines()] == ['"1.0"', '"1.1"', '"2.0"']
+    # Proposed already; somebody has gone on with one of them.
+    git(here.workspace, "branch", "-f", "pybuild/demo-2.1", "pybuild/demo-1.1")
     again = here.pybuild("update", "--branch", "--json")
-    assert [each["commit"] for each in again.json["taken"]] == [each["commit"] for each in ran.json["taken"]]
+    assert [each["commit"] for each in again.json["taken"]] == [ran.json["taken"][0]["commit"], ""]
+    assert again.code == 3 and "there is a branch pybuild/demo-2.1 with something else on it" in again.stderr
 
     hook = here.workspace / ".git/hooks/pre-commit"
     hook.write_text("#!/bin/sh\ngrep -q '\"1.1\"' specs/demo.toml || { echo 1.1 comes first >&2; exit 1; }\nexit 9\n")
@@ -189,10 +196,8 @@ def test_a_version_that_is_no_new_source(here: Bench, tmp_path: Path) -> None:
     upstream = tmp_path / "forge"
     files = {name: data for name, data in tiny_files("demo", "1.0").items() if name != "PKG-INFO"}
     repository(upstream, files, tag="v1.0")
-    here.spec(
-        "demo",
-        f'[source]\ntype = "git"\nurl = "file://{upstream}"\ntag = "v{{version}}"\n[update]\nsource = "git"\ntag-prefix = "v"\n',
-    )
+    source = f'[source]\ntype = "git"\nurl = "file://{upstream}"\ntag = "v{{version}}"\n'
+    here.spec("demo", f'{source}[update]\nsource = "git"\ntag-prefix = "v"\n')
     here.build("demo==1.0")
     repository(upstream, {}, tag="v1.1")
     repository(upstream, {"README": b"new\n"}, tag="v1.2rc1")
@@ -202,3 +207,30 @@ def test_a_version_that_is_no_new_source(here: Bench, tmp_path: Path) -> None:
     git(upstream, "tag", "v1.1", "v1.0^{}")
     ran = here.pybuild("--state", str(tmp_path / "other"), "update", "--apply")
     assert ran.code == 40 and "which is that of 1.0" in ran.stderr
+
+
+def test_interrupted_and_killed_while_a_hook_runs(here: Bench) -> None:
+    here.accept("demo")
+    pinned(here, "demo")
+    here.sdist("demo", "1.1", module="V = 1.1\n")
+    before = here.spec_text("demo")
+    hook, running = here.workspace / ".git/hooks/pre-commit", here.root / "running"
+    hook.write_text(f"#!/bin/sh\ntouch {running}\nsleep 60\n")
+    hook.chmod(0o755)
+    with here.start("update", "--commit") as process:
+        wait_for(running.exists)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130, process.communicate()[1]
+    assert here.spec_text("demo") == before and git(here.workspace, "status", "--porcelain") == ""
+    assert not (here.workspace / ".git/index.lock").exists()
+    running.unlink()
+    hook.write_text(f"#!/bin/sh\ntouch {running}\nsleep 1\n")
+    with here.start("update", "--commit") as process:
+        wait_for(running.exists)
+        process.kill()
+    # Its git goes on without it; the next run waits for that, and finds that all is done.
+    ran = here.pybuild("update", "--commit", "--json")
+    assert ran.code == 0 and ran.json["taken"] == [], ran.stderr
+    assert git(here.workspace, "log", "--format=%s") == "demo: update to 1.1 from 1.0\npinned"
+    assert git(here.workspace, "status", "--porcelain") == ""
+    assert here.build("demo").built() == ["demo==1.1+pb.1"]

@@ -6,18 +6,23 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from packaging.utils import NormalizedName
-from packaging.version import Version
 
 from pybuilder.http import Client
+from pybuilder.processes import run
 from pybuilder.state import State
+from pybuilder.update import Finder
 from pybuilder.upstream import Upstream
-from pybuilder.yanks import Told, yank_told
-from tests.support.indexes import clean_environment
+from pybuilder.workspace import Workspace
+from pybuilder.yanks import yank_upstreams
+from pybuilder.yanks.decide import DELETED
+from tests.support.git import git, repository
+from tests.support.indexes import clean_environment, make_wheel
+from tests.support.upstream import Fault
 from tests.support.workspaces import Bench, Ran, bench, plan_of
 
 ALPHA = NormalizedName("alpha")
@@ -25,21 +30,23 @@ NOW = datetime(2026, 12, 1, tzinfo=UTC)
 UV = str(Path(sys.executable).with_name("uv"))
 
 
-def look(here: Bench) -> tuple[tuple[str, str], ...]:
-    """Do what cron does with what upstream says of alpha now."""
+def look(here: Bench, hours: float = 0) -> tuple[tuple[str, str], ...]:
+    """Do what cron does: ask upstream about every package, and yank."""
+    now = NOW + timedelta(hours=hours)
     with closing(State.open(here.layout)) as state, Client() as client:
         upstream = Upstream(client=client, url=here.upstream.index)
-        said = Told.by(upstream.project(ALPHA), {})
-        pinned = {ALPHA: [Version("1.0"), Version("2.0")]}
-        return yank_told(
-            [said],
-            pinned=pinned,
-            confirm=lambda name: said,
-            index=here.index,
+        finder = Finder(
+            workspace=Workspace.open(here.workspace, run=run),
             state=state,
-            channel="host",
-            now=NOW,
+            upstream=upstream,
+            buildroot="host",
+            variant="",
+            pythons=("3.11.7",),
+            tags=("py3-none-any",),
+            now=lambda: now,
         )
+        findings = finder.find()
+        return yank_upstreams(findings, upstream=upstream, index=here.index, state=state, channel="host", now=now)
 
 
 def install(here: Bench, tool: str, requirement: str) -> tuple[str | None, str]:
@@ -116,3 +123,39 @@ def test_it_outlives_all_that_is_done_with_the_index(here: Bench) -> None:
     assert set(marks(here).values()) == {None}
     assert here.build("alpha").cached() == ["alpha==2.0+pb.2"]
     here.check_sound()
+
+
+def test_what_upstream_deletes(here: Bench) -> None:
+    """Believed when it stays so, and of what is no rubbish; a wheel keeps a version alive, a commit one from git."""
+    repo = here.root / "repo"
+    commits = [repository(repo, {"file": version.encode()}, tag=f"v{version}") for version in ("1.0", "1.1", "1.2")]
+    pins = "".join(f'"1.{minor}" = {{ commit = "{commit}" }}\n' for minor, commit in enumerate(commits))
+    source = f'[source]\ntype = "git"\nurl = "{repo.as_uri()}"\ntag = "v{{version}}"\n'
+    here.spec("gamma", f'{source}[update]\nsource = "git"\ntag-prefix = "v"\n[versions]\n{pins}')
+    for version in ("0.1", "0.2", "0.3"):
+        here.sdist("alpha", version)
+    assert look(here) == ()
+    gone = here.upstream.directory / "alpha-1.0.tar.gz"
+    gone.rename(here.root / gone.name)
+    git(repo, "tag", "--delete", "v1.0")
+    git(repo, "tag", "v1.1-renamed", "v1.1^{}")
+    git(repo, "tag", "--delete", "v1.1")
+    assert look(here, 1) == () and look(here, 24) == ()
+    # What says nothing: no such project, a server that is down; and a wheel is there still.
+    here.upstream.faults["/alpha/"] = Fault(status=404)
+    assert look(here, 26) == ()
+    here.upstream.faults["/alpha/"] = Fault(status=503)
+    assert look(here, 27) == ()
+    here.upstream.faults.clear()
+    wheel = make_wheel(here.upstream.directory, "alpha", "1.0")
+    assert look(here, 28) == ()
+    assert {str(version): why for version, why in here.index.yanked()["gamma"].items()} == {"1.0": DELETED}  # type: ignore[index]
+    assert marks(here)["1.0+pb.1"] is None
+    wheel.unlink()
+    assert look(here, 30) == () and look(here, 53) == ()
+    assert look(here, 54) == (("host/alpha==1.0+pb.1", DELETED),)
+    assert (marks(here)["1.0+pb.1"], marks(here)["1.0"]) == (DELETED, DELETED)
+    (here.root / gone.name).rename(gone)
+    git(repo, "tag", "v1.0", commits[0])
+    assert look(here, 55) == ()
+    assert marks(here)["1.0+pb.1"] is None and "gamma" not in here.index.yanked()

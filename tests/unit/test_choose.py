@@ -188,6 +188,10 @@ class TestRules:
             ('allow = "<2"', ["1.5", "1.0"]),
             ('ignore = ["1.5", ">=2"]', ["1.0"]),
             ('series = ["1.*"]', ["1.5", "1.0"]),
+            ('include = "0$"', ["2.0", "1.0"]),
+            ('exclude = "^1"', ["2.0"]),
+            # Tags of somebody else's, of which the index knows nothing.
+            ('source = "github"\nid = "o/six"\ntag-prefix = "v"', ["2.0", "1.5", "1.0"]),
             ('series = ["1.0.*", "2.*"]', ["2.0", "1.0"]),
             ('cooldown = "200d"', []),
             ('cooldown = "99d"', ["2.0", "1.5", "1.0"]),

@@ -105,6 +105,11 @@ class Here:
         self.asked.append(f"inside {version}")
         return METADATA
 
+    def prepare(self, name: str, version: Version) -> Any:
+        if version == Version("6.6.6"):
+            raise FetchError("its source is another than it was")
+        return f"{name} {version}"
+
     def fail(self, *_: object) -> Any:
         raise FetchError("it is down")
 
@@ -115,6 +120,7 @@ class Here:
         offered = {SpecifierSet(wanted): Version(version) for wanted, version in self.allowed.items()}
         world: Any = {
             "workspace": SimpleNamespace(
+                spec=lambda name: None,
                 spec_names=lambda: self.accepted,
                 rejections=self.rejected,
                 refusal=lambda name: "rejected: no" if name in self.rejected else "",
@@ -122,6 +128,7 @@ class Here:
             "chooser": SimpleNamespace(offered=lambda name, wanted: [offered[wanted]] if wanted in offered else []),
             "sources": SimpleNamespace(upstream=upstream, fetch=self.fail),
             "screener": None,
+            "prepare": self.prepare,
             "target": SimpleNamespace(tags=(), markers={"python_version": "3.11"}),
         }
         return Clerk(layout=self.layout, channel="host", state=self.state, **cast(Any, world)).dossier(SIX)
@@ -174,7 +181,13 @@ class TestVersion:
     def test_a_new_version_is_itself(self, here: Here) -> None:
         here.answer, here.accepted = ALL, ("six",)
         here.ask("six==2.0", "update")
-        assert version(here.dossier()) == "2.0"
+        here.ask("six==1.0", "update")
+        found = here.dossier()
+        assert (version(found), found.prepared) == ("2.0", "six 2.0")
+        here.ask("six==6.6.6", "update")
+        found = here.dossier()
+        assert found.prepared is None
+        assert found.notes[-1] == "what taking it in comes to could not be found out: its source is another than it was"
 
 
 class TestFailures:
@@ -185,7 +198,7 @@ class TestFailures:
         found = here.dossier()
         assert [entry.requirement for entry in found.waiting] == ["six>=1"]
         assert (found.standing, [each.name for each in found.alike]) == ("waiting", ["sixx"])
-        assert (found.upstream, found.about, found.findings, found.judged) == (None, None, None, None)
+        assert (found.upstream, found.about, found.findings, found.screened) == (None, None, None, None)
         assert found.notes == (f"what upstream has of it could not be found out: {error.what}",)
 
     def test_a_project_without_a_file(self, here: Here) -> None:

@@ -55,6 +55,7 @@ def test_a_sound_workspace(home: Path) -> None:
         ("buildroots/f.toml", 'name = "f"\nengine = "podman"\n', ["buildroots/f.toml", "'distribution'"]),
         ("buildroots/f.toml", 'name = "f"\nextends = "g"\n', ["buildroots/f.toml:2", "'g'"]),
         ("specs/a.toml", "name = 'b'\n", ["specs/a.toml:1", "'b'"]),
+        ("specs/a.toml", "name = 'a'\n[update]\nsource = 'github'\n", ["specs/a.toml:2", "no project on github.com"]),
         ("specs/A_b.toml", "name = 'a-b'\n", ["specs/A_b.toml", "normalised"]),
         ("specs/a.toml", "name = ", ["specs/a.toml:1", "no TOML"]),
         ("specs/a.toml", f'name = "a"\n[versions]\none = {{ file = "a", sha256 = "{SHA}" }}\n', [":3", "'one'"]),

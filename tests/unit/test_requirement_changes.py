@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from packaging.requirements import Requirement
 
-from pybuilder.requirement_changes import changes, new_names, python_change
+from pybuilder.requirement_changes import changes, python_change
 
 
 def wanted(*texts: str) -> list[Requirement]:
@@ -22,11 +22,9 @@ def test_what_is_new_gone_or_other_is_told_by_name_and_order_means_nothing() -> 
         'install: tomli; python_version < "3.11" -> tomli; python_version < "3.12"',
         'install: x==1; extra == "a" -> x==2; extra == "a"',
     ]
-    assert new_names(found) == ("new-one",)
     assert found[0].as_json == {"kind": "install", "name": "chardet", "before": ["chardet"], "after": []}
 
 
 def test_requires_python() -> None:
     assert python_change(">=3.8, <4", "<4,>=3.8") == () == python_change("", "")
     assert [each.line for each in python_change(">=3.8", "")] == ["Python: >=3.8 -> any"]
-    assert new_names(python_change("", ">=3.9")) == ()

@@ -19,8 +19,9 @@ from pybuilder.metadata import parse_metadata
 from pybuilder.new import Findings
 from pybuilder.rejections import Rejection
 from pybuilder.review_queue import Waiting
-from pybuilder.screening.policy import Judged
+from pybuilder.spec import Pin
 from pybuilder.upstream import File
+from pybuilder.uptake import PatchNews, Prepared
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ONE = Waiting(name="six", requirement="six>=1", wanted_by="alpha 1.0", first_seen="2026-02-28T23:00:00.000006Z")
@@ -38,7 +39,9 @@ EMPTY = Dossier(
     about=None,
     findings=None,
     needs=(),
-    judged=None,
+    screened=None,
+    stopped="",
+    prepared=None,
     notes=(),
 )
 SDIST = File(
@@ -127,7 +130,7 @@ def test_a_package_of_which_all_is_known() -> None:
         ),
         findings=FINDINGS,
         needs=(Needed(requirement="flit-core", needed_to="build", standing="accepted"),),
-        judged=Judged(account=NOTHING, stopped=None),
+        screened=NOTHING,
         why=("six 1.0 is installed", "  asked for as six"),
     )
     assert told[0] == "six: Bridges (looked at: 1.0)"
@@ -193,19 +196,53 @@ def test_what_should_make_a_person_look_twice() -> None:
 def test_what_screening_found_and_how_to_allow_it() -> None:
     file = {"path": "x.so", "kind": "compiled", "format": "ELF", "size": 1, "sha256": "ab", "note": "", "accepted": ""}
     account = {**NOTHING, "files": [file], "dump_sha256": None}
-    stopped = ReviewError("the source of six 1.0 waits for review", wanted=(), cure="write into pybuild.toml")
-    told = lines(judged=Judged(account=account, stopped=stopped))
+    stopped = str(ReviewError("the source of six 1.0 waits for review", wanted=(), cure="write into pybuild.toml"))
+    told = lines(screened=account, stopped=stopped)
     assert "found: ELF x.so  sha256 ab" in told
     assert "advisories were not looked up: no dump is configured ([screen] advisories)" in told
     assert told[-3:-1] == ["the source of six 1.0 waits for review", "  do: write into pybuild.toml"]
 
 
 def test_nothing_is_found_where_nobody_looked_for_advisories() -> None:
-    told = lines(judged=Judged(account={**NOTHING, "dump_sha256": None}, stopped=None))
+    told = lines(screened={**NOTHING, "dump_sha256": None})
     assert told[-3:-1] == [
         "screening found nothing",
         "advisories were not looked up: no dump is configured ([screen] advisories)",
     ]
+
+
+def test_a_new_version_with_a_patch_that_does_not_apply() -> None:
+    prepared = Prepared(
+        name=NormalizedName("six"),
+        version=Version("2.0"),
+        old=Version("1.0"),
+        pin=Pin(file="six-2.0.tar.gz", sha256="ab" * 32),
+        review="the patch 0001.patch does not apply",
+        changes=(),
+        patches=(PatchNews(file="0001.patch", fate="rejected", rejects=("@@ -1 +1 @@", "-old", "+new\x1b")),),
+        requirements=(),
+        notes=("its build system has changed",),
+        needed_by=2,
+    )
+    told = lines(standing="accepted", waiting=(replace(UPDATE, name="six", requirement="six==2.0"),), prepared=prepared)
+    assert told[-9:-2] == [
+        "in place of 1.0:",
+        "  patch 0001.patch: does not apply, nor can it be rebased",
+        "    @@ -1 +1 @@",
+        "    -old",
+        "    +new\N{REPLACEMENT CHARACTER}",
+        "  look: its build system has changed",
+        "  2 packages need it",
+    ]
+    assert "it can't be taken in as it is: the patch 0001.patch does not apply" in told
+    assert dossier_json(replace(EMPTY, prepared=prepared))["update"]["patches"][0]["fate"] == "rejected"
+
+
+def test_what_screening_holds_of_an_accepted_one() -> None:
+    entry = replace(ONE, wanted_by="the screening of its source, which has 1 archive: x.zip")
+    told = lines(standing="accepted", waiting=(entry,))
+    assert told[1].startswith("six>=1, wanted by the screening of its source")
+    assert "[[screen.exceptions]]" in told[-1] and "approve" not in told[-1]
 
 
 def test_a_rejected_one() -> None:

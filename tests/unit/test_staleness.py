@@ -14,6 +14,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pybuilder.errors import EngineError
+from pybuilder.lockfile import Lock, Rpm, format_lock
 from pybuilder.packages import Packages
 from pybuilder.plan import Root, rpm_root_digest
 from pybuilder.processes import run
@@ -65,6 +66,27 @@ class Here:
     def ask(self, text: str) -> None:
         """Write rebuild.toml."""
         (self.root / "rebuild.toml").write_text(text)
+
+    def note_security(self, **notes: str) -> None:
+        """Write the lock, in which these RPMs have notes of advisories."""
+        rpms = {
+            name: Rpm(
+                name=name,
+                evra=f"{release}-1.x86_64",
+                sha256=digest(name),
+                size=1,
+                repository="fedora",
+                location=f"{name}.rpm",
+                source="",
+                key="",
+                requires=(),
+                security=notes.get(name, ""),
+            )
+            for name, release in self.roots.lock.items()
+        }
+        lock = Lock(buildroot="host", arch="x86_64", repositories={}, answers={}, rpms=rpms)
+        (self.root / "buildroots").mkdir(exist_ok=True)
+        (self.root / "buildroots" / "host.lock").write_text(format_lock(lock))
 
     def built(self, name: str, version: str = "1.0", *, system: Sequence[str] = (), **facts: Any) -> None:
         """A build that was published, as it would be made now; the facts are those of ``Channel.attempt``."""
@@ -372,6 +394,34 @@ class TestLock:
         here.roots.lock |= {"bash": "2"}
         assert here.stale() == {"six==1.0": "lock", "seven==1.0": "lock"}
 
+    def test_security(self, here: Here) -> None:
+        """Whether there is a fix between the version that was there and the locked one, whatever came after it."""
+        here.policy = "security"
+        here.spec("six", '[system]\nbuild = ["gcc"]')
+        here.built("six", system=["gcc"])
+        here.roots.lock |= {"gcc": "4", "zlib": "2"}
+        here.note_security(gcc="", zlib="2-1 ADVISORY-0")
+        assert here.stale() == {}
+        here.note_security(gcc="1-1 ADVISORY-1")
+        assert here.stale() == {}
+        here.note_security(gcc="3-1 ADVISORY-2")
+        assert here.stale() == {"six==1.0": "lock"}
+        assert here.only().detail == "gcc 3-1 fixes ADVISORY-2"
+        here.policy = "never"
+        assert here.stale() == {}
+        here.policy = "security"
+        here.built("six", system=["gcc"])
+        assert here.stale() == {}
+
+    def test_what_another_channel_made_the_same_proves_nothing_here(self, here: Here) -> None:
+        here.policy = "monthly"
+        here.spec("six")
+        here.built("six", payload="same")
+        here.roots.lock["bash"] = "2"
+        other = here.channel.attempt("six", payload="same", root=here.roots.for_build(()), began=NOW)
+        here.channel.state._write("UPDATE attempts SET channel = 'other' WHERE id = :id", {"id": other.id})
+        assert here.stale() == {"six==1.0": "lock"}
+
     def test_an_older_lock_is_as_good_where_something_was_made_with_it(self, here: Here) -> None:
         here.policy = "monthly"
         here.spec("six")
@@ -593,6 +643,21 @@ class TestFailures:
         here.built("dep", began=NOW + DAY / 48)
         here.now += DAY / 47
         assert here.stale() == {"six==1.0": "new"}
+
+    def test_what_was_held_back_is_tried_once_that_is_published(self, here: Here) -> None:
+        """By the attempt that failed, or by the name of what failed without one."""
+        here.spec("dep")
+        here.spec("six")
+        marks = {each.name: each.mark for each in here.find().stale}
+        attempt = here.failed("dep", began=NOW)
+        note_failure(here.channel.state, "host", "six", V1, mark=marks["six"], now=NOW, attempt=attempt)
+        here.spec("seven")
+        seven = here.only().mark
+        note_failure(here.channel.state, "host", "seven", V1, mark=seven, now=NOW, because_of="dep")
+        assert list(here.delayed()) == ["dep==1.0", "seven==1.0", "six==1.0"]
+        here.built("dep", began=NOW + DAY / 48)
+        here.now += DAY / 47
+        assert here.stale() == {"seven==1.0": "new", "six==1.0": "new"}
 
     def test_a_package_without_a_version_waits_as_well(self, here: Here) -> None:
         here.spec("six", pins=())

@@ -304,7 +304,7 @@ class TestMemory:
         state.ask_review([("wheel", "wheel>=1", "six")], now="t1")
         state.ask_review([("wheel", "wheel>=1", "six"), ("attrs", "attrs", "six")], now="t2")
         assert [(row["name"], row["first_seen"]) for row in state.review()] == [("wheel", "t1"), ("attrs", "t2")]
-        state.drop_review(["wheel", "nothing"])
+        state.settle_review([("wheel", "wheel>=1", "six"), ("nothing", "nothing", "six")])
         assert [row["name"] for row in state.review()] == ["attrs"]
         state.ask_review([("attrs", "attrs>=2", "six")], now="t3")
         state.settle_review([("attrs", "attrs", "six"), ("attrs", "attrs>=2", "seven")])

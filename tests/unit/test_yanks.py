@@ -14,7 +14,8 @@ from pybuilder.index import Index
 from pybuilder.layout import Layout
 from pybuilder.state import PublishedWheel, State
 from pybuilder.upstream import File, Project
-from pybuilder.yanks import DELETED, Absence, Sight, Told, decide, doubts, yank_told
+from pybuilder.yanks import doubts, yank_told
+from pybuilder.yanks.decide import DELETED, Absence, Sight, Told, decide
 
 SIX = NormalizedName("six")
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -31,13 +32,16 @@ def told(*versions: str, **yanked: str) -> Told:
 class Days:
     """Decisions one after the other, each with what the one before remembered."""
 
-    ours: tuple[str, ...] = ("1.0", "1.1")
+    pinned: tuple[str, ...] = ("1.0", "1.1")
+    published: tuple[str, ...] = ()
     yanked: dict[str, str] = field(default_factory=dict)
     sight: Sight = Sight()  # noqa: RUF009 - it is frozen
 
     def look(self, said: Told, hours: float = 0) -> Mapping[str, str | None]:
         now = NOW + timedelta(hours=hours)
-        decision = decide(said, ours=self.ours, yanked=self.yanked, before=self.sight, now=now)
+        decision = decide(
+            said, pinned=self.pinned, published=self.published, yanked=self.yanked, before=self.sight, now=now
+        )
         self.sight = Sight.load(decision.sight.dump())
         for version, reason in decision.changes.items():
             self.yanked.pop(version, None)
@@ -118,8 +122,16 @@ class TestDeleted:
         assert [days.look(told("1.0", "1.2"), hours=hours) for hours in (0, 23)] == [{}, {}]
         assert days.look(told("1.0", "1.2"), hours=24) == {"1.1": DELETED}
 
+    def test_what_is_published_but_not_pinned_once_it_was_seen_there(self) -> None:
+        days = Days(pinned=(), published=("1.0", "1.1"))
+        for hours in (0, 30, 60):
+            assert days.look(told("1.0", "1.2"), hours=hours) == {}
+        assert days.look(told("1.0", v1_1="bad"), hours=70) == {"1.1": "upstream: bad"}
+        assert days.look(told("1.1", "1.2"), hours=80) == {"1.1": None}
+        assert days.look(told("1.1", "1.2"), hours=104) == {"1.0": DELETED}
+
     def test_the_only_one_of_ours(self) -> None:
-        days = Days(ours=("1.0",))
+        days = Days(pinned=("1.0",))
         days.look(told("1.0", "1.1", "1.2"))
         days.look(told("1.1", "1.2"), hours=1)
         assert days.look(told("1.1", "1.2"), hours=25) == {"1.0": DELETED}

@@ -1,24 +1,16 @@
-"""Our builds of what upstream yanks or deletes are yanked too, and no longer so when upstream takes it back.
-
-What upstream says is rubbish now and then: a page that is empty, or has lost half of what it had. A yank is said in so
-many words and believed at once; that a version is gone is believed only when it stays so.
-"""
+"""What is to be yanked, from what upstream says now and what it said before; pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
-from packaging.version import Version
-
+from pybuilder.candidates import Found
 from pybuilder.clock import timestamp
 from pybuilder.filenames import sdist_version, wheel_version
-from pybuilder.index import Index
-from pybuilder.names import NormalizedName, numbered_version, printable
-from pybuilder.state import State
+from pybuilder.names import NormalizedName, printable
 from pybuilder.upstream import Project
 
 PATIENCE = timedelta(hours=24)
@@ -29,7 +21,6 @@ DELETED = "upstream deleted it"
 _YANKED = "upstream yanked it"
 _SAID = "upstream: "
 _LONGEST = 300  # characters of a reason
-_FACT = "upstream-versions"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,24 +37,32 @@ class Told:
 
     @classmethod
     def by(cls, project: Project, pinned: Mapping[str, str]) -> Told:
-        """What the page of an index says.
+        """What the page of an index says; see ``of``."""
+        files = []
+        for file in project.files:
+            version = wheel_version(file.filename) or sdist_version(file.filename, project.name)
+            if version is not None:
+                why = file.yanked_reason if file.yanked else None
+                files.append(Found(text=str(version), file=file.filename, yanked=why))
+        return cls.of(project.name, files, pinned)
+
+    @classmethod
+    def of(cls, name: NormalizedName, listed: Iterable[Found], pinned: Mapping[str, str]) -> Told:
+        """What an index says of a project's files.
 
         A version is yanked (PEP 592, which speaks of files) where the file that we pinned is, or where all its files
         are; it is there as long as any file of it is.
 
         Args:
-            project: The page.
+            name: The project.
+            listed: Its files.
             pinned: The names of the files that the spec pins, by version.
         """
-        files: dict[Version, dict[str, str | None]] = {}
-        for file in project.files:
-            version = wheel_version(file.filename) or sdist_version(file.filename, project.name)
-            if version is not None:
-                files.setdefault(version, {})[file.filename] = file.yanked_reason if file.yanked else None
-        return cls(
-            name=project.name,
-            versions={str(version): _why(reasons, pinned.get(str(version), "")) for version, reasons in files.items()},
-        )
+        files: dict[str, dict[str, str | None]] = {}
+        for found in listed:
+            files.setdefault(found.text, {})[found.file] = found.yanked
+        versions = {version: _why(reasons, pinned.get(version, "")) for version, reasons in files.items()}
+        return cls(name=name, versions=versions)
 
 
 def _why(reasons: Mapping[str, str | None], pinned: str) -> str | None:
@@ -129,12 +128,21 @@ class Decision:
     sight: Sight
 
 
-def decide(told: Told, *, ours: Collection[str], yanked: Mapping[str, str], before: Sight, now: datetime) -> Decision:
+def decide(
+    told: Told,
+    *,
+    pinned: Collection[str],
+    published: Collection[str],
+    yanked: Mapping[str, str],
+    before: Sight,
+    now: datetime,
+) -> Decision:
     """Which versions are to be yanked, and which no longer, and what is to be remembered.
 
     Args:
         told: What upstream says.
-        ours: The versions that we have published or pinned.
+        pinned: The versions that we have pinned to what was there once.
+        published: The versions that we have published.
         yanked: Those that are yanked in our index, and why. A reason that doesn't begin with ``upstream`` is somebody
             else's, and stays.
         before: What was remembered.
@@ -143,15 +151,15 @@ def decide(told: Told, *, ours: Collection[str], yanked: Mapping[str, str], befo
     there = told.versions.keys()
     if not there:
         return Decision(changes={}, sight=Sight(there=before.there, missing=before.missing, doubt=_EMPTY))
-    # What was yanked before it was deleted is settled; what we have was there, whether or not we looked then.
-    seen = before.there | before.missing.keys() | ((set(ours) | there) - yanked.keys())
+    # What was yanked before it was deleted is settled.
+    seen = before.there | before.missing.keys() | there | (set(pinned) - yanked.keys())
     missed = seen - there
     most = len(missed) > 1 and 2 * len(missed) > len(seen)
     absences = {version: _missed(before.missing.get(version), now) for version in missed}
     patience = LONG_PATIENCE if most else PATIENCE
     deleted = {version for version, one in absences.items() if one.again and now - one.since >= patience}
     changes: dict[str, str | None] = {}
-    for version in sorted({*ours, *yanked}):
+    for version in sorted({*pinned, *published, *yanked}):
         current = yanked.get(version)
         if current is None or current.startswith("upstream"):
             wanted = current
@@ -179,81 +187,3 @@ def _reason(said: str | None) -> str | None:
         return None
     text = printable(" ".join(said.split()))[:_LONGEST].strip()
     return f"{_SAID}{text}" if text else _YANKED
-
-
-def yank_told(
-    told: Iterable[Told],
-    *,
-    pinned: Mapping[NormalizedName, Collection[Version]],
-    confirm: Callable[[NormalizedName], Told | None],
-    index: Index,
-    state: State,
-    channel: str,
-    now: datetime,
-) -> tuple[tuple[str, str], ...]:
-    """Yank what a channel has published of what upstream yanked or deleted, and take yanks back; all of it or nothing.
-
-    Args:
-        told: What upstream says of packages; those of which it says nothing now stay as they are.
-        pinned: The versions that specs pin.
-        confirm: Asked before anything changes of a package: what upstream says when it is asked for every file; None
-            where it can't be asked.
-        index: The channel's index.
-        state: Has what was published, and remembers what was missed.
-        channel: The channel.
-        now: The time.
-
-    Returns:
-        The builds that were not yanked before, as ``CHANNEL/NAME==VERSION+LABEL.N``, and why they are.
-    """
-    builds = _builds(state, channel)
-    yanked, remembered = index.yanked(), state.facts(_FACT, "")
-    changes: dict[tuple[NormalizedName, Version], str | None] = {}
-    sights: dict[str, Sight] = {}
-    new: list[tuple[str, str]] = []
-    for each in told:
-        there = builds.get(each.name, {})
-        before = {str(version): reason for version, reason in yanked.get(each.name, {}).items()}
-        known = Sight.load(remembered[each.name]) if each.name in remembered else Sight()
-        judge = partial(
-            decide, ours={*map(str, pinned.get(each.name, ())), *there}, yanked=before, before=known, now=now
-        )
-        decision = judge(each)
-        if decision.changes:
-            confirmed = confirm(each.name)
-            if confirmed is None:
-                continue
-            decision = judge(confirmed)
-        if decision.sight != known:
-            sights[each.name] = decision.sight
-        for version, reason in decision.changes.items():
-            changes[each.name, Version(version)] = reason
-            if reason is not None and version not in before:
-                new += [(build, reason) for build in there.get(version, ())]
-    if changes:
-        index.yank(changes)
-    _remember(state, sights)
-    return tuple(sorted(new))
-
-
-def _builds(state: State, channel: str) -> Mapping[str, Mapping[str, Sequence[str]]]:
-    """The names of a channel's builds, by package and version."""
-    found: dict[str, dict[str, list[str]]] = {}
-    for build in state.published_builds(channel):
-        numbered = numbered_version(Version(build["version"]), build["label"], build["number"])
-        same = found.setdefault(build["name"], {}).setdefault(build["version"], [])
-        same.append(f"{channel}/{build['name']}=={numbered}")
-    return found
-
-
-def _remember(state: State, sights: Mapping[str, Sight]) -> None:
-    # After the index: what was to be yanked is found again by the next pass if this one dies in between.
-    if sights:
-        with state.transaction():
-            for name, sight in sights.items():
-                state.add_fact(_FACT, name, sight.dump())
-
-
-def doubts(state: State) -> Mapping[str, str]:
-    """Why what upstream said last of a package is not believed, by package."""
-    return {name: raw["doubt"] for name, raw in sorted(state.facts(_FACT, "").items()) if raw["doubt"]}
