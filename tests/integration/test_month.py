@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from pybuilder.state import State
 from tests.support.git import git, repository
 from tests.support.month import BEGIN, EVERY, Event, Month, Package, Release, chances, day
 from tests.support.upstream import Fault
@@ -130,7 +133,9 @@ def unpatch_steady(month: Month) -> None:
 
 
 def ask_for_rebuild(month: Month) -> None:
-    asked = f'"picky==1.6" = {{ requested = {month.now:%Y-%m-%dT%H:%M:%SZ}, reason = "to see whether it still builds" }}\n'
+    asked = (
+        f'"picky==1.6" = {{ requested = {month.now:%Y-%m-%dT%H:%M:%SZ}, reason = "to see whether it still builds" }}\n'
+    )
     (month.here.workspace / "rebuild.toml").write_text(asked)
     month.commit("Rebuild picky")
 
@@ -143,7 +148,9 @@ def one_pass(month: Month, chance: random.Random, usual: float) -> tuple[list[st
             time.sleep(chance.uniform(0.02, 1) * usual)
             process.kill()
             told_by_killed = process.communicate()[1].splitlines()
-        wait_for(lambda: not processes_of(month.here.state), seconds=60, what="the end of what the killed pass had started")
+        wait_for(
+            lambda: not processes_of(month.here.state), seconds=60, what="the end of what the killed pass had started"
+        )
         month.now += timedelta(minutes=1)
     began = time.monotonic()
     ran = month.pybuild("cron")
@@ -176,3 +183,69 @@ def test_a_month(month: Month) -> None:
         assert git(month.here.workspace, "status", "--porcelain") == ""
     check_told(told, twice)
     check_end(month)
+
+
+def check_told(told: Counter[str], twice: set[str]) -> None:
+    """Everything was told once, but for what a pass had told that was killed before it could remember."""
+    subjects = {line.partition(": ")[2].partition(": ")[0] for line in told}
+    assert subjects == {
+        "build shaky==1.1",
+        "reupload liar==1.0",
+        "review fresh",
+        "review manual",
+        "review unwanted",
+        "update steady",
+    }
+    assert len(told) == len(subjects), told
+    assert [line for line, count in told.items() if count > 1 and line not in twice] == []
+
+
+def check_end(month: Month) -> None:
+    """Index, specs, git's history, queue and reports are what the rules say."""
+    here = month.here
+    assert month.published() == {name: package.published for name, package in month.packages.items()}
+    here.check_sound()
+    check_commits(month)
+    assert month.pybuild("review", "list", "--json").json == {"review": []}
+    assert json.loads((here.index.root / "review.json").read_text()) == []
+    check_builds(month)
+    heartbeat = (here.state / "cron" / "heartbeat").read_text()
+    assert f"{BEGIN + EVERY * (DAYS * 4 - 1):%Y-%m-%dT%H}" in heartbeat, heartbeat
+
+
+def check_commits(month: Month) -> None:
+    """One commit for each update, in their order, besides those of first pins and of people; the last of each is whole."""
+    subjects = git(month.here.workspace, "log", "--reverse", "--format=%s").splitlines()
+    updates = [
+        match.groups() for subject in subjects if (match := re.fullmatch(r"(\S+): update to (\S+) from \S+", subject))
+    ]
+    assert len(updates) == len(month.updates)
+    for name in month.packages:
+        assert [v for each, v in updates if each == name] == [v for each, v in month.updates if each == name]
+    others = [subject for subject in subjects if ": update to " not in subject]
+    assert Counter(others) == Counter(
+        [
+            "x",
+            *(f"{name}: pin 1.0" for name in month.packages if name != "fresh"),
+            "Take in fresh 0.3",
+            "Reject unwanted",
+            "Patch steady",
+            "The patch was wrong",
+            "Rebuild picky",
+        ]
+    )
+    assert "# Somebody's words stay.\n" in month.here.spec_text("needy")
+
+
+def check_builds(month: Month) -> None:
+    """A recipe that was changed and changed back, a rebuild that was asked for, and one that failed again and again."""
+    here = month.here
+    with closing(State.open(here.layout)) as state:
+        payloads = [wheel.payload for wheel in state.published_anywhere("steady") if wheel.version == "1.2"]
+        failures = [one for one in state.attempts("shaky", "1.1") if one.phase != "interrupted"]
+        asked_for = [one.started for one in state.attempts("picky", "1.6") if one.state == "succeeded"]
+    newest, patched, *_, first = payloads
+    assert newest == first != patched
+    # Eight days are 32 passes; with growing delays few of these try.
+    assert 4 <= len(failures) <= 9
+    assert sum(started > "2026-03-22" for started in asked_for) in (1, 2) and min(asked_for) < "2026-03-12"

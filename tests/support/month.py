@@ -186,7 +186,9 @@ class Month:
     def accept(self, name: str, *, update: str = "", text: str = "", **rules: Any) -> None:
         """A package that has been accepted before the month begins; the rules are those of ``Package``."""
         self.packages[name] = Package(**rules)
+        self.now = BEGIN - timedelta(days=100)
         self.release(name, "1.0")
+        self.now = BEGIN
         self.here.spec(name, text + (f"[update]\n{update}\n" if update else ""))
 
     def edit(self, file: str, change: Callable[[str], str], message: str) -> None:
