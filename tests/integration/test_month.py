@@ -214,7 +214,7 @@ def check_end(month: Month) -> None:
 
 
 def check_commits(month: Month) -> None:
-    """One commit for each update, in their order, besides those of first pins and of people; the last of each is whole."""
+    """One commit for each update, in their order; besides these, first pins and what people did."""
     subjects = git(month.here.workspace, "log", "--reverse", "--format=%s").splitlines()
     updates = [
         match.groups() for subject in subjects if (match := re.fullmatch(r"(\S+): update to (\S+) from \S+", subject))

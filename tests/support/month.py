@@ -127,7 +127,7 @@ class Month:
         """Bring the model to where a pass that comes to its end now brings the workspace."""
         for name, package in self.packages.items():
             # What a person has pinned needs nobody upstream.
-            package.published |= {pin: None for pin in package.pins - package.published.keys()}
+            package.published |= dict.fromkeys(package.pins - package.published.keys())
             if name not in self.silent:
                 wanted = package.news(self.now) if package.mode == "auto" or not package.pins else ()
                 for version in wanted:
