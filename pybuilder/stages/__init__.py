@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Protocol
 
 from packaging.requirements import Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
@@ -236,19 +235,3 @@ class Made:
     def ref(self) -> PayloadRef:
         """As it goes into an environment."""
         return PayloadRef(sha256=self.sha256, path=self.path)
-
-
-def supports_python(requires_python: str, python: str) -> bool | None:
-    """Whether something is for a Python.
-
-    Args:
-        requires_python: Its Requires-Python; empty for any.
-        python: The Python's full version.
-
-    Returns:
-        None where it says what is no specifier, as old releases do (``>=3.6.*``): nobody knows.
-    """
-    try:
-        return SpecifierSet(requires_python).contains(python, prereleases=True)
-    except InvalidSpecifier:
-        return None
