@@ -56,6 +56,8 @@ class Packages:
         screener: Screens sources before anything is done with them.
         starting: Told in whatever thread, before an attempt begins; raises ``PostponedError`` where it may not.
         forced: Those that are built in any case, and get a number in any case.
+        stale: Those that are built where what is published of them is stale; None for all. The others stay as they are
+            for as long as their recipe is current.
         made: The payloads that this run has come to, built or known.
     """
 
@@ -65,6 +67,7 @@ class Packages:
     screener: Screener
     starting: Callable[[Package], None] = _let_start
     forced: frozenset[Package] = frozenset()
+    stale: frozenset[Package] | None = None
     made: dict[Package, Made] = field(default_factory=dict)
     _sources: dict[Package, tuple[Source, Project]] = field(default_factory=dict)
 
@@ -170,9 +173,14 @@ class Packages:
         )
 
     def known(self, plan: Plan) -> Made | None:
-        """The payload that was made of these very inputs; None as well for what is built in any case."""
-        if (plan.recipe.name, Version(plan.recipe.version)) in self.forced:
+        """The payload that was made of these very inputs, or that stays; None as well for what is built in any case."""
+        package = (canonicalize_name(plan.recipe.name), Version(plan.recipe.version))
+        if package in self.forced:
             return None
+        if self.stale is not None and package not in self.stale:
+            newest = published_build(self.adapters, *package)
+            if newest is not None and newest.recipe == plan.recipe.digest():
+                return newest
         attempt = self.adapters.state.succeeded(plan.key())
         if attempt is None or attempt.payload is None or intact_payload(self.adapters, attempt.payload) is None:
             return None

@@ -70,6 +70,8 @@ def build(site: Site, goals: Sequence[Goal], budget: Budget, log: Log) -> Done:
     packages = site.bootstrap.packages
     packages.starting = budget.start
     packages.forced = frozenset(goal.package for goal in goals if goal.stale and goal.stale.is_forced)
+    # What else is in their trees is left to the policy.
+    packages.stale = frozenset(goal.package for goal in goals if goal.version is not None)
     request = Request(
         tops=tuple(goal.requirement for goal in goals),
         each=True,

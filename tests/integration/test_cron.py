@@ -69,6 +69,21 @@ def test_a_new_version_is_built_pinned_and_committed(here: Bench) -> None:
     here.check_sound()
 
 
+def test_what_is_stale_in_the_tree_of_an_update_is_left_to_the_policy(here: Bench) -> None:
+    here.accept("tool")
+    here.accept("alpha", build_requires=["tool"])
+    here.accept("beta", requires=["alpha"])
+    commit(here)
+    passed(here)
+    here.sdist("tool", "2.0")
+    assert passed(here).built() == ["tool==2.0+pb.1"]
+    here.sdist("beta", "2.0", requires=["alpha"])
+    assert passed(here).built() == ["beta==2.0+pb.1"]
+    assert here.outcomes("alpha") == ["succeeded"], "nobody has asked for it"
+    ran = here.bootstrap("beta")
+    assert here.outcomes("alpha") == ["succeeded", "succeeded"], ran.stderr
+
+
 FAILS = "raise SystemExit('this release does not build')"
 
 
