@@ -47,9 +47,7 @@ def hook() -> Iterator[HookServer]:
     """Run a hook on a free port of 127.0.0.1."""
     server = HookServer()
     handler = type("Handler", (_Handler,), {"hook": server})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
-        http.daemon_threads = True
-        http.block_on_close = False
+    with _Server(("127.0.0.1", 0), handler) as http:
         server.root = f"http://127.0.0.1:{http.server_port}"
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
@@ -59,6 +57,14 @@ def hook() -> Iterator[HookServer]:
             server.closing.set()
             http.shutdown()
             thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of clients that leave in the middle of an answer."""
 
 
 class _Handler(BaseHTTPRequestHandler):
