@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import email.utils
 import os
 import random
 import re
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -310,6 +308,8 @@ def _silent(done: int, total: int | None) -> None:
 
 
 def _transport_fault(error: Exception, url: str) -> Exception:
+    import ssl
+
     import httpx2
 
     if isinstance(error, httpx2.UnsupportedProtocol):
@@ -333,6 +333,8 @@ def _retry_after(header: str, now: float) -> float:
     """Seconds to wait by a Retry-After header: a number or a date (RFC 9110, section 10.2.3); 0 if neither."""
     if header.strip().isdigit():
         return float(header)
+    import email.utils
+
     try:
         return email.utils.parsedate_to_datetime(header).timestamp() - now
     except ValueError:

@@ -24,13 +24,10 @@ from pybuilder.plan import Plan, digest
 from pybuilder.resolution import satisfied_by
 from pybuilder.screening.policy import is_screening
 from pybuilder.stages import Adapters, Made, Project, Source, supports_python
-from pybuilder.stages.build import build
 from pybuilder.stages.choose import Chooser
 from pybuilder.stages.inspect import inspect_source, made_from_payload, published_build
 from pybuilder.stages.intact import intact_payload
 from pybuilder.stages.plan import build_requirements, make_plan, recipe
-from pybuilder.stages.prebuilt import take_wheel
-from pybuilder.stages.prepared import payload_refs
 from pybuilder.stages.publish import Item, Outcome, newest_build, publish
 from pybuilder.stages.screen import Screener
 from pybuilder.stages.source import SourceGetter
@@ -175,6 +172,8 @@ class Packages:
 
     def make_ready(self, plan: Plan) -> None:
         """Make the root and the build environment of a plan, so that its build need not wait for them."""
+        from pybuilder.stages.prepared import payload_refs
+
         name, version = plan.recipe.name, plan.recipe.version
         with timed(self.adapters.listen, name=name, version=version, phase="prepare"):
             refs = payload_refs(self.adapters, plan)
@@ -204,6 +203,10 @@ class Packages:
         Raises:
             PybuildError: It failed; says which package.
         """
+        # Imported here, since most runs build nothing.
+        from pybuilder.stages.build import build
+        from pybuilder.stages.prebuilt import take_wheel
+
         source, project = self.source(package)
 
         def satisfied(wanted: tuple[Requirement, ...]) -> bool:

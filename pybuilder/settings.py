@@ -73,7 +73,7 @@ class Settings(Table):
     rebuild: Literal["never", "security", "monthly"] = Field(
         default="never", description="When a moved buildroot lock rebuilds what is published."
     )
-    screen: Screen = Field(default=Screen(), description="What happens to sources by what is found in them.")
+    screen: Screen = Field(default_factory=Screen, description="What happens to sources by what is found in them.")
     keep: int = Field(default=3, ge=1, description="Last attempts at a package whose payload and inputs gc keeps.")
     notify: Array[Url] = Field(default=(), description="Webhooks that get messages.")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pybuilder import clock, events
 from pybuilder.cli.ground import Ground, open_ground
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import choose_buildroot, open_index, open_layout, open_workspace
+from pybuilder.cli.places import choose_buildroot, open_layout, open_workspace
 from pybuilder.environment import Environments
 from pybuilder.http import Client
 from pybuilder.layout import Layout
@@ -116,7 +116,6 @@ def adapters_on(
         state=state,
         engine=ground.engine,
         environments=Environments(layout),
-        index=open_index(layout, channel.name),
         channel=channel,
         roots=ground.roots,
         workspace=workspace,

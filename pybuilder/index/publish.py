@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 from packaging.utils import NormalizedName
 
@@ -19,6 +20,7 @@ from pybuilder.index.changes import Change
 from pybuilder.index.pages import File, PageError
 from pybuilder.index.planning import Placement, Release
 from pybuilder.index.tree import KEYS, SOURCES, Tree, write_changed
+from pybuilder.layout import Layout
 from pybuilder.signing import PublicKey
 
 _NOTE = ".unfinished.json"
@@ -37,6 +39,11 @@ class Index:
         self.root = root
         self._lock = lock
         self._note = root / _NOTE
+
+    @classmethod
+    def of(cls, layout: Layout, channel: str) -> Self:
+        """The index of a channel of a state."""
+        return cls(layout.index(channel), lock=layout.lock(f"index-{channel}"))
 
     def projects(self) -> tuple[NormalizedName, ...]:
         """The published projects, in order of name."""

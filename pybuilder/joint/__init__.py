@@ -13,7 +13,6 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pybuilder.errors import EngineError
-from pybuilder.joint.explain import conflict, is_conflict
 from pybuilder.joint.pages import Offer, plain
 from pybuilder.joint.uv import compile_requirements
 from pybuilder.joint.view import Served, View, World, served
@@ -120,6 +119,8 @@ def _among(preferred: Sequence[Version], version: Version) -> bool:
 
 def _failure(done: Completed, view: View, server: Served, constraints: Sequence[Requirement]) -> BaseException:
     """Why uv chose nothing."""
+    from pybuilder.joint.explain import conflict, is_conflict
+
     if server.failures:
         return server.failures[0]
     said = done.stderr.decode(errors="replace")
