@@ -179,7 +179,7 @@ class _Command:
             statements=statements,
             workspace=workspace,
             machine=machine,
-            resolver=partial(resolve_jointly, cache=layout.uv_cache),
+            resolver=partial(resolve_jointly, cache=layout.uv_cache, facts=session.adapters.state),
             outcomes=pipeline.outcomes,
         )
 

@@ -16,9 +16,9 @@ from packaging.markers import default_environment
 from packaging.tags import sys_tags
 
 from pybuilder.errors import EngineError
+from pybuilder.facts import Facts
 from pybuilder.plan import Root, Target, digest
 from pybuilder.processes import install_command, run
-from pybuilder.sandbox import Facts
 from pybuilder.sandbox.host import base_interpreter
 
 if TYPE_CHECKING:
