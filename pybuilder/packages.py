@@ -159,10 +159,14 @@ class Packages:
     def known(self, plan: Plan) -> Made | None:
         """The payload that was made of these very inputs."""
         attempt = self.adapters.state.succeeded(plan.key())
-        if attempt is None or attempt.payload is None or intact_payload(self.adapters, attempt.payload) is None:
+        if attempt is None or attempt.payload is None:
+            return None
+        path = intact_payload(self.adapters, attempt.payload)
+        if path is None:
             return None
         return made_from_payload(
             self.adapters,
+            path,
             sha256=attempt.payload,
             key=attempt.key,
             recipe=attempt.recipe,
@@ -241,6 +245,7 @@ class Packages:
                     return error.made
         return made_from_payload(
             self.adapters,
+            built.path,
             sha256=built.sha256,
             key=built.plan.key(),
             recipe=built.plan.recipe.digest(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
@@ -10,7 +11,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pybuilder import events
-from pybuilder.errors import BuildError, StateError
+from pybuilder.errors import BuildError
 from pybuilder.metadata import parse_metadata
 from pybuilder.plan import digest
 from pybuilder.stages import Adapters, Made, Project, Source
@@ -58,20 +59,14 @@ def _project(facts: Mapping[str, Any]) -> Project:
     )
 
 
-def made_from_payload(adapters: Adapters, *, sha256: str, key: str, recipe: str, attempt: str, target: str) -> Made:
+def made_from_payload(
+    adapters: Adapters, path: Path, *, sha256: str, key: str, recipe: str, attempt: str, target: str
+) -> Made:
     """A payload of the store, with what its METADATA says.
 
     Raises:
-        StateError: It isn't there.
         BuildError: It is damaged.
     """
-    path = adapters.store.payload(sha256)
-    if path is None:
-        raise StateError(
-            "a payload is gone from the store",
-            where=str(adapters.layout.payload(sha256)),
-            cure="rebuild the package it belongs to",
-        )
     facts = adapters.state.fact("metadata", sha256)
     if facts is None:
         metadata = parse_metadata(open_wheel(path).metadata)
@@ -99,9 +94,10 @@ def published_build(adapters: Adapters, name: str, version: Version, number: int
     wanted = max((wheel.number for wheel in published), default=0) if number is None else number
     for wheel in published:
         serves = accepted(WheelName.parse(wheel.wheel).tags, adapters.target.tags)
-        if wheel.number == wanted and serves and intact_payload(adapters, wheel.payload):
+        if wheel.number == wanted and serves and (path := intact_payload(adapters, wheel.payload)):
             return made_from_payload(
                 adapters,
+                path,
                 sha256=wheel.payload,
                 key=wheel.key,
                 recipe=wheel.recipe,
