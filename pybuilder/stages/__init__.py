@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -246,6 +247,7 @@ class Made:
         return PayloadRef(sha256=self.sha256, path=self.path)
 
 
+@lru_cache(maxsize=1024)
 def supports_python(requires_python: str, python: str) -> bool | None:
     """Whether something is for a Python.
 
