@@ -37,6 +37,7 @@ class Assessed:
         seconds: What each package would take to build.
         wall: What building all that has to be built will take at least.
         review: ``(name, requirement, wanted_by)`` of packages that nobody has accepted or somebody must look at.
+        refusals: What somebody has said against those of ``review`` that were looked at before, by name.
     """
 
     planned: Planned
@@ -44,6 +45,7 @@ class Assessed:
     seconds: Mapping[Package, float]
     wall: float
     review: tuple[Waiting, ...]
+    refusals: Mapping[str, str]
 
     @property
     def tree(self) -> Tree:
@@ -108,12 +110,14 @@ class Bootstrap:
                 statuses[package], broken[package] = "depends", error
         seconds = estimates(tree, self.packages.adapters.state)
         todo = {package: seconds[package] for package, status in statuses.items() if status in ("new", "depends")}
+        review = self._reviews(tree)
         return Assessed(
             planned=replace(planned, broken={**broken, **planned.broken}),
             statuses=statuses,
             seconds=seconds,
             wall=wall_seconds(tree, todo, self.machine.jobs),
-            review=self._reviews(tree),
+            review=review,
+            refusals=self.packages.refusals(review),
         )
 
     def run(self, assessed: Assessed, *, replan: Callable[[], Planned] | None) -> Result:
@@ -169,6 +173,7 @@ class Bootstrap:
                 *execution.failures,
             ),
             review=review,
+            refusals=self.packages.refusals(review),
             seconds=time.monotonic() - began,
         )
 

@@ -90,11 +90,24 @@ class ConfigError(PybuildError):
         return cls(what, where="\n         ".join(lines), cure=cure, parts=tuple(parts))
 
 
+class CommitError(PybuildError):
+    """The workspace's git repository can't take a commit: somebody's work is in the way, or a hook or git refuses."""
+
+    exit_code = 3
+    phase = "commit"
+
+
 class BuildError(PybuildError):
     """The backend failed, or what it made is no wheel of this package."""
 
     exit_code = 10
     phase = "build"
+
+
+class PostponedError(PybuildError):
+    """A build that there is no more time for in this run; it is no failure, and a later run makes it."""
+
+    phase = "budget"
 
 
 class BuildTimeout(PybuildError):

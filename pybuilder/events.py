@@ -104,7 +104,7 @@ class Waiting:
     Attributes:
         name: Normalised.
         version: Upstream's.
-        on: What it waits for: ``review``, or the package that holds it back, as ``name==version``.
+        on: What it waits for: ``review``, ``a later run``, or the package that holds it back, as ``name==version``.
     """
 
     name: str

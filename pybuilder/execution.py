@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 from pybuilder import events
 from pybuilder.crew import Crew
-from pybuilder.errors import BuildError, PybuildError, ReviewError
+from pybuilder.errors import BuildError, PostponedError, PybuildError, ReviewError
 from pybuilder.interruption import outcome
 from pybuilder.packages import Packages
 from pybuilder.plan import Plan
@@ -372,8 +372,10 @@ class Execution:
     def _note(self, error: PybuildError, packages: Collection[Package]) -> None:
         if self._faults.add(error, packages):
             name, version = error.package or ("", "")
-            failed = events.Failed(name=name, version=version, phase=error.phase, error=error.what, log=error.log)
-            self.packages.adapters.listen(failed)
+            told: events.Event = events.Waiting(name=name, version=version, on="a later run")
+            if not isinstance(error, PostponedError):
+                told = events.Failed(name=name, version=version, phase=error.phase, error=error.what, log=error.log)
+            self.packages.adapters.listen(told)
             for held in sorted(needing(self.tree, packages).difference(packages)):
                 waits = events.Waiting(name=held[0], version=str(held[1]), on=f"{name}=={version}")
                 self.packages.adapters.listen(waits)

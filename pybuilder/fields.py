@@ -108,7 +108,12 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
-def _duration(text: str) -> timedelta:
+def duration(text: str) -> timedelta:
+    """A length of time, such as ``30m``.
+
+    Raises:
+        ValueError: It is none.
+    """
     match = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)
     if not match:
         raise ValueError(f"{text!r} is no duration; write a number and s, m, h, d or w, such as '30m'")
@@ -259,7 +264,7 @@ PackageName = Annotated[NormalizedName, _parsed(_package, "a package's name")]
 OwnName = Annotated[NormalizedName, _parsed(_normalized, "the package's name")]
 Duration = Annotated[
     timedelta,
-    _parsed(_duration, "a duration such as '30m'"),
+    _parsed(duration, "a duration such as '30m'"),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,6}[smhdw]$"}),
 ]
 Size = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import re
@@ -11,36 +12,52 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pybuilder import interruption
 from pybuilder.download import Download, PartFile, Progress
 from pybuilder.errors import FetchError
 from pybuilder.files import CHUNK, disk_errors, sha256_file
+from pybuilder.posting import Answer
+from pybuilder.responses import (
+    NotFoundError,
+    RefusedError,
+    TryAgain,
+    UnreachableError,
+    check_status,
+    clean,
+    range_start,
+    redact,
+    retry_after,
+    scheme,
+    total_size,
+    transport_fault,
+)
 
 if TYPE_CHECKING:
     import httpx2
+
+__all__ = [
+    "ATTEMPTS",
+    "PAGE_LIMIT",
+    "Client",
+    "NotFoundError",
+    "Page",
+    "RefusedError",
+    "UnreachableError",
+    "redact",
+    "scheme",
+]
 
 T = TypeVar("T")
 
 PAGE_LIMIT = 64 << 20
 ATTEMPTS = 5
 _LONGEST_WAIT = 60.0
-_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _NETWORK_CURE = "check the network, the proxy settings and the URL; what is in the store already needs no network"
-
-
-class NotFoundError(FetchError):
-    """The server says that there is no such thing (404 or 410), or there is no such file."""
-
-
-class _TryAgain(Exception):
-    """One attempt failed in a way that another may not."""
-
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
-        super().__init__(reason)
-        self.wait = wait
+_CONDITIONS = frozenset({"If-None-Match", "If-Modified-Since"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,11 +68,13 @@ class Page:
         url: Where it came from in the end, after redirects.
         content_type: The media type without parameters, in lower case; empty where none was given.
         body: Its bytes, content codings undone.
+        headers: The header fields, by their names in lower case.
     """
 
     url: str
     content_type: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -98,14 +117,46 @@ class Client:
             NotFoundError: It is not there.
             FetchError: It can't be fetched, or is larger than ``limit``.
         """
+        page = self.renew(url, headers={"Accept": accept}, limit=limit)
+        assert page is not None
+        return page
+
+    def renew(
+        self,
+        url: str,
+        *,
+        etag: str = "",
+        modified: str = "",
+        headers: Mapping[str, str] = MappingProxyType({}),
+        limit: int = PAGE_LIMIT,
+        attempts: int = ATTEMPTS,
+        seconds: float = math.inf,
+    ) -> Page | None:
+        """Fetch a document into memory, unless it is as it was (RFC 9110, section 13).
+
+        Args:
+            url: An ``http``, ``https`` or ``file`` URL.
+            etag: The ETag it had; empty where it had none.
+            modified: The Last-Modified it had, likewise.
+            headers: Header fields of the request.
+            limit: The most bytes it may have.
+            attempts: How many may fail before it is given up.
+            seconds: How long one attempt may take, for servers that send a byte now and then.
+
+        Returns:
+            None where the server says that it is as it was.
+
+        Raises:
+            NotFoundError: It is not there.
+            FetchError: It can't be fetched, or is larger than ``limit``.
+        """
         if scheme(url) == "file":
             with _local(url) as path, path.open("rb") as stream:
-                page = Page(url=url, content_type="", body=stream.read(limit + 1))
-        else:
-            page = self._retried(url, lambda: self._get_once(url, accept, limit))
-        if len(page.body) > limit:
-            raise FetchError(f"the page is larger than {limit} bytes", where=redact(url))
-        return page
+                return _bounded(Page(url=url, content_type="", body=stream.read(limit + 1)), limit)
+        conditions = {"If-None-Match": etag, "If-Modified-Since": modified}
+        asked = {**headers, **{name: value for name, value in conditions.items() if value}}
+        page = self._retried(url, lambda: self._get_once(url, asked, limit, seconds), attempts=attempts)
+        return page and _bounded(page, limit)
 
     def part(self, url: str, start: int, length: int) -> tuple[bytes, int] | None:
         """Fetch some bytes of a file (RFC 9110, section 14).
@@ -173,6 +224,26 @@ class Client:
                 if not resumed:
                     raise wrong
 
+    def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Answer:
+        """Send something, once, and not to where the server redirects: there it would come as a GET.
+
+        Args:
+            url: An ``http`` or ``https`` URL.
+            body: What to send.
+            headers: Say what it is.
+            timeout: Seconds to wait for a connection, and for each part of the answer.
+
+        Raises:
+            FetchError: It can't be sent, now or later.
+        """
+        sent: dict[str, Any] = {"content": body, "follow_redirects": False, "timeout": timeout}
+        try:
+            with self._stream(url, headers, method="POST", **sent) as response:
+                wait = retry_after(response.headers.get("Retry-After", ""), self.now())
+                return Answer(status=response.status_code, reason=response.reason_phrase, wait=wait)
+        except TryAgain as fault:
+            return Answer(status=0, reason=str(fault), wait=0.0)
+
     def _fill(self, job: Download) -> bool:
         """Fetch until the part is whole; whether it began with bytes that an earlier run had left."""
         if scheme(job.url) == "file":
@@ -186,17 +257,22 @@ class Client:
             self._retried(job.url, lambda: self._fill_once(job), lambda: job.part.size, job.attempts)
         return resumed
 
-    def _get_once(self, url: str, accept: str, limit: int) -> Page:
-        with self._stream(url, {"Accept": accept}) as response:
-            self._check_status(response, url)
+    def _get_once(self, url: str, headers: Mapping[str, str], limit: int, seconds: float) -> Page | None:
+        end = time.monotonic() + seconds
+        with self._stream(url, headers) as response:
+            if response.status_code == 304 and not headers.keys().isdisjoint(_CONDITIONS):
+                return None
+            check_status(response, url, self.now())
             body = bytearray()
             for chunk in response.iter_bytes():
                 interruption.check()
+                if time.monotonic() > end:
+                    raise TryAgain(f"it took more than {seconds:g} s")
                 body += chunk
                 if len(body) > limit:
                     break
             kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            return Page(url=str(response.url), content_type=kind, body=bytes(body))
+            return Page(url=str(response.url), content_type=kind, body=bytes(body), headers=dict(response.headers))
 
     def _part_once(self, url: str, start: int, length: int) -> tuple[bytes, int] | None:
         asked = f"bytes={start}" if start < 0 else f"bytes={start}-{start + length - 1}"
@@ -204,7 +280,7 @@ class Client:
             if response.status_code == 416:
                 # The file is empty, or the server knows no bytes from the end.
                 return None
-            self._check_status(response, url)
+            check_status(response, url, self.now())
             found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", ""))
             if response.status_code != 206 or not found:
                 return None
@@ -218,7 +294,7 @@ class Client:
                 if len(data) > last - first + 1:
                     raise FetchError(f"the server sent more than the {length} bytes asked for", where=redact(url))
             if len(data) <= last - first:
-                raise _TryAgain(f"only {len(data)} of {last - first + 1} bytes came")
+                raise TryAgain(f"only {len(data)} of {last - first + 1} bytes came")
             return bytes(data), size
 
     def _fill_once(self, job: Download) -> None:
@@ -228,18 +304,18 @@ class Client:
         with self._stream(job.url, headers | {"Accept-Encoding": "identity"}) as response:
             if response.status_code == 416:
                 job.part.remove()
-                raise _TryAgain("the server has nothing after what came before")
-            self._check_status(response, job.url)
-            start = _range_start(response)
+                raise TryAgain("the server has nothing after what came before")
+            check_status(response, job.url, self.now())
+            start = range_start(response)
             if start != job.part.size:
                 job.part.remove()
                 if start:
-                    raise _TryAgain("the server sent another range than it was asked for")
+                    raise TryAgain("the server sent another range than it was asked for")
             if not start:
                 job.part.note_validator(response.headers)
-            job.append(response.iter_raw(), _total(response, start))
+            job.append(response.iter_raw(), total_size(response, start))
         if job.size is not None and job.part.size < job.size:
-            raise _TryAgain(f"only {job.part.size} of {job.size} bytes came")
+            raise TryAgain(f"only {job.part.size} of {job.size} bytes came")
 
     def _retried(
         self, url: str, attempt: Callable[[], T], progressed: Callable[[], int] = lambda: 0, attempts: int = ATTEMPTS
@@ -249,19 +325,21 @@ class Client:
         while True:
             try:
                 return attempt()
-            except _TryAgain as fault:
+            except TryAgain as fault:
                 reason, wait = str(fault), fault.wait
             if progressed() > furthest:
                 failures, furthest = 0, progressed()
             failures += 1
             if failures == attempts:
                 what = f"fetching failed {attempts} times: {reason}"
-                raise FetchError(what, where=redact(url), cure=_NETWORK_CURE)
+                raise UnreachableError(what, where=redact(url), cure=_NETWORK_CURE)
             backoff = 0.5 * 2 ** (failures - 1) * (1 + self.jitter())
             self.sleep(min(max(wait, backoff), _LONGEST_WAIT))
 
     @contextmanager
-    def _stream(self, url: str, headers: Mapping[str, str]) -> Iterator[httpx2.Response]:
+    def _stream(
+        self, url: str, headers: Mapping[str, str], *, method: str = "GET", **sent: Any
+    ) -> Iterator[httpx2.Response]:
         import httpx2
 
         if scheme(url) not in ("http", "https"):
@@ -272,87 +350,22 @@ class Client:
                     follow_redirects=True, timeout=self.timeout, headers={"User-Agent": "pybuild-hermetic"}
                 )
         try:
-            with self._http.stream("GET", url, headers=headers) as response:
+            with self._http.stream(method, url, headers=headers, **sent) as response:
                 yield response
         except httpx2.TransportError as error:
-            raise _transport_fault(error, url) from error
+            raise transport_fault(error, url) from error
         except (httpx2.InvalidURL, httpx2.TooManyRedirects, httpx2.DecodingError) as error:
-            raise FetchError(f"fetching failed: {_clean(error, url)}", where=redact(url)) from error
-
-    def _check_status(self, response: httpx2.Response, url: str) -> None:
-        status = response.status_code
-        said = f"the server answers {status} {response.reason_phrase}".rstrip()
-        if status in (404, 410):
-            raise NotFoundError(said, where=redact(url), cure="check the name, the version and the URL")
-        if status in (401, 403, 407):
-            raise FetchError(said, where=redact(url), cure="check the user name and password for this server")
-        if status in _TRANSIENT:
-            raise _TryAgain(said, _retry_after(response.headers.get("Retry-After", ""), self.now()))
-        if not 200 <= status < 300:
-            raise FetchError(said, where=redact(url))
+            raise FetchError(f"fetching failed: {clean(error, url)}", where=redact(url)) from error
 
 
-def scheme(url: str) -> str:
-    """The scheme of a URL in lower case, empty where it has none."""
-    return url.partition(":")[0].lower() if ":" in url else ""
-
-
-def redact(url: str) -> str:
-    """A URL fit for messages: no user name, no password, no query (signed URLs keep their secrets there)."""
-    head, query, _ = url.partition("?")
-    return re.sub(r"(?<=://)[^/]*@", "", head) + ("?…" if query else "")
+def _bounded(page: Page, limit: int) -> Page:
+    if len(page.body) > limit:
+        raise FetchError(f"the page is larger than {limit} bytes", where=redact(page.url))
+    return page
 
 
 def _silent(done: int, total: int | None) -> None:
     """Report nothing."""
-
-
-def _transport_fault(error: Exception, url: str) -> Exception:
-    import ssl
-
-    import httpx2
-
-    if isinstance(error, httpx2.UnsupportedProtocol):
-        return FetchError("the server redirects to something that is no http", where=redact(url))
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            cure = "add the authority to the system's certificates, or point SSL_CERT_FILE at a bundle that has it"
-            return FetchError("the server's certificate is not trusted", where=redact(url), cure=cure)
-        cause = cause.__cause__ or cause.__context__
-    return _TryAgain(_clean(error, url))
-
-
-def _clean(error: Exception, url: str) -> str:
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
-    detail = str(error).replace(url, redact(url))
-    return f"{words}: {detail}" if detail else words
-
-
-def _retry_after(header: str, now: float) -> float:
-    """Seconds to wait by a Retry-After header: a number or a date (RFC 9110, section 10.2.3); 0 if neither."""
-    if header.strip().isdigit():
-        return float(header)
-    import email.utils
-
-    try:
-        return email.utils.parsedate_to_datetime(header).timestamp() - now
-    except ValueError:
-        return 0.0
-
-
-def _range_start(response: httpx2.Response) -> int:
-    if response.status_code != 206:
-        return 0
-    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    if not found:
-        raise _TryAgain("the server sent a range without saying which")
-    return int(found[1])
-
-
-def _total(response: httpx2.Response, start: int) -> int | None:
-    length = response.headers.get("Content-Length", "")
-    return start + int(length) if length.isdigit() else None
 
 
 @contextmanager

@@ -139,6 +139,11 @@ class Layout:
         return self.plans / f"{channel}.json"
 
     @property
+    def cron(self) -> Path:
+        """What others are told of the last pass of cron."""
+        return self.root / "cron"
+
+    @property
     def uv_cache(self) -> Path:
         """What uv keeps between its calls; it may be removed."""
         return self.root / "uv-cache"

@@ -16,6 +16,7 @@ from pybuilder.clock import new_attempt_id
 from pybuilder.errors import ConfigError, PybuildError, UsageError
 from pybuilder.files import disk_errors
 from pybuilder.patching import apply
+from pybuilder.releases.origin import origin
 from pybuilder.sources.archive import extract
 from pybuilder.sources.fetch import Fetched, Sources, Wanted, WantedWheel
 from pybuilder.spec import EffectiveSpec, Pin, Prebuilt, Spec
@@ -51,6 +52,7 @@ def lint(workspace: Workspace, names: Sequence[str] = ()) -> tuple[PybuildError,
     found: list[PybuildError] = []
     if not names:
         found += _settings_problems(workspace)
+        found += _rejection_problems(workspace)
         for buildroot in workspace.buildroot_names():
             with _collected(found):
                 workspace.buildroot(buildroot)
@@ -116,6 +118,21 @@ def _settings_problems(workspace: Workspace) -> list[PybuildError]:
     return found
 
 
+def _rejection_problems(workspace: Workspace) -> list[PybuildError]:
+    """What is wrong with the list of rejected packages, or contradicts it."""
+    found: list[PybuildError] = []
+    with _collected(found):
+        for name in sorted(workspace.rejections.keys() & set(workspace.spec_names())):
+            found.append(
+                ConfigError(
+                    f"{name} has a spec and is rejected; the spec counts",
+                    where=f"specs/{workspace.rejected_path.name} [packages].{name}",
+                    cure="take it out here, or remove its spec",
+                )
+            )
+    return found
+
+
 def _stray_patches(workspace: Workspace) -> list[PybuildError]:
     """Patches that no build will ever see because they are no accepted package's."""
     directory, found = workspace.root / "patches", []
@@ -148,6 +165,8 @@ def _spec_problems(workspace: Workspace, name: str, known: Sequence[Target]) -> 
     with _collected(found):
         spec = workspace.spec(name)
         if spec is not None:
+            with _collected(found):
+                origin(spec)
             found += _patch_problems(workspace, spec)
             for version in spec.versions:
                 for target in _targets(spec, known):

@@ -42,6 +42,16 @@ def _source(text: str) -> str:
     return text
 
 
+SECURITY_NOTE = re.compile(r"(?:[0-9]+:)?[^\s:-]+-[^\s:-]+ \S+")
+"""What a lock says of the security of an RPM: a version, and the advisory that names it."""
+
+
+def _security(text: str) -> str:
+    if text and not SECURITY_NOTE.fullmatch(text):
+        raise ValueError(f"{text!r} is no note of an advisory; it reads [EPOCH:]VERSION-RELEASE ID")
+    return text
+
+
 SourceRpm = Annotated[str, AfterValidator(_source)]
 
 
@@ -73,6 +83,9 @@ class Rpm(Table):
     source: SourceRpm = Field(description="The file name of the source RPM, if known.")
     key: str = Field(description="Id of the key that signed it, 16 hexadecimal digits; empty with gpgcheck = false.")
     requires: Array[str] = Field(description="The locked RPMs that it needs.")
+    security: Annotated[str, AfterValidator(_security)] = Field(
+        default="", description="The newest version up to this one that a security advisory names, and its id."
+    )
 
     @property
     def file(self) -> str:
@@ -219,7 +232,7 @@ def _table(name: str, lines: Mapping[str, str]) -> list[str]:
 
 
 def _line(rpm: Rpm) -> str:
-    values = {name: getattr(rpm, name) for name in _RPM_FIELDS}
+    values = {name: getattr(rpm, name) for name in (*_RPM_FIELDS, *(["security"] if rpm.security else []))}
     return f"{{ {', '.join(f'{name} = {_value(value)}' for name, value in values.items())} }}"
 
 

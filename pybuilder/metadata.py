@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import tomli
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -35,7 +37,7 @@ class Metadata:
         dynamic: The fields that a build may change (PEP 643), in lower case.
         licence: The licence expression, else a one-line License, else the licence classifiers.
         summary: One line, or nothing.
-        project_urls: URLs by label.
+        project_urls: URLs by label; an old Home-page under ``Homepage``.
         unreadable: What was there and could not be understood, a sentence each.
     """
 
@@ -92,9 +94,14 @@ def parse_metadata(data: bytes) -> Metadata:
         dynamic=frozenset(field.strip().lower() for field in raw.get("dynamic", [])),
         licence=_licence(raw),
         summary=raw.get("summary", "").strip(),
-        project_urls=raw.get("project_urls", {}),
+        project_urls=_project_urls(raw),
         unreadable=tuple(unreadable),
     )
+
+
+def _project_urls(raw: RawMetadata) -> Mapping[str, str]:
+    home = raw.get("home_page", "").strip()
+    return {**({"Homepage": home} if home else {}), **raw.get("project_urls", {})}
 
 
 def static_requirements(pkg_info: bytes | None, pyproject: Mapping[str, Any] | None) -> tuple[Requirement, ...] | None:
@@ -156,6 +163,23 @@ def parse_pyproject(text: str) -> dict[str, Any]:
         return tomli.loads(text)
     except tomli.TOMLDecodeError as error:
         raise _wrong("", str(error)) from error
+
+
+@lru_cache(maxsize=1024)
+def supports_python(requires_python: str, python: str) -> bool | None:
+    """Whether something is for a Python.
+
+    Args:
+        requires_python: Its Requires-Python; empty for any.
+        python: The Python's full version.
+
+    Returns:
+        None where it says what is no specifier, as old releases do (``>=3.6.*``): nobody knows.
+    """
+    try:
+        return SpecifierSet(requires_python).contains(python, prereleases=True)
+    except InvalidSpecifier:
+        return None
 
 
 def _wrong(key: str, why: str) -> BuildError:

@@ -18,13 +18,15 @@ from pybuilder.files import disk_errors, write_atomic
 from pybuilder.guess import Guess, guess, headers_of, worth_scanning
 from pybuilder.metadata import build_system, parse_metadata, parse_pyproject, static_requirements
 from pybuilder.names import normalize
-from pybuilder.resolution import applies
+from pybuilder.resolution import Wanted, applies
+from pybuilder.sources import fetch
 from pybuilder.sources.archive import walk
-from pybuilder.sources.fetch import Fetched, Sources, Wanted
+from pybuilder.sources.fetch import Fetched, Sources
 from pybuilder.sources.members import Member, damage
 from pybuilder.spec import Pin, Source
 from pybuilder.spec_edit import new_spec
 from pybuilder.stages.choose import Chooser
+from pybuilder.state import State
 from pybuilder.workspace import Workspace
 
 # What includes a library's header is a small file; larger ones are tables and amalgamations.
@@ -54,6 +56,9 @@ class Findings:
     Attributes:
         summary: One line, or nothing.
         licence: As upstream states it, or nothing.
+        project_urls: Where upstream's pages are, by label.
+        requires_python: The Pythons it is for; empty for any.
+        unpacked: Bytes of all its files.
         guess: What it seems to need from the system.
         requires: Build requirements, as ``pyproject.toml`` states them.
         requires_dist: Install requirements, or None where only the backend knows.
@@ -62,6 +67,9 @@ class Findings:
 
     summary: str
     licence: str
+    project_urls: Mapping[str, str]
+    requires_python: str
+    unpacked: int
     guess: Guess
     requires: tuple[Requirement, ...]
     requires_dist: tuple[Requirement, ...] | None
@@ -70,11 +78,22 @@ class Findings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewSpec:
-    """A spec that was written."""
+    """A spec that was written, or could be.
+
+    Attributes:
+        name: The package, normalised.
+        version: The version that it pins.
+        path: Where it belongs.
+        text: What stands in it.
+        source: What is pinned.
+        findings: What that tells.
+        missing: What it requires and has no spec.
+    """
 
     name: NormalizedName
     version: Version
     path: Path
+    text: str
     source: Fetched
     findings: Findings
     missing: tuple[Missing, ...]
@@ -105,8 +124,19 @@ class SpecWriter:
 
         Raises:
             UsageError: It has a spec.
+            ReviewError: Somebody has rejected it.
             FetchError: Upstream doesn't have it, has no source that satisfies, or none that can be trusted.
         """
+        name = normalize(requirement.name)
+        if not self.chooser.is_accepted(name) and self.workspace.refusal(name):
+            raise self.chooser.not_accepted([Wanted(requirement, "")])
+        new = self.compose(requirement)
+        with disk_errors(new.path):
+            write_atomic(new.path, new.text.encode())
+        return new
+
+    def compose(self, requirement: Requirement) -> NewSpec:
+        """The same without writing it, and although somebody may have rejected the package."""
         name = normalize(requirement.name)
         path = self.workspace.spec_path(name)
         if self.chooser.is_accepted(name):
@@ -114,12 +144,12 @@ class SpecWriter:
             raise UsageError(f"{name} has a spec, which is left as it is", where=str(path), cure=cure)
         version = self._version(name, requirement)
         self.listen(events.Started(name=name, version=str(version), phase="fetch"))
-        fetched = self.sources.fetch(Wanted(name=name, version=version, source=Source(), pin=None))
+        fetched = fetch_as_seen(self.sources, self.chooser.state, name, version)
         found, text = draft_spec(name, version, fetched.file, fetched.sha256)
-        with disk_errors(path):
-            write_atomic(path, text.encode())
         missing = self._missing(found)
-        return NewSpec(name=name, version=version, path=path, source=fetched, findings=found, missing=missing)
+        return NewSpec(
+            name=name, version=version, path=path, text=text, source=fetched, findings=found, missing=missing
+        )
 
     def _version(self, name: NormalizedName, requirement: Requirement) -> Version:
         if found := self.chooser.offered(name, requirement.specifier):
@@ -149,6 +179,17 @@ class SpecWriter:
         return tuple(missing.values())
 
 
+def fetch_as_seen(sources: Sources, state: State, name: NormalizedName, version: Version) -> Fetched:
+    """The sdist of a version of a package that may have no spec, as it was when a plan first saw it.
+
+    Raises:
+        FetchError: It can't be had, or is another by now.
+    """
+    seen = state.pin(name, str(version))
+    pin = Pin.model_validate(dict(seen)) if seen else None
+    return sources.fetch(fetch.Wanted(name=name, version=version, source=Source(), pin=pin))
+
+
 def draft_spec(name: NormalizedName, version: Version, file: Path, sha256: str) -> tuple[Findings, str]:
     """What a source tells about building it, and the text of a spec that says so.
 
@@ -176,19 +217,21 @@ def inspect(archive: Path) -> Findings:
     paths: list[str] = []
     texts: dict[str, str] = {}
     headers: set[str] = set()
+    unpacked = 0
     with damage(archive):
         for path, member in walk(archive):
             if member.data is None:
                 continue
+            unpacked += member.size
             paths.append(path)
             if path in _STATED and member.size <= _SCAN_LIMIT:
                 texts[path] = _text(member)
             elif worth_scanning([path]) and member.size <= _SCAN_LIMIT:
                 headers |= headers_of(_text(member))
-    return _findings(paths, texts, headers)
+    return _findings(paths, texts, headers, unpacked)
 
 
-def _findings(paths: Iterable[str], texts: Mapping[str, str], headers: Iterable[str]) -> Findings:
+def _findings(paths: Iterable[str], texts: Mapping[str, str], headers: Iterable[str], unpacked: int) -> Findings:
     notes: list[str] = []
     pyproject_text, pkg_info = texts.get("pyproject.toml"), texts.get("PKG-INFO")
     pyproject: dict[str, Any] = {}
@@ -205,6 +248,9 @@ def _findings(paths: Iterable[str], texts: Mapping[str, str], headers: Iterable[
     return Findings(
         summary=about.summary,
         licence=about.licence,
+        project_urls=about.project_urls,
+        requires_python=about.requires_python,
+        unpacked=unpacked,
         guess=guess(paths, pyproject, texts.get("setup.py", ""), headers),
         requires=requires,
         requires_dist=requires_dist,

@@ -19,11 +19,13 @@ from pybuilder import events
 from pybuilder.clock import timestamp
 from pybuilder.errors import BuildError, FetchError, PybuildError
 from pybuilder.files import file_lock
+from pybuilder.metadata import supports_python
 from pybuilder.names import numbered_version, split_number
 from pybuilder.plan import Plan, digest
 from pybuilder.resolution import satisfied_by
+from pybuilder.review_queue import renew
 from pybuilder.screening.policy import is_screening
-from pybuilder.stages import Adapters, Made, Project, Source, supports_python
+from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.stages.choose import Chooser
 from pybuilder.stages.inspect import inspect_source, made_from_payload, published_build
 from pybuilder.stages.intact import intact_payload
@@ -36,6 +38,10 @@ from pybuilder.timing import timed
 from pybuilder.tree import Node, Package
 
 
+def _let_start(package: Package) -> None:
+    """There is no budget."""
+
+
 @dataclass(kw_only=True, slots=True)
 class Packages:
     """The packages of a run.
@@ -45,6 +51,10 @@ class Packages:
         sources: Gets sources.
         chooser: Says which versions there are.
         screener: Screens sources before anything is done with them.
+        starting: Told in whatever thread, before an attempt begins; raises ``PostponedError`` where it may not.
+        forced: Those that are built in any case, and get a number in any case.
+        stale: Those that are built where what is published of them is stale; None for all. The others stay as they are
+            for as long as their recipe is current.
         made: The payloads that this run has come to, built or known.
     """
 
@@ -52,6 +62,9 @@ class Packages:
     sources: SourceGetter
     chooser: Chooser
     screener: Screener
+    starting: Callable[[Package], None] = _let_start
+    forced: frozenset[Package] = frozenset()
+    stale: frozenset[Package] | None = None
     made: dict[Package, Made] = field(default_factory=dict)
     _sources: dict[Package, tuple[Source, Project]] = field(default_factory=dict)
 
@@ -157,7 +170,14 @@ class Packages:
         )
 
     def known(self, plan: Plan) -> Made | None:
-        """The payload that was made of these very inputs."""
+        """The payload that was made of these very inputs, or that stays; None as well for what is built in any case."""
+        package = (canonicalize_name(plan.recipe.name), Version(plan.recipe.version))
+        if package in self.forced:
+            return None
+        if self.stale is not None and package not in self.stale:
+            newest = published_build(self.adapters, *package)
+            if newest is not None and newest.recipe == plan.recipe.digest():
+                return newest
         attempt = self.adapters.state.succeeded(plan.key())
         if attempt is None or attempt.payload is None:
             return None
@@ -206,6 +226,7 @@ class Packages:
 
         Raises:
             PybuildError: It failed; says which package.
+            PostponedError: The budget is spent.
         """
         # Imported here, since most runs build nothing.
         from pybuilder.stages.build import build
@@ -231,6 +252,7 @@ class Packages:
             # Whoever held the lock may have built it meanwhile.
             if not force and (known := self.known(plan)):
                 return known
+            self.starting(package)
             source = self._sound(package)
             if source.spec.prebuilt:
                 built = take_wheel(self.adapters, source, plan, reason=source.spec.prebuilt.reason)
@@ -300,11 +322,13 @@ class Packages:
         """
         for made, members in group:
             self.validate(made, members)
-        return publish(self.adapters, [Item(made=made, force=False) for made, _ in group])
+        return publish(
+            self.adapters, [Item(made=made, force=(made.name, made.version) in self.forced) for made, _ in group]
+        )
 
     def published_before(self, made: Made, members: Sequence[Made]) -> Outcome | None:
         """What publishing a payload came to, where it is the newest build and was validated with just these members."""
-        newest = newest_build(self.adapters, made)
+        newest = () if (made.name, made.version) in self.forced else newest_build(self.adapters, made)
         number = next((wheel.number for wheel in newest if wheel.payload == made.sha256), None)
         if number is None or not self._is_validated(made, members):
             return None
@@ -350,20 +374,22 @@ class Packages:
         Args:
             wanted: ``(name, requirement, wanted_by)``.
         """
-        state = self.adapters.state
-        # What still waits for the same keeps the time since when it does.
-        others = {(each["name"], each["requirement"], each["wanted_by"]) for each in state.review()}.difference(wanted)
+        state, workspace = self.adapters.state, self.adapters.workspace
+        there = [(each["name"], each["requirement"], each["wanted_by"]) for each in state.review()]
+        if not wanted and not there:
+            return
         looked_at = {name for name, _, _ in wanted} | {name for name, _ in self._sources}
-        settled = [
-            name
-            for name, _, by in others
-            if (name in looked_at if is_screening(by) else self.chooser.is_accepted(name))
-        ]
-        if wanted or settled:
-            state.drop_review(settled)
-            state.ask_review(wanted, now=timestamp(self.adapters.now()))
-            waiting = [(entry["name"], entry["requirement"], entry["wanted_by"]) for entry in state.review()]
-            self.adapters.index.write_review(waiting)
+        # What still waits for the same keeps the time since when it does.
+        passed = [each for each in there if is_screening(each[2]) and each[0] in looked_at and each not in wanted]
+        state.settle_review(passed)
+        state.ask_review(wanted, now=timestamp(self.adapters.now()))
+        renew(state, workspace, [self.adapters.index])
+
+    def refusals(self, wanted: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+        """What somebody has said against packages that are wanted all the same, by name."""
+        workspace = self.adapters.workspace
+        told = {name: workspace.refusal(name) for name, _, _ in wanted if not self.chooser.is_accepted(name)}
+        return {name: refusal for name, refusal in told.items() if refusal}
 
 
 class _BuiltMeanwhile(BuildError):

@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
+from resolvelib import ResolutionImpossible
 
 from pybuilder import events
 from pybuilder.errors import ConfigError, FetchError, PybuildError
@@ -30,7 +31,7 @@ from pybuilder.resolution import Chosen, Wanted, applies, exactly, resolve
 from pybuilder.results import Result, Setbacks
 from pybuilder.sandbox.processors import usable
 from pybuilder.stages import Adapters, Made, Project, Source
-from pybuilder.stages.choose import Chooser, not_accepted
+from pybuilder.stages.choose import Chooser
 from pybuilder.stages.plan import build_requirements
 from pybuilder.stages.publish import Item, Outcome, publish
 from pybuilder.tree import Package
@@ -90,6 +91,7 @@ class Pipeline:
             cached=tuple(outcomes[p] for p in named if p in outcomes and not outcomes[p].minted),
             failed=setbacks.failures,
             review=tuple(setbacks.review),
+            refusals=self.packages.refusals(setbacks.review),
             seconds=time.monotonic() - began,
         )
 
@@ -102,7 +104,7 @@ class Pipeline:
         markers = self.adapters.target.markers
         for _ in range(MAX_REPLANS):
             self.chooser.check_accepted(wanted, markers)
-            chosen = resolve(wanted, self, markers=markers)
+            chosen = self._resolve(wanted)
             edges = self._edges(chosen)
             if self._settle_all(chosen, edges):
                 return tuple(self._public[name, version] for name, (version, _) in chosen.items())
@@ -110,6 +112,16 @@ class Pipeline:
             f"what {', '.join(str(w.requirement) for w in wanted)} requires was another each time it was built",
             cure="state its requirements under [metadata] requires-dist in its spec",
         )
+
+    def _resolve(self, wanted: Sequence[Wanted]) -> Chosen:
+        try:
+            return resolve(wanted, self, markers=self.adapters.target.markers)
+        except FetchError as error:
+            # What failed deeper down, to find out a requirement, has said what there is to say.
+            if not isinstance(cause := error.__cause__, ResolutionImpossible):
+                raise
+            names = [canonicalize_name(each.requirement.requirement.name) for each in cause.causes]
+            raise FetchError("; ".join([error.what, *self.chooser.withheld(names)]), cure=error.cure) from error
 
     def prepare(self, requirement: Requirement) -> tuple[Source, Project, Plan]:
         """What a build of this requirement would start from, with everything that it needs provided.
@@ -128,7 +140,7 @@ class Pipeline:
         found = self.chooser.versions(name, specifiers)
         if not found and not self.chooser.is_accepted(name):
             # Only an extra wants it: everything else was refused where it was read.
-            raise not_accepted(w for w in self._wanted if canonicalize_name(w.requirement.name) == name)
+            raise self.chooser.not_accepted(w for w in self._wanted if canonicalize_name(w.requirement.name) == name)
         return found
 
     def requirements(self, name: NormalizedName, version: Version) -> Sequence[Requirement]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import chain
@@ -44,6 +43,7 @@ def plan(statements: Statements, request: Request, *, resolver: Resolver) -> Pla
 
     Raises:
         FetchError: No versions go together; with the resolver's explanation.
+        PybuildError: Something of the workspace can't be read.
     """
     asked_for: dict[NormalizedName, set[Version]] = {}
     for requirement in (*request.tops, *request.constraints):
@@ -96,7 +96,7 @@ class _Planning:
         for some in filter(None, together):
             try:
                 chosen.append((some, self._jointly(some)))
-            except FetchError as error:
+            except PybuildError as error:
                 if not (self.request.keep_going and len(together) > 1):
                     raise
                 self.unmet.update(dict.fromkeys(some, error))
@@ -177,9 +177,7 @@ class _Planning:
         named = {canonicalize_name(word) for word in _NAME.findall(error.what)}
         told = sorted(str(bound) for bound in bounds if canonicalize_name(bound.name) in named)
         told = [f"the constraints are {', '.join(told)}"] if told else []
-        for name in sorted(named.intersection(self.asked)):
-            with suppress(FetchError):
-                told += [f"of {name} {young}"] if (young := self.statements.packages.chooser.too_young(name)) else []
+        told += self.statements.packages.chooser.withheld(named.intersection(self.asked))
         return FetchError("; ".join([error.what, *told]), where=error.where, cure=error.cure) if told else error
 
     def offers(self, name: NormalizedName) -> Sequence[Offer] | None:
@@ -219,11 +217,11 @@ class _Planning:
         A build environment takes versions that something in the tree uses, and of these as few as serve everybody; who
         everybody is is known at the end only, so it is done again until that has no effect.
         """
-        preferred = installed = _versions(choices)
+        preferred = installed = self._versions(choices)
         for _ in range(_MAX_ROUNDS):
             self.used = {name: set(versions) for name, versions in preferred.items()}
             self._reach(choices)
-            found = _versions([*choices, *(choice for _, choice in self.environments.values())])
+            found = self._versions([*choices, *(choice for _, choice in self.environments.values())])
             several = {name: versions for name, versions in found.items() if len(versions) > 1}
             serving = {name: fewest(v, self._wants(name), kept=installed.get(name, ())) for name, v in several.items()}
             if (found | serving) in (found, preferred):
@@ -252,8 +250,18 @@ class _Planning:
         new = [(name, version) for name, (version, _) in sorted(choice.items()) if (name, version) not in self.contexts]
         for name, version in new:
             self.contexts[name, version] = choice
-            self.used.setdefault(name, set()).add(version)
+            if (name, version) not in self.request.candidates:
+                self.used.setdefault(name, set()).add(version)
         return new
+
+    def _versions(self, choices: Iterable[Chosen]) -> dict[NormalizedName, set[Version]]:
+        """The versions that were chosen, by name, but for candidates."""
+        found: dict[NormalizedName, set[Version]] = {}
+        for choice in choices:
+            for name, (version, _) in choice.items():
+                if (name, version) not in self.request.candidates:
+                    found.setdefault(name, set()).add(version)
+        return found
 
     def _most_bound_first(self, packages: Iterable[Package]) -> list[Package]:
         """Whoever accepts few versions chooses first, so that one version serves all who accept it."""
@@ -371,12 +379,3 @@ def _needs(
         if name in choice and applies(requirement, markers, extras):
             found[str(requirement)] = Need(requirement=str(requirement), package=(name, choice[name][0]))
     return tuple(found[text] for text in sorted(found))
-
-
-def _versions(choices: Iterable[Chosen]) -> dict[NormalizedName, set[Version]]:
-    """The versions that were chosen, by name."""
-    found: dict[NormalizedName, set[Version]] = {}
-    for choice in choices:
-        for name, (version, _) in choice.items():
-            found.setdefault(name, set()).add(version)
-    return found

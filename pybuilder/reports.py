@@ -36,10 +36,14 @@ def run_report(
         "built": [_published(outcome, state, layout) for outcome in result.built],
         "cached": [_published(outcome, state, layout) for outcome in result.cached],
         "failed": [_failed(failure.name, failure.version, failure.error) for failure in result.failed],
-        "review": [
-            {"name": name, "requirement": requirement, "wanted_by": by} for name, requirement, by in result.review
-        ],
+        "review": [_waiting(*each, result.refusals) for each in result.review],
     }
+
+
+def _waiting(name: str, requirement: str, by: str, refusals: Mapping[str, str]) -> dict[str, str]:
+    """An entry of ``review``; where somebody has rejected the package, with what was said."""
+    rejected = {"rejected": refusals[name]} if name in refusals else {}
+    return {"name": name, "requirement": requirement, "wanted_by": by, **rejected}
 
 
 def refusal_report(error: PybuildError) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class Request:
         each: Whether every top is resolved by itself.
         upgrade: Whether upstream is asked for newer versions than those that are known.
         keep_going: Whether tops that can't be resolved are left out, where each is resolved by itself.
+        candidates: New versions that only those get who ask for them or accept no other.
     """
 
     tops: tuple[Requirement, ...]
@@ -34,6 +35,7 @@ class Request:
     each: bool = False
     upgrade: bool = False
     keep_going: bool = False
+    candidates: frozenset[Package] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

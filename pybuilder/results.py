@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from packaging.requirements import Requirement
@@ -91,6 +91,7 @@ class Result:
         failed: In the order in which they failed.
         review: ``(name, requirement, wanted_by)`` of packages that nobody has accepted.
         seconds: Wall time.
+        refusals: What somebody has said against those of ``review`` that were looked at before, by name.
     """
 
     built: tuple[Outcome, ...]
@@ -98,3 +99,4 @@ class Result:
     failed: tuple[Failure, ...]
     review: tuple[tuple[str, str, str], ...]
     seconds: float
+    refusals: Mapping[str, str] = field(default_factory=dict)

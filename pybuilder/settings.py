@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pybuilder.fields import Array, Duration, OwnName, Reason, Sha256, Table, Url
+from pybuilder.fields import Array, Duration, OwnName, Reason, Sha256, Table, Url, url
 from pybuilder.names import is_label
 from pybuilder.toml import parse, validated
 
@@ -16,6 +16,18 @@ def _label(text: str) -> str:
         raise ValueError(f"{text!r} is no label; write a lower-case letter, then letters and digits, such as 'pb'")
     return text
 
+
+def _address(text: str) -> str:
+    try:
+        return url(text, ("https", "http", "amqps", "amqp"))
+    except ValueError:
+        # It may have a secret in it, and this is printed.
+        wanted = "a URL that begins with https://, http://, amqps:// or amqp:// and names a host"
+        raise ValueError(f"messages can't be sent there; write {wanted}") from None
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""Where messages go."""
 
 Policy = Literal["allow", "review", "refuse"]
 """What happens to a source in which something is found: it is only told, it waits for a person, it is not used."""
@@ -75,7 +87,9 @@ class Settings(Table):
     )
     screen: Screen = Field(default_factory=Screen, description="What happens to sources by what is found in them.")
     keep: int = Field(default=3, ge=1, description="Last attempts at a package whose payload and inputs gc keeps.")
-    notify: Array[Url] = Field(default=(), description="Webhooks that get messages.")
+    notify: Array[Address] = Field(
+        default=(), description="Webhooks (http, https) and message brokers (amqp, amqps) that get messages."
+    )
 
 
 def parse_settings(text: str, file: str) -> Settings:

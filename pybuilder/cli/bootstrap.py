@@ -21,20 +21,14 @@ from pybuilder.cli.options import Options
 from pybuilder.cli.places import open_workspace
 from pybuilder.cli.progress import listener
 from pybuilder.cli.session import Session, open_session
+from pybuilder.cli.whole import make_bootstrap
 from pybuilder.errors import PybuildError, ReviewError, UsageError, combined_exit_code
 from pybuilder.files import disk_errors, write_atomic
-from pybuilder.joint import resolve_jointly
-from pybuilder.pipeline import Pipeline
 from pybuilder.request import Request
 from pybuilder.results import Result
-from pybuilder.sandbox.processors import usable
-from pybuilder.stages import Source
-from pybuilder.statements import Statements
-from pybuilder.tasks import Machine
 from pybuilder.trace import timings, tracing
 from pybuilder.tree import Archive
 from pybuilder.tree_files import format_json, order_json, tree_json
-from pybuilder.usage import use
 from pybuilder.workspace.drafts import Drafts
 
 if TYPE_CHECKING:
@@ -151,37 +145,7 @@ class _Command:
     def _bootstrap(self, session: Session) -> Bootstrap:
         workspace = session.workspace
         assert isinstance(workspace, Drafts)
-        packages = session.packages()
-        pipeline = Pipeline(packages=packages, force=False)
-
-        def draft(source: Source) -> None:
-            if workspace.accept_new:
-                from pybuilder.new import draft_spec
-
-                _, text = draft_spec(source.name, source.version, source.file, source.sha256)
-                workspace.draft(source.name, text)
-
-        statements = Statements(
-            packages=packages,
-            workspace=workspace,
-            draft=draft,
-            learn=pipeline.produce,
-        )
-        cpus = len(usable())
-        jobs = self.jobs or workspace.settings.jobs or cpus
-        # More jobs than processors is what somebody asked for, so each counts as one.
-        machine = Machine(cpus=max(cpus, jobs), memory=available_memory(), jobs=jobs)
-        layout = session.adapters.layout
-        # Or gc, beside us, might take it from under uv.
-        use(layout, layout.uv_cache)
-        return Bootstrap(
-            packages=packages,
-            statements=statements,
-            workspace=workspace,
-            machine=machine,
-            resolver=partial(resolve_jointly, cache=layout.uv_cache, facts=session.adapters.state),
-            outcomes=pipeline.outcomes,
-        )
+        return make_bootstrap(session, session.packages(), workspace, jobs=self.jobs)
 
     def _assess(self, whole: Bootstrap, request: Request) -> Assessed:
         if not self.locked:
@@ -206,6 +170,8 @@ class _Command:
             for line in plan_lines(assessed.tree, assessed.statuses, assessed.seconds, wall=assessed.wall, cpu=cpu):
                 print(line)
             print(f"written: {', '.join(files)}")
+        for name, refusal in assessed.refusals.items():
+            click.echo(f"pybuild: nobody takes {name} in: {refusal}", err=True)
         errors = dict.fromkeys([*planned.broken.values(), *planned.unmet.values()])
         for error in errors:
             package = " ".join(filter(None, error.package or ()))
@@ -258,12 +224,3 @@ def _plan_files(session: Session, assessed: Assessed) -> tuple[str, ...]:
         with disk_errors(Path(file)):
             write_atomic(Path(file), text.encode())
     return tuple(texts)
-
-
-def available_memory() -> int:
-    """Bytes that can be had without swapping (proc(5), "MemAvailable")."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == "MemAvailable":
-            return int(value.split()[0]) << 10
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -28,7 +28,8 @@ from pybuilder.names import normalize, printable
 def challenge(options: Options, other: str, names: tuple[str, ...], index: str | None, as_json: bool) -> int:
     """Compare our payloads with those that the index at URL has for the same keys; exit 12 if any differ.
 
-    The wheels themselves are compared, whatever is said of them. A key that only one of the two has says nothing.
+    The wheels themselves are compared, whatever is said of them. A key that only one of the two has says nothing; a
+    wheel that can't be compared, or whose record of ours can't be read, is exit 50.
     """
     ours = named_index(index) if index else _own(options)
     theirs = named_index(other)
@@ -45,7 +46,7 @@ def challenge(options: Options, other: str, names: tuple[str, ...], index: str |
             print(printable(line))
     if found.differ:
         return ReproducibilityError.exit_code
-    return ValidationError.exit_code if found.broken else 0
+    return ValidationError.exit_code if found.broken or found.unknown else 0
 
 
 def _own(options: Options) -> Place:
@@ -55,7 +56,7 @@ def _own(options: Options) -> Place:
 
 def _document(found: Challenge) -> dict[str, Any]:
     return {
-        "ok": not found.differ and not found.broken,
+        "ok": not (found.differ or found.broken or found.unknown),
         "compared": [_facts(each) for each in found.compared],
         "alone": list(found.alone),
         "unknown": list(found.unknown),

@@ -62,14 +62,7 @@ def gc(
                 for build in builds:
                     note(layout, find_attempt(build, state, workspace.settings.label).id)
     else:
-        collector = Collector(
-            layout=layout,
-            ground=partial(_ground, layout),
-            named=named_by(workspace, _locks(workspace)),
-            keep=workspace.settings.keep,
-            dry_run=dry_run,
-        )
-        report = collector.run(max_size)
+        report = make_collector(workspace, layout, dry_run=dry_run).run(max_size)
     if as_json:
         document = {"kept": list(kept(layout)), **(_facts(report, dry_run, max_size) if report else {})}
         print(json.dumps(document, indent=2))
@@ -78,6 +71,17 @@ def gc(
     if report:
         _warn(report, max_size)
     return 0
+
+
+def make_collector(workspace: Workspace, layout: Layout, *, dry_run: bool) -> Collector:
+    """What goes through a state, by the rules of its workspace."""
+    return Collector(
+        layout=layout,
+        ground=partial(_ground, layout),
+        named=named_by(workspace, _locks(workspace)),
+        keep=workspace.settings.keep,
+        dry_run=dry_run,
+    )
 
 
 @contextlib.contextmanager

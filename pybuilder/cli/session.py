@@ -139,6 +139,7 @@ def _session(workspace: Workspace, adapters: Adapters, client: Client) -> Sessio
         tags=adapters.target.tags,
         python=adapters.target.full_version,
         now=adapters.now,
+        yanked=adapters.index.yanked,
     )
     sources = Sources(store=adapters.store, client=client, upstream=upstream, workspace=workspace.root)
     getter = SourceGetter(adapters=adapters, workspace=workspace, sources=sources)

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+from packaging.version import Version
 
 from pybuilder import reports
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import find_attempt, open_layout, open_workspace
+from pybuilder.cli.places import find_attempt, open_index, open_layout, open_workspace
 from pybuilder.errors import UsageError
+from pybuilder.index.yanked import reason_of
 from pybuilder.layout import Layout
-from pybuilder.names import normalize
+from pybuilder.names import NormalizedName, normalize, printable
 from pybuilder.screening.account import all_remembered, found_lines
 from pybuilder.stages.reap import is_alive
 from pybuilder.state import Attempt, State
@@ -39,7 +41,9 @@ def show(options: Options, name: str, as_json: bool) -> int:
     with contextlib.closing(State.open(layout)) as state:
         found = reports.builds(package, state, layout)
         causes = _add_causes(found, state.attempts(package), layout)
-        lines = [line for pair in zip(reports.build_lines(found, state), causes, strict=True) for line in pair]
+        yanks = _add_yanks(found, package, layout)
+        told = zip(reports.build_lines(found, state), yanks, causes, strict=True)
+        lines = [line for build in told for line in build if line]
         screened = all_remembered(state, package)
     if as_json:
         json.dump({"name": package, "builds": found, "screening": screened}, sys.stdout, indent=2)
@@ -74,6 +78,14 @@ def _add_causes(found: Sequence[dict[str, Any]], attempts: Sequence[Attempt], la
             wheel["why"] = known.as_json if known else None
     whys = [build["wheels"][0]["why"] for build in found]
     return [f"    why: {why['sentence'] if why else 'not known'}" for why in whys]
+
+
+def _add_yanks(found: Sequence[dict[str, Any]], name: NormalizedName, layout: Layout) -> list[str]:
+    """Add to each build why it is yanked, None where it is not; the same as a line, empty where it is not."""
+    for build in found:
+        reasons = open_index(layout, build["channel"]).yanked().get(name, {})
+        build["yanked"] = reason_of(Version(build["build"].partition("==")[2]), reasons) if build["build"] else None
+    return ["" if build["yanked"] is None else f"    yanked: {printable(build['yanked'])}" for build in found]
 
 
 @click.command()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +13,7 @@ import click
 from pybuilder.cli.arguments import parse_requirement
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import choose_buildroot, open_layout, open_workspace
+from pybuilder.cli.places import open_workspace
 from pybuilder.cli.progress import listener
 from pybuilder.errors import PybuildError, combined_exit_code
 from pybuilder.workspace import Workspace
@@ -24,8 +21,6 @@ from pybuilder.workspace import Workspace
 if TYPE_CHECKING:
     from pybuilder.lint import Notice
     from pybuilder.new import NewSpec
-    from pybuilder.sources.fetch import Sources
-    from pybuilder.stages.choose import Chooser
 
 
 @click.command()
@@ -51,26 +46,16 @@ def init(options: Options, directory: Path | None, as_json: bool) -> int:
 @click.pass_obj
 def new(options: Options, requirements: tuple[str, ...], as_json: bool) -> int:
     """Write the spec of each REQ (PEP 508) from upstream's newest source that satisfies it."""
-    from pybuilder import clock
-    from pybuilder.new import SpecWriter
-    from pybuilder.sandbox.host_root import this_target
+    from pybuilder.cli.reach import reach
 
     wanted = {text: parse_requirement(text) for text in requirements}
     workspace = open_workspace(options)
     written: list[NewSpec] = []
     failed: dict[str, PybuildError] = {}
-    with listener(options) as listen, _reach(options, workspace) as reach:
-        writer = SpecWriter(
-            workspace=workspace,
-            chooser=reach.chooser,
-            sources=reach.sources,
-            markers=this_target().markers,
-            listen=listen,
-            now=clock.now,
-        )
+    with listener(options) as listen, reach(options, workspace, listen) as world:
         for text, requirement in wanted.items():
             try:
-                written.append(writer.write(requirement))
+                written.append(world.writer.write(requirement))
             except PybuildError as error:
                 failed[text] = error
     missing = {m.name: m for one in written for m in one.missing if workspace.spec(m.name) is None}
@@ -176,6 +161,7 @@ def _problems(
     options: Options, names: Sequence[str], *, with_sources: bool
 ) -> tuple[list[PybuildError], tuple[Notice, ...]]:
     from pybuilder import clock
+    from pybuilder.cli.reach import reach
     from pybuilder.lint import Applier, notices
     from pybuilder.lint import lint as check
     from pybuilder.names import normalize
@@ -184,8 +170,8 @@ def _problems(
     normalized = [normalize(name) for name in names]
     found = list(check(workspace, normalized))
     if with_sources:
-        with listener(options) as listen, _reach(options, workspace) as reach:
-            applier = Applier(workspace=workspace, sources=reach.sources, listen=listen, now=clock.now)
+        with listener(options) as listen, reach(options, workspace, listen) as world:
+            applier = Applier(workspace=workspace, sources=world.sources, listen=listen, now=clock.now)
             found += applier.problems(normalized)
     # A missing patch is missed by both.
     return list({str(error): error for error in found}.values()), notices(workspace, normalized)
@@ -193,43 +179,3 @@ def _problems(
 
 def _problem(error: PybuildError) -> dict[str, str]:
     return {"phase": error.phase, "what": error.what, "where": error.where, "do": error.cure}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Reach:
-    """What these commands need of the world: upstream and the store, but no sandbox."""
-
-    sources: Sources
-    chooser: Chooser
-
-
-@contextlib.contextmanager
-def _reach(options: Options, workspace: Workspace) -> Iterator[_Reach]:
-    from pybuilder import clock
-    from pybuilder.http import Client
-    from pybuilder.sandbox.host_root import this_target
-    from pybuilder.sources.fetch import Sources
-    from pybuilder.stages.choose import Chooser
-    from pybuilder.state import State
-    from pybuilder.store import Store
-    from pybuilder.upstream import Upstream
-    from pybuilder.usage import at_work
-
-    layout = open_layout(options, workspace)
-    chosen, target = choose_buildroot(options, workspace), this_target()
-    with contextlib.closing(State.open(layout)) as state, at_work(layout), Client() as client:
-        upstream = Upstream(client=client, url=str(workspace.settings.index or ""), environ=os.environ)
-        chooser = Chooser(
-            workspace=workspace,
-            state=state,
-            upstream=upstream,
-            channel=chosen.channel(options.variant),
-            label=workspace.settings.label,
-            buildroot=chosen.name,
-            variant=options.variant,
-            python=target.full_version,
-            tags=target.tags,
-            now=clock.now,
-        )
-        sources = Sources(store=Store(layout), client=client, upstream=upstream, workspace=workspace.root)
-        yield _Reach(sources=sources, chooser=chooser)

@@ -16,6 +16,7 @@ from pybuilder.events import Span
 from pybuilder.record import last_lines
 from pybuilder.results import Failure, Result
 from pybuilder.screening.policy import cure, is_screening
+from pybuilder.stages.choose import review_cure
 from pybuilder.trace import nested_timings, package_timings
 
 # How many of the slowest packages are named.
@@ -41,8 +42,9 @@ def setback_lines(result: Result) -> list[str]:
     """Each failure with its phase, the last lines of its log, where that is and what it holds back; what waits."""
     lines = [line for failure in result.failed for line in _failure_lines(failure)]
     for name, requirement, wanted_by in result.review:
-        do = cure(name) if is_screening(wanted_by) else f"pybuild new {name}"
-        lines += [f"pybuild: waits for review: {requirement}, wanted by {wanted_by}", f"  do: {do}"]
+        do = cure(name) if is_screening(wanted_by) else review_cure([name], result.refusals)
+        said = f"; {result.refusals[name]}" if name in result.refusals else ""
+        lines += [f"pybuild: waits for review: {requirement}, wanted by {wanted_by}{said}", f"  do: {do}"]
     return lines
 
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from packaging.utils import NormalizedName
+from packaging.version import Version
 
 from pybuilder import files as filesystem
-from pybuilder.errors import UsageError
-from pybuilder.index import changes, pages, planning, refresh, verify
+from pybuilder.index import changes, pages, planning, refresh, review_pages, verify, yanked
 from pybuilder.index.changes import Change
 from pybuilder.index.pages import File, PageError
 from pybuilder.index.planning import Placement, Release
 from pybuilder.index.tree import KEYS, SOURCES, Tree, write_changed
+from pybuilder.index.yanked import YANKED, Reasons, Yanked
 from pybuilder.layout import Layout
 from pybuilder.signing import PublicKey
 
@@ -39,6 +38,7 @@ class Index:
         self.root = root
         self._lock = lock
         self._note = root / _NOTE
+        self._yanked: tuple[tuple[int, ...], Yanked] | None = None
 
     @classmethod
     def of(cls, layout: Layout, channel: str) -> Self:
@@ -96,21 +96,50 @@ class Index:
             self._note.unlink(missing_ok=True)
         return tuple(Tree(self.root).files / release.wheel.name for release in releases)
 
-    def yank(self, project: NormalizedName, version: str, reason: str) -> None:
-        """Mark a numbered version as yanked (PEP 592): installers take it only where ``==`` asks for it.
+    def yanked(self) -> Yanked:
+        """Why versions are yanked, by project: upstream's versions, or numbered ones."""
+        with filesystem.disk_errors(self.root):
+            try:
+                stat = (self.root / YANKED).stat()
+            except FileNotFoundError:
+                return {}
+            # Asked for each requirement of a tree. A file that says something else is another file.
+            version = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            if self._yanked is None or self._yanked[0] != version:
+                self._yanked = (version, yanked.believed(self.root) or {})
+            return self._yanked[1]
 
-        Raises:
-            UsageError: It is not published.
+    def yank(self, reasons: Mapping[tuple[NormalizedName, Version], str | None]) -> None:
+        """Say of versions that they are yanked (PEP 592): installers take them only where ``==`` asks for them.
+
+        It is said once and for all of it or nothing, whenever this dies, and stays true of builds that are published
+        later. Wheels and sources are marked.
+
+        Args:
+            reasons: Why, or None to take a yank back. An upstream version stands for every build of it, a numbered one
+                for itself.
         """
-        self._mark(project, version, reason)
+        with self._writing():
+            before = self._all_yanked()
+            after = {project: dict(before.get(project, {})) for project in {*before, *(name for name, _ in reasons)}}
+            for (project, version), reason in reasons.items():
+                after[project].pop(version, None)
+                if reason is not None:
+                    after[project][version] = reason
+            concerned = sorted({project for project, _ in reasons if after[project] != before.get(project, {})})
+            if not concerned:
+                return
+            trees = [(tree, project) for tree in (SOURCES, "") for project in concerned]
+            listed = {each: files for each in trees if (files := Tree(self.root / each[0]).read(each[1]))}
+            gained = [Change(tree=tree, project=project, files=()) for tree, project in listed]
+            filesystem.write_atomic(self._note, changes.dump_changes(gained))
+            write_changed(self.root / YANKED, yanked.dump(after))
+            self._list(gained, listed)
+            self._note.unlink()
 
-    def unyank(self, project: NormalizedName, version: str) -> None:
-        """Take a yank back.
-
-        Raises:
-            UsageError: The version is not published.
-        """
-        self._mark(project, version, None)
+    def _all_yanked(self) -> Yanked:
+        said = yanked.believed(self.root)
+        return refresh.read_yanked_back(self.root) if said is None else said
 
     def settle(self) -> None:
         """Finish or take back what an interrupted publish began; from then on `files` tells which.
@@ -131,12 +160,18 @@ class Index:
             interrupted = (f"{_NOTE}: a publish was interrupted; `pybuild index refresh` settles it",)
             return (interrupted if self._note.exists() else ()) + verify.verify(self.root)
 
-    def write_review(self, waiting: Iterable[tuple[str, str, str]]) -> None:
-        """Publish the queue of packages that nobody has accepted yet: (name, requirement, wanted by) of each."""
-        keys = ("name", "requirement", "wanted_by")
-        queue = [dict(zip(keys, each, strict=True)) for each in sorted(set(waiting))]
+    def write_review(self, waiting: Sequence[Mapping[str, str]], rejected: Sequence[Mapping[str, str]]) -> None:
+        """Publish who waits for review, for programs and for people; what is right already is not touched.
+
+        Args:
+            waiting: ``name``, ``requirement``, ``wanted_by`` and ``first_seen`` of each, in order.
+            rejected: ``name``, ``reason``, ``by`` and ``when`` of each package that nobody wants, in order.
+        """
+        if not waiting and not rejected and not (self.root / review_pages.JSON).exists():
+            return
         with self._writing():
-            write_changed(self.root / "review.json", json.dumps({"review": queue}, indent=1).encode() + b"\n")
+            write_changed(self.root / review_pages.HTML, review_pages.review_html(waiting, rejected))
+            write_changed(self.root / review_pages.JSON, review_pages.review_json(waiting, rejected))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -179,29 +214,18 @@ class Index:
 
     def _list(self, gained: Iterable[Change], listed: _Listed) -> None:
         """Switch the pages: each project's, then the lists of projects where a project is new."""
+        said = yanked.believed(self.root)
         projects: dict[str, set[NormalizedName]] = {}
         for change in gained:
             files = pages.with_files(listed[change.tree, change.project], change.files)
-            Tree(self.root / change.tree).write(change.project, files)
+            reasons = self._yanked_by_page(change.project) if said is None else said.get(change.project, {})
+            Tree(self.root / change.tree).write(change.project, yanked.marked(files, reasons))
             projects.setdefault(change.tree, set()).add(change.project)
         for name, some in projects.items():
             Tree(self.root / name).add_to_root(some)
 
-    def _mark(self, project: NormalizedName, version: str, yanked: str | None) -> None:
-        with self._writing():
-            tree = Tree(self.root)
-            files = tree.read(project)
-            if version not in {file.version for file in files}:
-                published = ", ".join(dict.fromkeys(file.version for file in files))
-                raise UsageError(
-                    f"{project} {version} is not published",
-                    where=str(tree.simple / project),
-                    cure=f"name one of: {published}" if published else f"no version of {project} is published",
-                )
-            tree.write(
-                project,
-                tuple(replace(file, yanked=yanked) if file.version == version else file for file in files),
-            )
+    def _yanked_by_page(self, project: NormalizedName) -> Reasons:
+        return yanked.read_back(Tree(self.root).read(project))
 
 
 def _copy_record(record: Path, target: Path) -> None:

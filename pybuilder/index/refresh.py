@@ -10,9 +10,10 @@ from packaging.utils import NormalizedName
 
 from pybuilder.errors import ValidationError
 from pybuilder.files import remove_tree, sha256_file, write_atomic
-from pybuilder.index import pages, tree
+from pybuilder.index import pages, tree, yanked
 from pybuilder.index.pages import File
-from pybuilder.index.tree import SOURCES, Tree
+from pybuilder.index.tree import SOURCES, Tree, write_changed
+from pybuilder.index.yanked import YANKED, Yanked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,19 +35,33 @@ def refresh(root: Path) -> Refreshed:
     """Make the pages of both trees agree with their files.
 
     A listed file keeps the digest it was published with, whatever lies there now: `verify` tells when they differ.
-    Metadata files are made again from their wheels. What lies beside a wheel that is gone is removed.
+    Metadata files are made again from their wheels. What lies beside a wheel that is gone is removed. What is yanked is
+    marked as ``yanked.json`` says, which is made again from the marks where it is lost or damaged.
     """
     remove_temporaries(root, deep=True)
     listed: list[str] = []
     dropped: list[str] = []
     written: list[str] = []
+    said = yanked.believed(root)
+    if said is None:
+        said = read_yanked_back(root)
+        if any(said.values()) or (root / YANKED).exists():
+            write_changed(root / YANKED, yanked.dump(said))
     for each in (Tree(root / SOURCES), Tree(root)):
         if each.root.is_dir():
-            _refresh_tree(each, root, listed, dropped, written)
+            _refresh_tree(each, root, said, listed, dropped, written)
     return Refreshed(listed=tuple(listed), dropped=tuple(dropped), pages=tuple(written))
 
 
-def _refresh_tree(where: Tree, root: Path, listed: list[str], dropped: list[str], written: list[str]) -> None:
+def read_yanked_back(root: Path) -> Yanked:
+    """What is yanked by the marks of all pages of an index."""
+    where = Tree(root)
+    return {project: yanked.read_back(where.read(project)) for project in where.projects_with_pages()}
+
+
+def _refresh_tree(
+    where: Tree, root: Path, said: Yanked, listed: list[str], dropped: list[str], written: list[str]
+) -> None:
     there = where.scan()
     paged = where.projects_with_pages()
     _refresh_metadata(where, there)
@@ -55,7 +70,8 @@ def _refresh_tree(where: Tree, root: Path, listed: list[str], dropped: list[str]
         after = _present(where, there.get(project, []), before)
         listed += [str((where.files / name).relative_to(root)) for name in after if name not in before]
         dropped += [str((where.files / name).relative_to(root)) for name in before if name not in after]
-        if after and where.write(project, pages.sorted_files(after.values())):
+        files = yanked.marked(pages.sorted_files(after.values()), said.get(project, {}))
+        if after and where.write(project, files):
             written.append(str((where.simple / project).relative_to(root)))
         if not after and project in paged:
             remove_tree(where.simple / project)

@@ -10,10 +10,11 @@ from packaging.utils import NormalizedName
 
 from pybuilder.errors import ValidationError
 from pybuilder.files import sha256_file
-from pybuilder.index import envelopes, pages, tree
+from pybuilder.index import envelopes, pages, tree, yanked
 from pybuilder.index.pages import File, PageError
 from pybuilder.index.refresh import temporaries
 from pybuilder.index.tree import HTML_PAGE, JSON_PAGE, SOURCES, Tree
+from pybuilder.index.yanked import YANKED
 
 
 def verify(root: Path) -> tuple[str, ...]:
@@ -25,6 +26,7 @@ def verify(root: Path) -> tuple[str, ...]:
     for each in (Tree(root), Tree(root / SOURCES)):
         if each.root.is_dir():
             found += _tree_problems(each)
+    found += _yank_problems(root)
     found += envelopes.problems(root)
     return tuple(f"{path.relative_to(root)}: {what}" for path, what in found)
 
@@ -52,6 +54,24 @@ def _tree_problems(where: Tree) -> _Problems:
                 yield from _file_problems(where, project, file)
     yield from _root_problems(where, projects)
     yield from _unlisted(where, listed)
+
+
+def _yank_problems(root: Path) -> _Problems:
+    """Where the pages' marks are not what ``yanked.json`` says."""
+    try:
+        said = yanked.read(root)
+    except PageError as error:
+        yield root / YANKED, str(error)
+        return
+    for where in (Tree(root), Tree(root / SOURCES)):
+        for project in _project_directories(where):
+            files = where.read(project)
+            if yanked.marked(files, (said or {}).get(project, {})) == files:
+                continue
+            if said is None:
+                yield root / YANKED, f"is missing, but {project}'s page has files that are yanked"
+            else:
+                yield where.simple / project / JSON_PAGE, f"has other files yanked than {YANKED} says"
 
 
 def _project_directories(where: Tree) -> tuple[NormalizedName, ...]:

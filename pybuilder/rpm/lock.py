@@ -14,9 +14,10 @@ from pybuilder.lock_exchange import Export, Listed
 from pybuilder.lockfile import Lock, Rpm
 from pybuilder.rpm import exchange, headers
 from pybuilder.rpm.packages import Fetcher, verifier
-from pybuilder.rpm.repositories import Found, find, load
+from pybuilder.rpm.repositories import Found, advisories, find, load
 from pybuilder.rpm.requests import Request
 from pybuilder.rpm.solve import Solution, Universe
+from pybuilder.rpm.updateinfo import by_name, newest_advisory
 from pybuilder.store import Store
 from pybuilder.toml import nearest
 
@@ -99,7 +100,7 @@ class Locker:
             arch=buildroot.arch,
             repositories={name: each.repomd for name, each in fetcher.repositories.items()},
             answers=solution.answers,
-            rpms=self._verified(solution, fetcher),
+            rpms=self._advised(self._verified(solution, fetcher), old, fetcher),
         )
         return Locked(lock=lock, fetcher=fetcher, gone=gone)
 
@@ -132,6 +133,14 @@ class Locker:
             name: rpm.model_copy(update={"key": check[rpm.repository](files[rpm.sha256])})
             for name, rpm in solution.rpms.items()
         }
+
+    def _advised(self, rpms: Mapping[str, Rpm], old: Lock | None, fetcher: Fetcher) -> dict[str, Rpm]:
+        """The same RPMs, with what is known of their security."""
+        repositories = fetcher.repositories.values()
+        advised = by_name(a for each in repositories for a in advisories(each, rpms.keys(), self.client, self.layout))
+        before = old.rpms if old else {}
+        notes = {name: newest_advisory(rpm, before.get(name), advised.get(name, ())) for name, rpm in rpms.items()}
+        return {name: rpm.model_copy(update={"security": notes[name]}) for name, rpm in rpms.items()}
 
 
 def _add_gone(held: Iterable[Rpm], universe: Universe, fetcher: Fetcher) -> frozenset[str]:

@@ -33,8 +33,8 @@ class Metalink:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Primary:
-    """The list of packages that a repomd.xml names.
+class Listed:
+    """A file that a repomd.xml names.
 
     Attributes:
         location: The file, below the repository's URL.
@@ -86,24 +86,44 @@ def parse_mirrorlist(body: bytes, url: str) -> tuple[str, ...]:
     return mirrors
 
 
-def parse_repomd(body: bytes, url: str) -> Primary:
-    """Find the list of packages in a repomd.xml.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Repomd:
+    """What a repomd.xml names.
+
+    Attributes:
+        primary: The list of packages.
+        updateinfo: The advisories; None where there are none.
+    """
+
+    primary: Listed
+    updateinfo: Listed | None
+
+
+def parse_repomd(body: bytes, url: str) -> Repomd:
+    """Find the list of packages in a repomd.xml, and the advisories.
 
     Raises:
         FetchError: It is no repomd.xml, or names no list with a sha256.
     """
     root = _xml(body, url, "repomd.xml")
-    data = root.find(f"{_REPO}data[@type='primary']")
+    primary = _listed(root, "primary", url)
+    if primary is None:
+        raise FetchError("repomd.xml names no list of packages (primary) with a sha256", where=url)
+    return Repomd(primary=primary, updateinfo=_listed(root, "updateinfo", url))
+
+
+def _listed(root: ET.Element, kind: str, url: str) -> Listed | None:
+    data = root.find(f"{_REPO}data[@type='{kind}']")
     location = data.find(f"{_REPO}location") if data is not None else None
     checksum = data.find(f"{_REPO}checksum[@type='sha256']") if data is not None else None
     if data is None or location is None or checksum is None:
-        raise FetchError("repomd.xml names no list of packages (primary) with a sha256", where=url)
+        return None
     href = location.get("href", "")
     sha256 = (checksum.text or "").strip().lower()
     if not href or href.startswith("/") or ".." in href.split("/") or not is_hex(sha256, 64):
         raise FetchError("repomd.xml names no file of the repository, or no sha256 of it", where=url)
     size = (data.findtext(f"{_REPO}size") or "").strip()
-    return Primary(location=href, sha256=sha256, size=int(size) if size.isdigit() else None)
+    return Listed(location=href, sha256=sha256, size=int(size) if size.isdigit() else None)
 
 
 def _xml(body: bytes, url: str, what: str) -> ET.Element:

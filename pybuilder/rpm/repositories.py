@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import bz2
+import gzip
 import hashlib
 import lzma
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -19,7 +21,8 @@ from pybuilder.errors import FetchError
 from pybuilder.files import CHUNK, atomic_writer, disk_errors
 from pybuilder.http import Client
 from pybuilder.layout import Layout
-from pybuilder.rpm.repodata import Metalink, Primary, parse_metalink, parse_mirrorlist, parse_repomd
+from pybuilder.rpm.repodata import Listed, Metalink, Repomd, parse_metalink, parse_mirrorlist, parse_repomd
+from pybuilder.rpm.updateinfo import Advised, read_updateinfo
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -38,14 +41,14 @@ class Found:
         definition: What the definition says of it.
         mirrors: Its URLs, each with a slash at its end, the one that answered first.
         repomd: The sha256 of its repomd.xml.
-        primary: Its list of packages.
+        files: What that names.
     """
 
     name: str
     definition: Repository
     mirrors: tuple[str, ...]
     repomd: str
-    primary: Primary
+    files: Repomd
 
 
 def find(name: str, repository: Repository, client: Client) -> Found:
@@ -67,8 +70,8 @@ def find(name: str, repository: Repository, client: Client) -> Found:
             )
         rest = tuple(each for each in mirrors if each != mirror)
         digest = hashlib.sha256(page.body).hexdigest()
-        primary = parse_repomd(page.body, url)
-        return Found(name=name, definition=repository, mirrors=(mirror, *rest), repomd=digest, primary=primary)
+        files = parse_repomd(page.body, url)
+        return Found(name=name, definition=repository, mirrors=(mirror, *rest), repomd=digest, files=files)
 
     mirrors = tuple(each.rstrip("/") + "/" for each in metalink.mirrors)
     return in_turn(mirrors, read, f"no mirror of the repository {name!r} can be used")
@@ -123,21 +126,37 @@ def load(pool: Any, found: Found, client: Client, layout: Layout) -> Any:
     with disk_errors(kept):
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".primary-", dir=kept.parent) as work:
-            _read(repo, _fetch(found, client, Path(work)), found)
+            _read(repo, _fetch(found, found.files.primary, client, Path(work), "list of packages"), found)
         with atomic_writer(kept) as file:
             _write(repo, file)
     return repo
 
 
-def _fetch(found: Found, client: Client, work: Path) -> Path:
-    primary = found.primary
-    file = work / primary.location.rpartition("/")[2]
+def advisories(found: Found, names: Collection[str], client: Client, layout: Layout) -> tuple[Advised, ...]:
+    """The versions of some RPMs that a repository's security advisories name; none where it has no advisories.
+
+    Raises:
+        FetchError: They can't be fetched or read.
+    """
+    listed = found.files.updateinfo
+    if listed is None:
+        return ()
+    work = layout.kind("repodata")
+    with disk_errors(work):
+        work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".updateinfo-", dir=work) as scratch:
+            file = _fetch(found, listed, client, Path(scratch), "list of advisories")
+            return read_updateinfo(_plain(file), names, found.mirrors[0] + listed.location)
+
+
+def _fetch(found: Found, listed: Listed, client: Client, work: Path, what: str) -> Path:
+    file = work / listed.location.rpartition("/")[2]
 
     def fetch(mirror: str) -> Path:
-        client.download(mirror + primary.location, file, sha256=primary.sha256, size=primary.size)
+        client.download(mirror + listed.location, file, sha256=listed.sha256, size=listed.size)
         return file
 
-    return in_turn(found.mirrors, fetch, f"no mirror has the list of packages of {found.name!r}")
+    return in_turn(found.mirrors, fetch, f"no mirror has the {what} of {found.name!r}")
 
 
 def _read(repo: Any, file: Path, found: Found) -> None:
@@ -145,7 +164,7 @@ def _read(repo: Any, file: Path, found: Found) -> None:
 
     stream = solv.xfopen(str(_unpacked(file)))
     if not stream or not repo.add_rpmmd(stream, None, 0) or repo.isempty():
-        where = found.mirrors[0] + found.primary.location
+        where = found.mirrors[0] + found.files.primary.location
         raise FetchError(f"the list of packages of {found.name!r} can't be read", where=where)
 
 
@@ -154,7 +173,21 @@ def _unpacked(file: Path) -> Path:
 
     libsolv may have been built without the others; it then opens nothing, and crashes when it reads from that.
     """
-    openers: dict[str, Callable[..., Any]] = {".xz": lzma.open, ".bz2": bz2.open, ".zst": zstd.open}
+    return file if file.suffix == ".gz" else _plain(file)
+
+
+def _plain(file: Path) -> Path:
+    """Undo the compression.
+
+    Raises:
+        FetchError: It is damaged.
+    """
+    openers: dict[str, Callable[..., Any]] = {
+        ".gz": gzip.open,
+        ".xz": lzma.open,
+        ".bz2": bz2.open,
+        ".zst": zstd.open,
+    }
     unpack = openers.get(file.suffix)
     if unpack is None:
         return file
@@ -162,7 +195,7 @@ def _unpacked(file: Path) -> Path:
     try:
         with unpack(file, "rb") as packed, plain.open("wb") as out:
             shutil.copyfileobj(packed, out, CHUNK)
-    except (lzma.LZMAError, zstd.ZstdError, OSError, EOFError) as error:
+    except (lzma.LZMAError, zstd.ZstdError, zlib.error, OSError, EOFError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise FetchError(f"{file.name} can't be unpacked: {error}", where=file.name) from error

@@ -135,6 +135,38 @@ def cure(name: str) -> str:
     )
 
 
+def allowing(name: str, account: Mapping[str, Any], policy: Screen, *, sha256: str) -> str:
+    """What to do about all that holds a source, word for word; empty where nothing does, or does no more.
+
+    Args:
+        name: The package, normalised.
+        account: As ``judge`` gives it.
+        policy: The workspace's.
+        sha256: The source's digest.
+    """
+    exempts = [each for each in policy.exceptions if each.package == name]
+    items = [
+        _Item(
+            kind=file["kind"],
+            text=file["path"],
+            id=file["sha256"],
+            part=sha256,
+            accepted=file["accepted"] or _reason(exempts, {file["sha256"], sha256}),
+        )
+        for file in account["files"]
+    ]
+    # What is not listed was accepted with the whole, if it was; then all that is listed was, for the same reason.
+    stored = {file["accepted"] for file in account["files"]}
+    whole = _reason(exempts, {sha256}) or (stored.pop() if len(stored) == 1 else "")
+    items += [_Item(kind=kind, text="", id=sha256, part=sha256, accepted=whole) for kind in account["unlisted"]]
+    for each in account["advisories"]:
+        known = {each["id"], *each["aliases"]}
+        accepted = each["accepted"] or next((e.reason for e in exempts if known & set(e.advisories)), "")
+        items.append(_Item(kind=None, text="", id=each["id"], accepted=accepted))
+    held = [item for item in items if not item.accepted and _policy(item, policy) != "allow"]
+    return _cure(name, held) if held else ""
+
+
 def _reason(exempts: Sequence[Exempt], digests: set[str]) -> str:
     return next((each.reason for each in exempts if digests & set(each.sha256)), "")
 

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import TimeoutExpired
 from urllib.parse import urlsplit, urlunsplit
 
-from pybuilder.errors import FetchError
-from pybuilder.http import redact, scheme
+from pybuilder.errors import EngineError, FetchError
+from pybuilder.http import UnreachableError, redact, scheme
 from pybuilder.processes import Completed, run, spawn
 from pybuilder.sources.members import Member
 
@@ -24,6 +25,7 @@ _PASSED_ON = re.compile(r"(?i)(https?|all|no)_proxy|PATH|SSH_AUTH_SOCK|GIT_SSL_C
 _PASSING = re.compile(
     r"(?i)could not resolve|timed out|early eof|rpc failed|disconnect|hung up|connection re|(HTTP|error:) (429|5\d\d)"
 )
+_NO_ANSWER = re.compile(rf"{_PASSING.pattern}|connect")
 _CONFIG = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -34,6 +36,7 @@ _CONFIG = (
     "http.lowSpeedTime=60",
 )
 _FETCH_SECONDS = 3600.0
+_LIST_SECONDS = 60.0
 _ATTEMPTS = 3
 _DEPTH = 8
 
@@ -105,8 +108,7 @@ class Git:
             FetchError: It can't be fetched, or is not there.
             EngineError: git is missing.
         """
-        if scheme(url) not in (*_SCHEMES, "file"):
-            raise FetchError("git fetches from https, http, ssh, git or file URLs only", where=redact(url))
+        check_scheme(url)
         return self._fetch(url, tag=tag, commit=commit)
 
     def content(self, commit: Commit, *, submodules: bool) -> Iterator[Member]:
@@ -137,14 +139,14 @@ class Git:
         )
         if tag:
             done = self._download(repository, url, "--depth=1", f"+refs/tags/{tag}:refs/pybuild/source")
-            self._check(done, url, f"the tag {tag!r} can't be fetched")
+            _check(done, url, f"the tag {tag!r} can't be fetched")
             commit = (
                 self._git(repository, "rev-parse", "--verify", "refs/pybuild/source^{commit}", url=url).decode().strip()
             )
         elif self._download(repository, url, "--depth=1", f"+{commit}:refs/pybuild/source").returncode:
             # Not every server gives out a commit by its name: then all there is.
             done = self._download(repository, url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-            self._check(done, url, f"the commit {commit} can't be fetched")
+            _check(done, url, f"the commit {commit} can't be fetched")
         return Commit(repository=repository, url=url, sha=commit, time=self._time(repository, commit, url))
 
     def _download(self, repository: Path, url: str, *arguments: str) -> Completed:
@@ -163,7 +165,7 @@ class Git:
 
     def _time(self, repository: Path, commit: str, url: str) -> int:
         done = run(self._argv(repository, "cat-file", "commit", commit), env=git_environ(self.environ))
-        self._check(done, url, f"the commit {commit} is not there")
+        _check(done, url, f"the commit {commit} is not there")
         found = re.search(rb"^committer .*> (-?\d+) [-+]\d+$", done.stdout.partition(b"\n\n")[0], re.MULTILINE)
         return int(found[1]) if found else 0
 
@@ -209,17 +211,48 @@ class Git:
 
     def _git(self, repository: Path, *arguments: str, url: str) -> bytes:
         done = run(self._argv(repository, *arguments), env=git_environ(self.environ))
-        self._check(done, url, f"git {arguments[0]} failed")
+        _check(done, url, f"git {arguments[0]} failed")
         return done.stdout
 
-    def _check(self, done: Completed, url: str, what: str) -> None:
-        if not done.returncode:
-            return
-        said = done.stderr.decode("utf-8", "replace").replace(url, redact(url)).strip()
-        # A submodule's or redirect's URL may have a password too.
-        said = re.sub(r"(?<=://)[^/\s]*@", "", said)
-        cure = "check the URL, the tag or commit, and your rights"
-        raise FetchError(f"{what}: {said or 'git says nothing'}", where=redact(url), cure=cure)
+
+def tags(url: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a repository, and the commits that they lead to.
+
+    Raises:
+        FetchError: They can't be had.
+        EngineError: git is missing.
+    """
+    check_scheme(url)
+    options = [word for setting in _CONFIG for word in ("-c", setting)]
+    argv = ["git", *options, "ls-remote", "--quiet", "--tags", "--", url]
+    try:
+        done = run(argv, env=git_environ(environ), timeout=_LIST_SECONDS)
+    except EngineError as error:
+        if not isinstance(error.__cause__, TimeoutExpired):
+            raise
+        raise UnreachableError(f"listing the tags took more than {_LIST_SECONDS:.0f} s", where=redact(url)) from error
+    try:
+        _check(done, url, "the tags can't be listed")
+    except FetchError as error:
+        if not _NO_ANSWER.search(error.what):
+            raise
+        raise UnreachableError(error.what, where=error.where, cure="check the network and the URL") from error
+    found: dict[str, str] = {}
+    for line in done.stdout.decode("utf-8", "replace").splitlines():
+        commit, _, ref = line.partition("\t")
+        # The commit of an annotated tag comes after the tag's own name.
+        found[ref.removeprefix("refs/tags/").removesuffix("^{}")] = commit
+    return found
+
+
+def check_scheme(url: str) -> None:
+    """Refuse what git must not fetch from.
+
+    Raises:
+        FetchError: The URL has such a scheme.
+    """
+    if scheme(url) not in (*_SCHEMES, "file"):
+        raise FetchError("git fetches from https, http, ssh, git or file URLs only", where=redact(url))
 
 
 def submodule_url(parent: str, url: str) -> str:
@@ -235,6 +268,16 @@ def submodule_url(parent: str, url: str) -> str:
     if (scheme(url) in _SCHEMES and "://" in url) or _SCP.fullmatch(url) or (is_local and scheme(parent) == "file"):
         return url
     raise FetchError(f"a submodule has the URL {redact(url)!r}, which is refused", where=redact(parent))
+
+
+def _check(done: Completed, url: str, what: str) -> None:
+    if not done.returncode:
+        return
+    said = done.stderr.decode("utf-8", "replace").replace(url, redact(url)).strip()
+    # A submodule's or redirect's URL may have a password too.
+    said = re.sub(r"(?<=://)[^/\s]*@", "", said)
+    cure = "check the URL, the tag or commit, and your rights"
+    raise FetchError(f"{what}: {said or 'git says nothing'}", where=redact(url), cure=cure)
 
 
 def _runs(blobs: list[_Blob]) -> Iterator[tuple[Path, list[_Blob]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any
 
 from packaging.version import InvalidVersion, Version
@@ -43,6 +44,9 @@ __all__ = [
     "parse_spec",
     "schema",
 ]
+
+# Specs that are kept, since a pass over a workspace goes through all of them several times.
+_KEPT = 4096
 
 
 def _distinct(versions: Any) -> Any:
@@ -99,12 +103,23 @@ class Spec(EffectiveSpec):
         """Whether upstream's wheel is used for any version or target."""
         return self.prebuilt is not None or any(override.prebuilt for override in self.override)
 
+    @property
+    def asks_index(self) -> bool:
+        """Whether the upstream index knows versions of it: sdists, or wheels that are used in their place."""
+        return self.source.type == "sdist" or self.knows_prebuilt
+
     def is_prebuilt(self, *, version: Version, buildroot: str, python: str, variant: str = "") -> bool:
         """Whether ``effective`` would say that upstream's wheel is used; the arguments are the same."""
         target = {"buildroot": buildroot, "python": python, "variant": variant}
         return self.prebuilt is not None or any(
             override.prebuilt and override.when.matches(version=version, **target) for override in self.override
         )
+
+    def update_of(self, *, version: Version, buildroot: str, python: str, variant: str = "") -> Update:
+        """The ``[update]`` of ``effective``, with its errors; at once where no override says anything of it."""
+        if all(override.update is None for override in self.override):
+            return self.update
+        return self.effective(version=version, buildroot=buildroot, python=python, variant=variant).update
 
     def effective(self, *, version: Version, buildroot: str, python: str, variant: str = "") -> EffectiveSpec:
         """What this spec says for one version and target.
@@ -130,8 +145,9 @@ class Spec(EffectiveSpec):
         return result
 
 
+@lru_cache(maxsize=_KEPT)
 def parse_spec(text: str, file: str) -> Spec:
-    """Read a spec.
+    """Read a spec; a text that was read lately is not read again.
 
     Args:
         text: The file's text.

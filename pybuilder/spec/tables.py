@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
@@ -91,14 +92,28 @@ def _ignored(value: Any) -> SpecifierSet:
     return specifiers(f"=={value}" if value[:1].isdigit() else value)
 
 
-def _substitution(text: str) -> str:
+@cache
+def substitution(text: str) -> tuple[re.Pattern[str], str]:
+    """The pattern and the replacement of ``s/PATTERN/REPLACEMENT/``, in which ``\\/`` is a slash.
+
+    Raises:
+        ValueError: It is no substitution.
+    """
     match = re.fullmatch(r"s/((?:[^/\\]|\\.)+)/((?:[^/\\]|\\.)*)/", text)
-    if text and not match:
+    if not match:
         raise ValueError(f"{text!r} is no substitution; write it as 's/PATTERN/REPLACEMENT/'")
+    replacement = match[2].replace(r"\/", "/")
     try:
-        re.compile(match[1] if match else "")
-    except re.error as error:
+        pattern = re.compile(match[1])
+        pattern.sub(replacement, "")
+    except (re.error, IndexError, RecursionError, OverflowError) as error:
         raise ValueError(f"{text!r} has no regular expression in it: {error}") from error
+    return pattern, replacement
+
+
+def _substitution(text: str) -> str:
+    if text:
+        substitution(text)
     return text
 
 
@@ -226,7 +241,7 @@ class UpdateKeys(Table):
     source: Literal["pypi", "git", "github", "gitlab", "anitya", "url"] = Field(
         default="pypi", description="Who knows the versions."
     )
-    id: str = Field(default="", description="The project's name there, where it is another.")
+    id: str = Field(default="", description="The project's name, number or URL there.")
     tag_prefix: str = Field(default="", description="Only tags that begin so, which is cut off.")
     strip_prefix: str = Field(default="", description="Cut off at the beginning.")
     strip_suffix: str = Field(default="", description="Cut off at the end.")

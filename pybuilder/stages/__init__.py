@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from packaging.requirements import Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
@@ -245,20 +243,3 @@ class Made:
     def ref(self) -> PayloadRef:
         """As it goes into an environment."""
         return PayloadRef(sha256=self.sha256, path=self.path)
-
-
-@lru_cache(maxsize=1024)
-def supports_python(requires_python: str, python: str) -> bool | None:
-    """Whether something is for a Python.
-
-    Args:
-        requires_python: Its Requires-Python; empty for any.
-        python: The Python's full version.
-
-    Returns:
-        None where it says what is no specifier, as old releases do (``>=3.6.*``): nobody knows.
-    """
-    try:
-        return SpecifierSet(requires_python).contains(python, prereleases=True)
-    except InvalidSpecifier:
-        return None

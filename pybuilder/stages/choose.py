@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from types import MappingProxyType
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
+from pybuilder.candidates import Found, Rules, version_of
 from pybuilder.clock import timestamp
-from pybuilder.errors import ReviewError
+from pybuilder.errors import FetchError, ReviewError
 from pybuilder.filenames import wheel_version
 from pybuilder.http import NotFoundError
 from pybuilder.joint import Offer
 from pybuilder.names import numbered_version, split_number
 from pybuilder.resolution import Wanted, applies
 from pybuilder.spec import Spec
-from pybuilder.stages import supports_python
 from pybuilder.state import State
 from pybuilder.upstream import File, Upstream
 from pybuilder.workspace import Workspace
@@ -39,6 +41,7 @@ class Chooser:
         tags: Every tag that the target accepts, best first, for those that use upstream's wheel.
         python: The target's full version.
         now: The clock, for cooldowns.
+        yanked: Why versions are yanked in the channel's index, by project.
     """
 
     workspace: Workspace
@@ -51,6 +54,7 @@ class Chooser:
     tags: Sequence[str]
     python: str
     now: Callable[[], datetime]
+    yanked: Callable[[], Mapping[NormalizedName, Mapping[Version, str]]]
 
     def is_accepted(self, name: str) -> bool:
         """Whether the package has a spec."""
@@ -69,7 +73,21 @@ class Chooser:
             and not self.is_accepted(canonicalize_name(w.requirement.name))
         ]
         if missing:
-            raise not_accepted(missing)
+            raise self.not_accepted(missing)
+
+    def not_accepted(self, missing: Iterable[Wanted]) -> ReviewError:
+        """The error that says who wants what nobody has accepted, and what somebody has said against it."""
+        wanted = tuple(
+            (canonicalize_name(w.requirement.name), str(w.requirement), w.wanted_by or "the command line")
+            for w in missing
+        )
+        refusals: dict[str, str] = {name: self.workspace.refusal(name) for name, _, _ in wanted}
+        told = [
+            f"{need} (wanted by {by})" + (f", {refusals[name]}" if refusals[name] else "") for name, need, by in wanted
+        ]
+        return ReviewError(
+            f"nobody has accepted {'; '.join(told)}", wanted=wanted, cure=review_cure(sorted(refusals), refusals)
+        )
 
     def versions(
         self,
@@ -83,7 +101,8 @@ class Chooser:
 
         The places: what is in use already; what the workspace pins; what the channel has published; what the spec
         names itself (a git tag, a URL, a directory); what upstream has and the spec's rules allow. A specifier with our
-        label in it means numbered builds, and only those.
+        label in it means numbered builds, and only those. What the channel has yanked is taken where ``==`` asks for
+        it, or where it is in use already, and else passed over (PEP 592).
 
         Args:
             name: The package.
@@ -94,15 +113,18 @@ class Chooser:
         wanted = SpecifierSet()
         for specifier in specifiers:
             wanted &= specifier
-        published = self.state.published(self.channel, name)
+        named = _exact(wanted)
+        shunned = self.yanked().get(name, {}).keys() - {*named, *used}
+        published = [(Version(wheel.version), wheel.number) for wheel in self.state.published(self.channel, name)]
         if any("+" in specifier.version for specifier in wanted):
-            builds = [numbered_version(Version(wheel.version), self.label, wheel.number) for wheel in published]
+            numbered = [(version, numbered_version(version, self.label, number)) for version, number in published]
+            builds = [build for version, build in numbered if version not in shunned or build in named]
             if found := _newest_first(builds, wanted, prereleases=True):
                 return found
         spec = self.workspace.spec(name)
         if spec is None:
             return ()
-        pinned, built = spec.versions, [Version(wheel.version) for wheel in published]
+        pinned, built = spec.versions, [version for version, _ in published]
         places: tuple[Callable[[], Iterable[Version]], ...] = (
             lambda: used,
             lambda: pinned,
@@ -115,12 +137,21 @@ class Chooser:
                 lambda: [*pinned, *built, *self._beyond(name, spec, wanted)],
             )
         for place in places:
-            if found := _newest_first(place(), wanted, prereleases=spec.update.prereleases or None):
+            there = (version for version in place() if version not in shunned)
+            if found := _newest_first(there, wanted, prereleases=spec.update.prereleases or None):
                 return found
         return ()
 
     def known(self, name: NormalizedName) -> tuple[Version, ...]:
-        """The versions of an accepted package that can be had without asking upstream, the preferred first."""
+        """The versions of an accepted package that can be had without asking upstream, the preferred first.
+
+        What the channel has yanked is not among them.
+        """
+        yanked = self.yanked().get(name, {})
+        return tuple(version for version in self._had(name) if version not in yanked)
+
+    def _had(self, name: NormalizedName) -> tuple[Version, ...]:
+        """What the workspace pins and what the channel has published."""
         spec = self.workspace.spec(name)
         if spec is None:
             return ()
@@ -145,9 +176,11 @@ class Chooser:
         spec = self.workspace.spec(name)
         if numbered or spec is None:
             return tuple(_offer(version) for version in numbered)
-        if not _asks_upstream(spec):
-            return tuple(_offer(version) for version in {*known, *asked_for})
-        found = {version: _offer(version) for version in (*known, *self._named_by_spec(spec, asked_for))}
+        yanked = self.yanked().get(name, {})
+        had = self._had(name)
+        if not spec.asks_index:
+            return tuple(_offer(version, yanked) for version in {*had, *asked_for})
+        found = {version: _offer(version, yanked) for version in (*had, *self._named_by_spec(spec, asked_for))}
         if not (known and known_only):
             try:
                 found = self._upstream_offers(name, spec, asked_for) | found
@@ -160,7 +193,7 @@ class Chooser:
         self, name: NormalizedName, spec: Spec, asked_for: Collection[Version]
     ) -> dict[Version, Offer]:
         files = self._files(name, spec)
-        unripe = self._ripe(name, spec, files).keys() - set(asked_for)
+        verdict = self._verdict(name, spec, files)
         return {
             version: Offer(
                 version=version,
@@ -170,7 +203,7 @@ class Chooser:
                 upload_time=file.upload_time,
             )
             for version, file in files.items()
-            if version not in unripe and self._ruled_in(spec, version)
+            if not verdict.rules.ruled_out(version) and (version in asked_for or not verdict.ripe_at(version))
         }
 
     def offered(self, name: NormalizedName, wanted: SpecifierSet) -> Sequence[Version]:
@@ -181,23 +214,41 @@ class Chooser:
         """The versions that could have been taken, for a message."""
         spec = self.workspace.spec(name)
         pinned = ", ".join(map(str, sorted(spec.versions, reverse=True))) if spec and spec.versions else "nothing"
-        if spec is None or not _asks_upstream(spec):
-            return f"its spec pins {pinned}"
+        if spec is None or not spec.asks_index:
+            return "; ".join(filter(None, (f"its spec pins {pinned}", self._yanked(name))))
         there = sorted(self._files(name, spec), reverse=True)[:8]
         if not there and spec.knows_prebuilt and (lack := self._lack_of_wheel(name)):
             return f"its spec pins {pinned}; {lack}"
         told = f"its spec pins {pinned}; upstream's newest sources are {', '.join(map(str, there)) or 'none'}"
-        return "; ".join(filter(None, (told, self.too_young(name))))
+        return "; ".join(filter(None, (told, self._withheld(name))))
+
+    def withheld(self, names: Iterable[NormalizedName]) -> list[str]:
+        """Of each package of which something is there and not taken: what, and why, for a message."""
+        told = []
+        for name in sorted(set(names)):
+            with suppress(FetchError):
+                told += [f"of {name} {some}"] if (some := self._withheld(name)) else []
+        return told
+
+    def _withheld(self, name: NormalizedName) -> str:
+        return "; ".join(filter(None, (self._yanked(name), self.too_young(name))))
+
+    def _yanked(self, name: NormalizedName) -> str:
+        reasons = self.yanked().get(name, {})
+        told = [
+            f"{version} ({reasons[version] or 'no reason given'})" for version in self._had(name) if version in reasons
+        ]
+        return f"yanked are {', '.join(told)}; asking for one of these by == takes it all the same" if told else ""
 
     def too_young(self, name: NormalizedName) -> str:
         """Which of upstream's newest versions only their age forbids, until when, and what to do; empty if none."""
         spec = self.workspace.spec(name) or Spec(name=name)
-        if not _asks_upstream(spec):
+        if not spec.asks_index:
             return ""
         files = self._files(name, spec)
-        ripe = self._ripe(name, spec, files)
-        young = sorted((v for v in ripe if self._allowed(spec, v, files[v], asked_for=False)), reverse=True)[:8]
-        listed = ", ".join(f"{version} until {ripe[version]:%Y-%m-%d %H:%M} UTC" for version in young)
+        verdict = self._verdict(name, spec, files)
+        young = sorted(filter(verdict.is_only_young, files), reverse=True)[:8]
+        listed = ", ".join(f"{version} until {verdict.ripe_at(version):%Y-%m-%d %H:%M} UTC" for version in young)
         return f"too young are {listed}; asking for one of these by == takes it all the same" if young else ""
 
     def _beyond(self, name: NormalizedName, spec: Spec, wanted: SpecifierSet) -> Iterable[Version]:
@@ -205,21 +256,29 @@ class Chooser:
 
         A version that is asked for by name is taken although it is yanked (PEP 592) or young.
         """
-        exact = [Version(s.version) for s in wanted if s.operator == "==" and not s.version.endswith(".*")]
-        if not _asks_upstream(spec):
+        exact = _exact(wanted)
+        if not spec.asks_index:
             return exact
         files = self._files(name, spec)
-        ripe = self._ripe(name, spec, files)
-        offered = [
-            version
-            for version, file in files.items()
-            if self._allowed(spec, version, file, asked_for=version in exact)
-            and (version in exact or version not in ripe)
-        ]
+        verdict = self._verdict(name, spec, files)
+        offered = [version for version in files if verdict.takes(version, asked_for=version in exact)]
         return [*offered, *self._named_by_spec(spec, exact)]
 
     def _files(self, name: NormalizedName, spec: Spec) -> Mapping[Version, File]:
-        """What upstream has of each version: its wheel for the target where that is used, else its sdist."""
+        """What upstream has of each version: its wheel for the target where that is used, else its sdist.
+
+        Of those that ``[update]`` selects, where it speaks of the index's versions.
+        """
+        files = self._all_files(name, spec)
+        if spec.update.source != "pypi":
+            return files
+        return {
+            version: file
+            for version, file in files.items()
+            if not isinstance(version_of(str(version), spec.update), tuple)
+        }
+
+    def _all_files(self, name: NormalizedName, spec: Spec) -> Mapping[Version, File]:
         sdists = self.upstream.sdists(name) if spec.source.type == "sdist" else {}
         if not spec.knows_prebuilt:
             return sdists
@@ -243,59 +302,72 @@ class Chooser:
         newest = max(filter(None, (wheel_version(file.filename) for file in project.files)), default=None)
         return project.lack_of_wheel(newest, "this target") if newest else ""
 
-    def _allowed(self, spec: Spec, version: Version, file: File, *, asked_for: bool) -> bool:
-        """Whether a spec's rules, its cooldown aside, let a version of upstream's be taken without asking anybody."""
-        if not self._ruled_in(spec, version):
-            return False
-        if supports_python(file.requires_python, self.python) is False:
-            return False
-        return asked_for or not file.yanked
-
-    def _ruled_in(self, spec: Spec, version: Version) -> bool:
-        """Whether ``[update] allow``, ``series`` and ``ignore`` let a version be taken."""
-        update = spec.update
-        if not update.allow.contains(version, prereleases=True):
-            return False
-        if update.series and not any(SpecifierSet(f"=={series}").contains(version) for series in update.series):
-            return False
-        return not any(ignored.contains(version, prereleases=True) for ignored in update.ignore)
-
-    def _ripe(self, name: NormalizedName, spec: Spec, files: Mapping[Version, File]) -> Mapping[Version, datetime]:
-        """When those of upstream's versions that are too young will be old enough.
-
-        Where the index doesn't say when a file was uploaded, its age counts from when we first heard of it.
-        """
-        own = spec.update.cooldown
-        cooldown = self.workspace.settings.cooldown if own is None else own
-        if not cooldown:
-            return {}
-        now = self.now()
-        undated = [str(version) for version, file in files.items() if file.upload_time is None]
-        sights = self.state.first_sights(name, undated, now=timestamp(now)) if undated else {}
-        since = {v: file.upload_time or datetime.fromisoformat(sights[str(v)]) for v, file in files.items()}
-        left = {version: cooldown - (now - moment) for version, moment in since.items()}
-        # A cooldown may be longer than there are dates.
-        return {version: now + min(rest, _LAST - now) for version, rest in left.items() if rest > timedelta(0)}
+    def _verdict(self, name: NormalizedName, spec: Spec, files: Mapping[Version, File]) -> _Verdict:
+        rules = Rules(
+            spec=spec,
+            buildroot=self.buildroot,
+            variant=self.variant,
+            pythons=(self.python,),
+            cooldown=self.workspace.settings.cooldown,
+            now=self.now(),
+        )
+        found = {version: _found(file) for version, file in files.items()}
+        undated = rules.undated(found.items())
+        seen = self.state.first_sights(name, undated, now=timestamp(rules.now)) if undated else {}
+        return _Verdict(rules=rules, found=found, seen=seen)
 
 
-_LAST = datetime.max.replace(tzinfo=UTC)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Verdict:
+    """What the rules say of what upstream has of a package."""
+
+    rules: Rules
+    found: Mapping[Version, Found]
+    seen: Mapping[str, str]
+
+    def takes(self, version: Version, *, asked_for: bool) -> bool:
+        """Whether nothing forbids a version; one that is asked for by name may be yanked or young."""
+        objection = self.rules.objection(version, self.found[version], self.seen)
+        return objection is None or (asked_for and objection[0] in ("yanked", "too young"))
+
+    def is_only_young(self, version: Version) -> bool:
+        """Whether a version's age is all that forbids it."""
+        objection = self.rules.objection(version, self.found[version], self.seen)
+        return objection is not None and objection[0] == "too young"
+
+    def ripe_at(self, version: Version) -> datetime | None:
+        """When a version will be old enough; None where it is."""
+        return self.rules.ripe_at(version, self.found[version], self.seen)
 
 
-def not_accepted(missing: Iterable[Wanted]) -> ReviewError:
-    """The error that says who wants what nobody has accepted."""
-    wanted = tuple(
-        (canonicalize_name(w.requirement.name), str(w.requirement), w.wanted_by or "the command line") for w in missing
+def _found(file: File) -> Found:
+    return Found(
+        text=file.filename,
+        uploaded=file.upload_time,
+        yanked=file.yanked_reason if file.yanked else None,
+        requires_python=file.requires_python,
+        file=file.filename,
+        sha256=file.sha256 or "",
     )
-    return ReviewError(
-        "nobody has accepted " + "; ".join(f"{need} (wanted by {by})" for _, need, by in wanted),
-        wanted=wanted,
-        cure=f"write a spec for each: pybuild new {' '.join(sorted({name for name, _, _ in wanted}))}",
-    )
 
 
-def _asks_upstream(spec: Spec) -> bool:
-    """Whether the upstream index knows versions of the package: sdists, or wheels that are used in their place."""
-    return spec.source.type == "sdist" or spec.knows_prebuilt
+def review_cure(names: Sequence[str], refusals: Mapping[str, str]) -> str:
+    """What to do about packages that nobody has accepted.
+
+    Args:
+        names: The packages.
+        refusals: What somebody has said against each, if anything.
+    """
+    new = [name for name in names if not refusals.get(name)]
+    if not new:
+        return f"do without; or take it in after all: pybuild review approve {' '.join(names)}"
+    look = new[0] if len(new) == 1 else "NAME"
+    return f"look at it: pybuild review show {look}; then take it in: pybuild review approve {' '.join(new)}"
+
+
+def _exact(wanted: SpecifierSet) -> list[Version]:
+    """The versions that are asked for by name."""
+    return [Version(s.version) for s in wanted if s.operator == "==" and not s.version.endswith(".*")]
 
 
 def _newest_first(versions: Iterable[Version], wanted: SpecifierSet, *, prereleases: bool | None) -> list[Version]:
@@ -303,6 +375,13 @@ def _newest_first(versions: Iterable[Version], wanted: SpecifierSet, *, prerelea
     return sorted(set(wanted.filter(versions, prereleases=prereleases)), reverse=True)
 
 
-def _offer(version: Version) -> Offer:
+def _offer(version: Version, yanked: Mapping[Version, str] = MappingProxyType({})) -> Offer:
     """A version of which nothing more needs to be known: somebody has taken it before, or asks for it by name."""
-    return Offer(version=version, requires_python="", yanked=False, yanked_reason="", upload_time=None)
+    reason = yanked.get(version)
+    return Offer(
+        version=version,
+        requires_python="",
+        yanked=reason is not None,
+        yanked_reason=reason or "",
+        upload_time=None,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pybuilder.metadata import parse_metadata
 from pybuilder.plan import digest
 from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.stages.intact import intact_payload
+from pybuilder.state import State
 from pybuilder.timing import timed
 from pybuilder.wheel.read import WheelName, open_wheel
 from pybuilder.wheel.tags import accepted
@@ -67,13 +68,7 @@ def made_from_payload(
     Raises:
         BuildError: It is damaged.
     """
-    facts = adapters.state.fact("metadata", sha256)
-    if facts is None:
-        metadata = parse_metadata(open_wheel(path).metadata)
-        if metadata.unreadable:
-            raise BuildError(f"METADATA has a line that can't be read: {metadata.unreadable[0]}", where=str(path))
-        facts = {"requires_dist": [str(requirement) for requirement in metadata.requires_dist]}
-        adapters.state.add_fact("metadata", sha256, facts)
+    requires = payload_requires(adapters.state, sha256, path)
     name = WheelName.parse(path.name)
     return Made(
         name=name.name,
@@ -84,8 +79,25 @@ def made_from_payload(
         recipe=recipe,
         attempt=attempt,
         target=target,
-        requires_dist=tuple(Requirement(text) for text in facts["requires_dist"]),
+        requires_dist=tuple(map(Requirement, requires)),
     )
+
+
+def payload_requires(state: State, sha256: str, path: Path) -> Sequence[str]:
+    """What a payload requires where it is installed, as its METADATA says.
+
+    Raises:
+        BuildError: It is damaged.
+    """
+    facts = state.fact("metadata", sha256)
+    if facts is None:
+        metadata = parse_metadata(open_wheel(path).metadata)
+        if metadata.unreadable:
+            raise BuildError(f"METADATA has a line that can't be read: {metadata.unreadable[0]}", where=str(path))
+        facts = {"requires_dist": [str(requirement) for requirement in metadata.requires_dist]}
+        state.add_fact("metadata", sha256, facts)
+    requires: Sequence[str] = facts["requires_dist"]
+    return requires
 
 
 def published_build(adapters: Adapters, name: str, version: Version, number: int | None = None) -> Made | None:

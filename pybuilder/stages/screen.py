@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from packaging.utils import NormalizedName
 
@@ -13,12 +14,14 @@ from pybuilder import events
 from pybuilder.clock import new_attempt_id
 from pybuilder.errors import ConfigError
 from pybuilder.files import disk_errors, file_lock
+from pybuilder.layout import Layout
 from pybuilder.plan import digest
 from pybuilder.screening.account import remember
 from pybuilder.screening.found import Findings
 from pybuilder.screening.osv import Advisory
-from pybuilder.screening.policy import Part, judge
-from pybuilder.stages import Adapters, Source
+from pybuilder.screening.policy import Judged, Part, judge
+from pybuilder.stages import Source
+from pybuilder.state import State
 from pybuilder.timing import timed
 from pybuilder.work import work_directory
 
@@ -32,6 +35,26 @@ VERSION = 2
 _FINDINGS, _OSV, _ADVISORIES = "findings", "osv", "advisories"
 
 
+class World(Protocol):
+    """As much of ``stages.Adapters`` as screening needs: no sandbox, so that anybody may screen."""
+
+    @property
+    def layout(self) -> Layout:
+        """Where things lie in the state."""
+
+    @property
+    def state(self) -> State:
+        """The database."""
+
+    @property
+    def listen(self) -> events.Listener:
+        """Told of progress."""
+
+    @property
+    def now(self) -> Callable[[], datetime]:
+        """The clock."""
+
+
 @dataclass(kw_only=True, slots=True)
 class Screener:
     """Screens sources by the policy of a workspace.
@@ -42,7 +65,7 @@ class Screener:
         root: The workspace's directory, which the path of the dump starts from.
     """
 
-    adapters: Adapters
+    adapters: World
     policy: Screen
     root: Path
     _dump: tuple[str, str] = ("", "")
@@ -57,13 +80,22 @@ class Screener:
             ReviewError: The policy wants somebody to look at it first.
             ConfigError: The advisories can't be read.
         """
+        if stopped := self.judged(source).stopped:
+            raise stopped
+
+    def judged(self, source: Source) -> Judged:
+        """The same for who wants to know only: what stops it is part of what is found.
+
+        Raises:
+            FetchError: It is damaged.
+            ConfigError: The advisories can't be read.
+        """
         parts = self._parts(source)
         dump, advisories = self._advisories(source) if self.policy.advisories else ("", ())
         name, version = source.name, str(source.version)
         judged = judge(name, version, parts=parts, advisories=advisories, dump=dump, policy=self.policy)
         remember(self.adapters.state, name, version, source.sha256, judged.account)
-        if judged.stopped:
-            raise judged.stopped
+        return judged
 
     def _parts(self, source: Source) -> list[Part]:
         """The source and its patches, each with what is in it."""

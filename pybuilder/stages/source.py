@@ -22,6 +22,8 @@ from pybuilder.wheel.tags import accepted
 from pybuilder.workspace import Workspace
 
 _IN_STORE = "store"
+# The fact which archive is made of a commit.
+_ARCHIVE = "commit-archive"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,10 +53,11 @@ class SourceGetter:
         if not _is_pinned(spec):
             return self.acquire(name, version)
         pin = self._pin(name, version, spec)
-        if pin is None or not pin.sha256:
+        sha256 = self._known_archive(pin, spec) if pin else None
+        if not sha256:
             return None
         patches = self._patches(name, version, spec)
-        return Pinned(name=name, version=version, spec=spec, sha256=pin.sha256, patches=patches)
+        return Pinned(name=name, version=version, spec=spec, sha256=sha256, patches=patches)
 
     def acquire(self, name: NormalizedName, version: Version) -> Source:
         """The source in the store, or upstream's wheel in its place where the spec says so.
@@ -75,6 +78,8 @@ class SourceGetter:
             fetched = self._fetch(name, version, spec, pin)
             if pin is not None:
                 self._write_known(name, version, pin)
+        if fetched.commit:
+            self.adapters.state.add_fact(_ARCHIVE, _archive_key(fetched.commit, spec), fetched.sha256)
         return Source(
             name=name,
             version=version,
@@ -167,6 +172,11 @@ class SourceGetter:
             )
         return in_spec or in_state
 
+    def _known_archive(self, pin: Pin, spec: EffectiveSpec) -> str | None:
+        """The digest of what is pinned; where a person has pinned the commit alone, it is known once it was fetched."""
+        known = pin.sha256 or self.adapters.state.fact(_ARCHIVE, _archive_key(pin.commit, spec))
+        return str(known) if known else None
+
     def _in_spec(self, name: NormalizedName, version: Version) -> Pin | None:
         spec = self.workspace.spec(name)
         return spec.pin(version) if spec else None
@@ -209,3 +219,7 @@ class SourceGetter:
 def _is_pinned(spec: EffectiveSpec) -> bool:
     """Whether what the spec builds from is pinned; a directory of the workspace is not."""
     return spec.source.type != "path" or spec.prebuilt is not None
+
+
+def _archive_key(commit: str, spec: EffectiveSpec) -> str:
+    return f"{commit} with submodules" if spec.source.submodules else commit

@@ -13,12 +13,12 @@ from pybuilder import events, record
 from pybuilder.clock import new_attempt_id, timestamp
 from pybuilder.errors import PybuildError, ValidationError
 from pybuilder.files import disk_errors, write_atomic
-from pybuilder.metadata import parse_metadata
+from pybuilder.metadata import parse_metadata, supports_python
 from pybuilder.plan import BUILD_PATH, Root, digest
 from pybuilder.resolution import applies
 from pybuilder.sandbox import SANDBOX_VERSION, Job, Limits, build_environ
 from pybuilder.spec import EffectiveSpec
-from pybuilder.stages import Adapters, Made, supports_python
+from pybuilder.stages import Adapters, Made
 from pybuilder.timing import timed
 from pybuilder.wheel.read import open_wheel
 from pybuilder.wheel.tags import accepted

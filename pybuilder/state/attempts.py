@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,9 +137,46 @@ class Attempts(Database):
             )
         ]
 
+    def told(self, columns: Sequence[str], name: str | None = None) -> list[tuple[Any, ...]]:
+        """Some columns of every attempt, or of every one of a package, oldest first."""
+        return self._tuples(
+            f"SELECT {', '.join(columns)} FROM attempts WHERE :name IS NULL OR name = :name ORDER BY id", name=name
+        )
+
     def ended(self) -> list[dict[str, Any]]:
         """Of every attempt that has ended: ``id``, ``key``, ``name``, ``channel``, ``target``, ``payload``."""
         return self._rows("SELECT id, key, name, channel, target, payload FROM attempts WHERE state != 'running'")
+
+    def makers(self, payloads: Iterable[str]) -> list[Attempt]:
+        """The attempts that made any of these payloads, newest first."""
+        rows = self._rows(
+            "SELECT * FROM attempts WHERE state = 'succeeded' AND payload IN (SELECT value FROM json_each(:payloads))"
+            " ORDER BY id DESC",
+            payloads=json.dumps(list(payloads)),
+        )
+        return [_attempt(row) for row in rows]
+
+    def failing(self, channel: str) -> list[Attempt]:
+        """The attempts that failed and after which none at the same version has succeeded, newest first."""
+        later = (
+            "SELECT 1 FROM attempts AS later WHERE later.name = attempts.name AND later.version = attempts.version"
+            " AND later.channel = :channel AND later.state = 'succeeded' AND later.id > attempts.id"
+        )
+        rows = self._rows(
+            f"SELECT * FROM attempts WHERE channel = :channel AND state = 'failed' AND NOT EXISTS ({later})"
+            " ORDER BY id DESC",
+            channel=channel,
+        )
+        return [_attempt(row) for row in rows]
+
+    def outcomes(self, channel: str) -> dict[str, int]:
+        """How many attempts of a channel ended in which state."""
+        rows = self._rows(
+            "SELECT state, count(*) AS count FROM attempts WHERE channel = :channel AND state != 'running'"
+            " GROUP BY state",
+            channel=channel,
+        )
+        return {row["state"]: row["count"] for row in rows}
 
     def running(self) -> list[Attempt]:
         """Attempts that were begun and not ended."""

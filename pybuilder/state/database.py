@@ -170,6 +170,13 @@ class Database:
         with _sqlite_errors(self._path), self._connection() as connection:
             return [dict(row) for row in connection.execute(statement, values)]
 
+    def _tuples(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Rows without names, for a hundred thousand of them."""
+        with _sqlite_errors(self._path), self._connection() as connection:
+            cursor = connection.cursor()
+            cursor.row_factory = None
+            return cursor.execute(statement, values).fetchall()
+
     def _row(self, statement: str, **values: Any) -> dict[str, Any] | None:
         rows = self._rows(statement, **values)
         return rows[0] if rows else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pybuilder.state.database import Database
@@ -39,6 +39,12 @@ class Memory(Database):
         rows = self._rows(f"SELECT key, value FROM facts WHERE {same}", kind=kind, prefix=prefix, length=len(prefix))
         return {row["key"]: json.loads(row["value"]) for row in rows}
 
+    def facts_of(self, kind: str, keys: Iterable[str]) -> dict[str, Any]:
+        """What is known under these keys; of those under which nothing is known, nothing."""
+        statement = "SELECT key, value FROM facts WHERE kind = :kind AND key IN (SELECT value FROM json_each(:keys))"
+        rows = self._rows(statement, kind=kind, keys=json.dumps(list(keys)))
+        return {row["key"]: json.loads(row["value"]) for row in rows}
+
     def add_fact(self, kind: str, key: str, value: Any) -> None:
         """Remember a fact, which a power cut may undo."""
         self._note(
@@ -46,15 +52,25 @@ class Memory(Database):
             {"kind": kind, "key": key, "value": json.dumps(value, sort_keys=True)},
         )
 
+    def add_facts(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Remember facts, all of them or none."""
+        rows = [(kind, key, json.dumps(value, sort_keys=True)) for key, value in facts.items()]
+        with self.transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", rows)
+
     # First sights: when a version, of which nobody says how old it is, was first heard of.
 
     def first_sights(self, name: str, versions: Sequence[str], *, now: str) -> Mapping[str, str]:
-        """When each of a project's versions was first heard of; those that nobody had heard of are from now on."""
+        """When each of a project's versions was first heard of; those that nobody had heard of are from now on.
+
+        So are those of a time to come: the clock was wrong then.
+        """
         sights: dict[str, str] = self.fact("first-sights", name) or {}
-        if not sights.keys() >= set(versions):
+        if not all(sights.get(version, "~") <= now for version in versions):
             with self.transaction():
                 # Another run may have looked since; the older sight stays.
-                sights = {**dict.fromkeys(versions, now), **(self.fact("first-sights", name) or {})}
+                known: dict[str, str] = self.fact("first-sights", name) or {}
+                sights = known | {version: min(known.get(version, now), now) for version in versions}
                 self.add_fact("first-sights", name, sights)
         return sights
 
@@ -81,10 +97,10 @@ class Memory(Database):
                 "INSERT OR IGNORE INTO review VALUES (?, ?, ?, ?)", [(*entry, now) for entry in wanted]
             )
 
-    def drop_review(self, names: Sequence[str]) -> None:
-        """Forget packages that have been accepted."""
+    def settle_review(self, entries: Sequence[tuple[str, str, str]]) -> None:
+        """Forget single entries, ``(name, requirement, wanted_by)``."""
         with self.transaction() as connection:
-            connection.executemany("DELETE FROM review WHERE name = ?", [(name,) for name in names])
+            connection.executemany("DELETE FROM review WHERE name = ? AND requirement = ? AND wanted_by = ?", entries)
 
     def review(self) -> list[dict[str, str]]:
         """The queue, oldest first."""

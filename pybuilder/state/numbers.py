@@ -138,9 +138,39 @@ class Numbers(Database):
             version=version,
         )
 
+    def published_in(self, channel: str) -> list[PublishedWheel]:
+        """Everything that a channel has published, newest first."""
+        return self._wheels(
+            "channel = :channel AND visible = 1 ORDER BY published DESC, name, version, number DESC, target",
+            channel=channel,
+        )
+
     def published_anywhere(self, name: str) -> list[PublishedWheel]:
         """What any channel has published of a package, newest first."""
         return self._wheels("name = :name AND visible = 1 ORDER BY published DESC, number DESC, target", name=name)
+
+    def numbers(self, channel: str) -> list[dict[str, Any]]:
+        """What a channel has published: ``label``, ``name``, ``version``, ``number``; by these."""
+        return self._rows(
+            "SELECT DISTINCT label, name, version, number FROM wheels WHERE channel = :channel AND visible = 1"
+            " ORDER BY name, version, number",
+            channel=channel,
+        )
+
+    def published_builds(self, channel: str | None = None, name: str | None = None) -> list[dict[str, Any]]:
+        """Every build: ``channel``, ``name``, ``version``, ``label``, ``number``, ``published`` (its newest wheel).
+
+        Args:
+            channel: Of this channel only.
+            name: Of this package only.
+        """
+        return self._rows(
+            "SELECT channel, name, version, label, number, max(published) AS published FROM wheels"
+            " WHERE visible = 1 AND (:channel IS NULL OR channel = :channel) AND (:name IS NULL OR name = :name)"
+            " GROUP BY label, name, version, number",
+            channel=channel,
+            name=name,
+        )
 
     def numbered(self) -> list[dict[str, Any]]:
         """Of everything that was published, or begun to be: ``id`` (the attempt's) and the rest as in ``ended``."""

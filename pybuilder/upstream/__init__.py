@@ -112,19 +112,29 @@ class Upstream:
         from pypi_simple import ACCEPT_JSON_PREFERRED
 
         from pybuilder.upstream.pages import parse_project
+
+        url = self.page_url(name)
+        try:
+            page = self.client.get(url, accept=ACCEPT_JSON_PREFERRED)
+        except NotFoundError as error:
+            raise no_project(name, url) from error
+        return parse_project(page, name, credentials=_credentials(self.url))
+
+    def page_url(self, name: NormalizedName) -> str:
+        """Where the page of a project is."""
         from pybuilder.upstream.settings import default_index
 
         if not self.url:
             self.url = default_index(self.environ, prefix=Path(sys.prefix)).url
         url = f"{self.url.rstrip('/')}/{name}/"
         # A directory on disk has nobody who would pick its index page.
-        asked = f"{url}index.html" if scheme(url) == "file" else url
-        try:
-            page = self.client.get(asked, accept=ACCEPT_JSON_PREFERRED)
-        except NotFoundError as error:
-            cure = "check the name; a package that is not there needs another [source] type"
-            raise NotFoundError(f"the index has no project {name!r}", where=redact(url), cure=cure) from error
-        return parse_project(page, name, credentials=_credentials(self.url))
+        return f"{url}index.html" if scheme(url) == "file" else url
+
+
+def no_project(name: str, url: str) -> NotFoundError:
+    """The error that says that an index has no such project."""
+    cure = "check the name; a package that is not there needs another [source] type"
+    return NotFoundError(f"the index has no project {name!r}", where=redact(url), cure=cure)
 
 
 def _credentials(index: str) -> str:

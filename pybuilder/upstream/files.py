@@ -64,7 +64,7 @@ class Project:
         Of several, one that is not yanked comes before one that is, then the order of ``SDIST_SUFFIXES`` decides.
         """
         best: dict[Version, File] = {}
-        for file in sorted(self.files, key=_preference):
+        for file in sorted(self.files, key=preference):
             version = sdist_version(file.filename, self.name)
             if version is not None:
                 best.setdefault(version, file)
@@ -101,7 +101,8 @@ class Project:
         return f"none of upstream's wheels of {self.name} {version} is for {target}: {others}"
 
 
-def _preference(file: File) -> tuple[bool, int, str]:
+def preference(file: File) -> tuple[bool, int, str]:
+    """What the sdists of one version are sorted by, the preferred first."""
     ranks = [rank for rank, suffix in enumerate(SDIST_SUFFIXES) if file.filename.lower().endswith(suffix)]
     return file.yanked, ranks[0] if ranks else len(SDIST_SUFFIXES), file.filename
 

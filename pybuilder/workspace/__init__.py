@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import errno
-import fcntl
 import hashlib
 import os
 import platform
 import re
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pybuilder.errors import ConfigError, EngineError, FetchError, UsageError
 from pybuilder.files import disk_errors, write_atomic
 from pybuilder.names import normalize
+from pybuilder.provenance import CLEAN, DIRTY
 from pybuilder.workspace.checkout import Checkout, Revision, Run
+from pybuilder.workspace.edits import locked
 from pybuilder.workspace.fresh import init
 
 if TYPE_CHECKING:
     from pybuilder.buildroot import Buildroot, Definition
+    from pybuilder.rejections import Rejections
     from pybuilder.settings import Settings
     from pybuilder.spec import EffectiveSpec, PatchEntry, Pin, Spec
     from pybuilder.toml_places import KeyPath
 
 __all__ = ["Patch", "Revision", "Workspace", "init"]
+
+# specs/rejected.toml is no spec, so that no package can have this name.
+_REJECTED = "rejected"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,10 +61,13 @@ class Workspace:
     Attributes:
         root: The directory that has ``pybuild.toml`` or ``specs/``.
         run: Runs git; the shape of ``processes.run``.
+        proposed: Specs and patches as they would be, by their paths below the workspace: files elsewhere, which are
+            read in place of what is there.
     """
 
     root: Path
     run: Run
+    proposed: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
     def open(cls, directory: Path, *, run: Run) -> Workspace:
@@ -91,7 +99,13 @@ class Workspace:
         return parse_settings(text or "", "pybuild.toml")
 
     def spec_path(self, name: str) -> Path:
-        """Where the spec of a package is, or would be."""
+        """Where the spec of a package is, or would be.
+
+        Raises:
+            UsageError: No package can have this name.
+        """
+        if name == _REJECTED:
+            raise UsageError(f"{name} can't be built: {self.refusal(name)}", where=f"specs/{name}.toml")
         return self.root / "specs" / f"{name}.toml"
 
     @property
@@ -101,11 +115,46 @@ class Workspace:
 
     def accepts(self, name: str) -> bool:
         """Whether the package has a spec."""
-        return self.spec_path(name).is_file()
+        return name != _REJECTED and self.spec_path(name).is_file()
 
     def spec_names(self) -> tuple[str, ...]:
         """The accepted packages, sorted; no spec is read."""
-        return _stems(self.root / "specs")
+        return tuple(name for name in _stems(self.root / "specs") if name != _REJECTED)
+
+    @property
+    def rejected_path(self) -> Path:
+        """Where the packages are listed that nobody wants, with reasons."""
+        return self.root / "specs" / f"{_REJECTED}.toml"
+
+    @cached_property
+    def rejections(self) -> Rejections:
+        """The packages that somebody has rejected, and why.
+
+        Raises:
+            ConfigError: The file that lists them is wrong.
+        """
+        text = self._text(f"specs/{_REJECTED}.toml")
+        if text is None:
+            return {}
+        from pybuilder.rejections import parse_rejections
+
+        return parse_rejections(text)
+
+    def refusal(self, name: str) -> str:
+        """Why a package must not be taken in, a clause; empty where nothing is against it.
+
+        Args:
+            name: The normalised name.
+
+        Raises:
+            ConfigError: The file that lists rejected packages is wrong.
+        """
+        if name == _REJECTED:
+            return (
+                f"no package of this name can have a spec: specs/{_REJECTED}.toml lists the packages that nobody wants"
+            )
+        rejection = self.rejections.get(canonicalize_name(name))
+        return rejection.sentence if rejection else ""
 
     def similar(self, name: str) -> tuple[str, ...]:
         """Accepted packages with nearly this name, the nearest first."""
@@ -125,7 +174,7 @@ class Workspace:
 
         normalize(name)  # refuses what is no name, so that no path leads out of specs/
         file = f"specs/{name}.toml"
-        text = self._text(file)
+        text = None if name == _REJECTED else self._text(file)
         return None if text is None else parse_spec(text, file)
 
     def buildroot_names(self) -> tuple[str, ...]:
@@ -196,6 +245,8 @@ class Workspace:
 
     def _patch(self, name: str, directory: Path, file: str, *, listed: bool) -> Patch:
         path = directory / file
+        if (proposed := self.proposed.get(f"patches/{name}/{file}")) is not None:
+            return Patch(file=file, path=proposed, sha256=hashlib.sha256(proposed.read_bytes()).hexdigest())
         real = path.resolve()
         # Compared with the directory as it would be without links, so that no link on the way leads out.
         home = self.root.resolve() / "patches" / name
@@ -231,7 +282,7 @@ class Workspace:
         path = self.spec_path(name)
         with disk_errors(path):
             path.parent.mkdir(exist_ok=True)
-            with _locked(path.parent):
+            with locked(path.parent):
                 if path.is_file():
                     return False
                 write_atomic(path, text.encode())
@@ -256,8 +307,8 @@ class Workspace:
         path, file = self.spec_path(name), f"specs/{name}.toml"
         if not path.is_file():
             raise ConfigError(f"{name} has no spec to pin a version in", where=file, cure=f"pybuild new {name}")
-        with disk_errors(path), _locked(path.parent):
-            text = self._text(file) or ""
+        with disk_errors(path), locked(path.parent):
+            text = _read(path, file) or ""
             spec = parse_spec(text, file)
             known = spec.pin(version)
             if known is None or known.is_wheel != pin.is_wheel:
@@ -275,6 +326,10 @@ class Workspace:
     def commit_id(self) -> str | None:
         """The commit that is checked out, or None where there is none or git can't tell."""
         return Checkout(root=self.root, run=self.run).commit_id()
+
+    def author(self) -> str:
+        """The name of who works here, as far as git knows; else empty."""
+        return Checkout(root=self.root, run=self.run).author()
 
     def dirty(self, paths: Iterable[Path]) -> bool:
         """Whether files have changes that are not committed; pins that were added to specs do not count.
@@ -299,7 +354,7 @@ class Workspace:
     ) -> Revision:
         """The commit that is checked out, and whether it has all that the plan of a build is made of.
 
-        Not asked of ``pybuild.toml``: nothing in it enters a plan.
+        No commit has what is only proposed. Not asked of ``pybuild.toml``: nothing in it enters a plan.
 
         Args:
             package: The package.
@@ -312,25 +367,38 @@ class Workspace:
         from pybuilder.fields import expand
 
         source = spec.source.path and self.root / expand(spec.source.path, name=package, version=version)
-        return Checkout(root=self.root, run=self.run).revision(
+        found = Checkout(root=self.root, run=self.run).revision(
             [*map(self.spec_path, (package, *beside)), *patches, *self._buildroot_files(buildroot)],
             trees=[source] if source else [],
             tracked=[self.root / "patches" / package] if spec.patches is None else [],
         )
+        proposed = any(f"specs/{name}.toml" in self.proposed for name in (package, *beside))
+        return replace(found, state=DIRTY) if proposed and found.state == CLEAN else found
+
+    def text(self, file: str) -> str | None:
+        """The text of a file of the workspace, by its path in it; None where there is none.
+
+        Raises:
+            ConfigError: It can't be read, or is not UTF-8.
+        """
+        return self._text(file)
 
     def _text(self, file: str) -> str | None:
-        path = self.root / file
-        try:
-            data = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise ConfigError(f"{file} can't be read: {error.strerror}", where=str(path)) from error
-        try:
-            return data.decode()
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise ConfigError("this is not UTF-8", where=f"{file}:{line}", cure="save the file as UTF-8") from error
+        return _read(self.proposed.get(file, self.root / file), file)
+
+
+def _read(path: Path, file: str) -> str | None:
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ConfigError(f"{file} can't be read: {error.strerror}", where=str(path)) from error
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError("this is not UTF-8", where=f"{file}:{line}", cure="save the file as UTF-8") from error
 
 
 def _written(path: Path, text: str) -> bool:
@@ -350,14 +418,3 @@ def _stems(directory: Path) -> tuple[str, ...]:
         )
     except (FileNotFoundError, NotADirectoryError):
         return ()
-
-
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold a lock on a directory itself: a lock file would show up in the packager's git status."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

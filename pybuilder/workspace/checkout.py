@@ -51,6 +51,11 @@ class Checkout:
         out = self._git("rev-parse", "--verify", "HEAD^{commit}")
         return None if out is None else out.decode().strip()
 
+    def author(self) -> str:
+        """The name of who would commit, as far as git knows."""
+        out = self._git("var", "GIT_AUTHOR_IDENT")
+        return "" if out is None else out.decode(errors="replace").partition(" <")[0]
+
     def revision(self, paths: Iterable[Path], *, trees: Iterable[Path], tracked: Iterable[Path]) -> Revision:
         """The commit, and whether it has all that a plan read.
 
@@ -81,6 +86,12 @@ class Checkout:
         named = list(paths)
         return bool(named) and (self.commit_id() is None or self._changed(named, "all", "--ignored"))
 
+    def changed_files(self) -> tuple[str, ...]:
+        """The files below the workspace that git knows and that differ from the commit, sorted; added pins are none."""
+        out = self._git("status", "--porcelain", "-z", "--untracked-files=no", "--no-renames", "--", ".") or b""
+        entries = [entry for entry in out.decode(errors="surrogateescape").split("\0") if entry]
+        return tuple(sorted(entry[3:] for entry in entries if not self._pins_only(entry)))
+
     def _changed(self, paths: Iterable[Path], unknown: str, *options: str) -> bool:
         """Whether ``git status`` tells of anything but pins.
 
@@ -109,9 +120,8 @@ class Checkout:
         return before is not None and _gained_pins_only(before, (self.root / file).read_bytes(), file)
 
     def _git(self, *arguments: str) -> bytes | None:
-        # A hook hands on variables that point at its own repository. No optional locks: looking must not write.
-        environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
-        environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1", "LC_ALL": "C"}
+        # No optional locks: looking must not write.
+        environment = own_environment() | {"GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1", "LC_ALL": "C"}
         try:
             done = self.run(
                 ["git", "-c", "core.fsmonitor=false", *arguments], cwd=self.root, env=environment, timeout=60
@@ -119,6 +129,11 @@ class Checkout:
         except EngineError:
             return None
         return done.stdout if done.returncode == 0 else None
+
+
+def own_environment() -> dict[str, str]:
+    """Our environment, without the variables by which a hook that runs us points at its own repository."""
+    return {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
 
 
 def _gained_pins_only(before: bytes, after: bytes, file: str) -> bool:

@@ -35,8 +35,8 @@ class Drafts(Workspace):
     _specs: dict[str, Spec] = field(default_factory=dict)
 
     def accepts(self, name: str) -> bool:
-        """Whether builds of the package may run: it has a spec, or new ones are taken in."""
-        return self.accept_new or super().accepts(name)
+        """Whether builds of the package may run: it has a spec, or new ones are taken in and nobody has rejected it."""
+        return super().accepts(name) or (self.accept_new and not self.refusal(name))
 
     def spec(self, name: str) -> Spec:
         """The spec of a package as it is, or as it would be; read once."""
@@ -65,6 +65,10 @@ class Drafts(Workspace):
         """Note a pin; it is written by ``settle``."""
         self._pins[name, version] = pin
         return True
+
+    def noted(self, name: str, version: Version) -> Pin | None:
+        """The pin that ``write_pin`` was given for a version and ``settle`` has not written."""
+        return self._pins.get((name, version))
 
     def settle(self, packages: Iterable[tuple[str, Version]]) -> tuple[str, ...]:
         """Write the drafted specs and the pins of these packages.

@@ -331,6 +331,13 @@ class TestChallenge:
         ran = here.pybuild("challenge", str(rival.index.root))
         assert ran.code == 50 and "theirs, beta-1.0+pb.1-py3-none-any.whl, is not the one that its page" in ran.stdout
 
+    def test_a_record_of_ours_that_is_missing(self, here: Bench, rival: Bench) -> None:
+        for plan in (here.index.root / "records").rglob("plan.json"):
+            plan.unlink()
+        ran = here.pybuild("challenge", str(rival.index.root), "--json")
+        assert ran.code == 50 and ran.json["ok"] is False
+        assert wheel_of(here, "beta").name in ran.json["unknown"]
+
     def test_the_same_key_and_another_payload(self, tmp_path: Path) -> None:
         for name, value in (("ours", b"VALUE = 1\n"), ("theirs", b"VALUE = 2\n")):
             Press(state=tmp_path / name).publish("six", module=value)

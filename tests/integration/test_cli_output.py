@@ -263,7 +263,20 @@ class TestShowAndLog:
 
 
 def test_what_builds_nothing_loads_nothing_that_builds() -> None:
-    commands = ("audit", "challenge", "diff", "doctor", "graph", "index", "key", "locks", "sbom", "show", "specs")
+    commands = (
+        "audit",
+        "challenge",
+        "diff",
+        "doctor",
+        "graph",
+        "index",
+        "key",
+        "locks",
+        "review",
+        "sbom",
+        "show",
+        "specs",
+    )
     code = f"import sys, {', '.join(f'pybuilder.cli.{name}' for name in commands)}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"pybuilder.cli.session", "pybuilder.packages", "pybuilder.pipeline"} & set(done.stdout.split())

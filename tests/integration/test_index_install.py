@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from packaging.utils import NormalizedName
+from packaging.version import Version
 
 from tests.support.indexes import clean_environment, make_release, make_source, make_wheel, open_index, served, sha256
 
@@ -25,7 +26,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     index = open_index(state)
     sixes = [make_wheel(state, "six", f"1.17.0+pb.{number}", content=f"number = {number}\n") for number in (1, 2)]
     index.publish([make_release(six, source=make_source(state)) for six in sixes])
-    index.yank(NormalizedName("six"), "1.17.0+pb.1", "old")
+    index.yank({(NormalizedName("six"), Version("1.17.0+pb.1")): "old"})
     index.publish(
         [
             make_release(make_wheel(state, "my-seven", "1!7.0+cu126.pb.1", requires_dist=("six>=1.17",))),

@@ -10,15 +10,18 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.utils import NormalizedName
+from packaging.version import Version
 
 from pybuilder import files as filesystem
-from pybuilder.errors import StateError, UsageError, ValidationError
+from pybuilder.errors import StateError, ValidationError
 from pybuilder.index import Index
 from pybuilder.index.pages import parse_project_html
 from pybuilder.index.tree import Tree
@@ -192,25 +195,73 @@ def test_a_source_that_changed_under_its_name_is_kept_beside(index: Index, tmp_p
 def test_yank_and_unyank_survive_refresh(index: Index, tmp_path: Path) -> None:
     wheels = [make_wheel(tmp_path, version=f"1.17.0+pb.{n}", tag=tag) for n in (1, 2) for tag in TAGS]
     index.publish([make_release(wheel) for wheel in wheels])
-    index.yank(SIX, "1.17.0+pb.1", 'crashes on "<x>"')
+    index.yank({(SIX, Version("1.17.0+pb.1")): 'crashes on "<x>"'})
     index.refresh()
     yanked = {(file.version, file.yanked) for file in index.files(SIX)}
     assert yanked == {("1.17.0+pb.1", 'crashes on "<x>"'), ("1.17.0+pb.2", None)}
     assert index.verify() == ()
-    index.unyank(SIX, "1.17.0+pb.1")
+    index.yank({(SIX, Version("1.17.0+pb.1")): None})
     assert {file.yanked for file in index.files(SIX)} == {None}
 
 
 TAGS = ("py3-none-any", "cp311-cp311-linux_x86_64")
 
 
-def test_yanking_what_is_not_published_names_what_is(index: Index, tmp_path: Path) -> None:
-    index.publish([make_release(make_wheel(tmp_path))])
-    with pytest.raises(UsageError, match=r"six 9\.9\+pb\.1") as caught:
-        index.yank(SIX, "9.9+pb.1", "")
-    assert "1.17.0+pb.1" in caught.value.cure
-    with pytest.raises(UsageError, match="idna"):
-        index.unyank(NormalizedName("idna"), "1+pb.1")
+def test_a_yanked_version_of_upstreams_is_so_in_all_its_builds_now_and_later(index: Index, tmp_path: Path) -> None:
+    source = make_source(tmp_path)
+    wheels = [make_wheel(tmp_path, version="1.17.0+pb.1", tag=tag) for tag in TAGS]
+    index.publish([make_release(wheel, source=source) for wheel in wheels])
+    index.publish([make_release(make_wheel(tmp_path, "idna", "3.10+pb.1"))])
+    index.yank({(SIX, Version("1.17")): "upstream: bad", (NormalizedName("idna"), Version("4")): "gone"})
+    index.publish([make_release(make_wheel(tmp_path, version="1.17.0+pb.2"), source=source)])
+    index.publish([make_release(make_wheel(tmp_path, version="1.18.0+pb.1"))])
+    index.publish([make_release(make_wheel(tmp_path, "idna", "4.0+pb.1"))])
+
+    def said() -> set[tuple[str, str | None]]:
+        files = [*index.files(SIX), *index.sources(SIX), *index.files(NormalizedName("idna"))]
+        return {(file.version, file.yanked) for file in files}
+
+    bad, good = ("1.17.0+pb.1", "1.17.0+pb.2", "1.17.0"), ("1.18.0+pb.1", "3.10+pb.1")
+    others = {("4.0+pb.1", "gone"), *((version, None) for version in good)}
+    assert said() == {*((version, "upstream: bad") for version in bad), *others} and index.verify() == ()
+    bytes_before = tree_bytes(index.root)
+    assert index.refresh().pages == () and tree_bytes(index.root) == bytes_before
+    moved = Index(Path(shutil.copytree(index.root, tmp_path / "mirror")), lock=tmp_path / "lock")
+    shutil.rmtree(moved.root / "simple")
+    shutil.rmtree(moved.root / "sources" / "simple")
+    moved.refresh()
+    assert {file.yanked for file in (*moved.files(SIX)[:3], *moved.sources(SIX))} == {"upstream: bad"}
+
+    index.yank({(SIX, Version("1.17.0")): None})
+    assert said() == {*((version, None) for version in bad), *others} and index.verify() == ()
+    assert index.yanked() == {"idna": {Version("4"): "gone"}}
+
+
+def test_killed_at_any_rename_a_yank_is_said_of_all_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    idna, seen, real = NormalizedName("idna"), set(), os.replace
+    for count in range(1, 100):
+        index, out = open_index(tmp_path / str(count)), tmp_path / str(count) / "out"
+        index.publish([make_release(make_wheel(out, name, "1.0+pb.1")) for name in ("six", "idna")])
+        left = iter(range(count - 1, -1, -1))
+
+        def rename(*arguments: Any, left: Iterator[int] = left) -> None:
+            if next(left, 1) == 0:
+                raise KeyboardInterrupt
+            real(*arguments)
+
+        with monkeypatch.context() as dying:
+            dying.setattr(os, "replace", rename)
+            with suppress(KeyboardInterrupt):
+                index.yank({(SIX, Version("1.0")): "a", (idna, Version("1.0")): "b"})
+        assert_installers_can_use(index)
+        index.settle()
+        assert index.verify() == (), count
+        marks = (index.files(SIX)[0].yanked, index.files(idna)[0].yanked)
+        assert marks in ((None, None), ("a", "b"))
+        seen.add(marks)
+        if next(left, None) is not None:
+            break
+    assert len(seen) == 2 and count > 6
 
 
 def test_a_moved_tree_is_whole(index: Index, tmp_path: Path) -> None:
@@ -220,14 +271,24 @@ def test_a_moved_tree_is_whole(index: Index, tmp_path: Path) -> None:
 
 
 def test_the_review_queue_is_published(index: Index) -> None:
-    waiting = [("trove", "trove>=1", "hatchling"), ("abc", "abc", "six"), ("abc", "abc", "six")]
-    index.write_review(waiting)
-    assert json.loads((index.root / "review.json").read_bytes()) == {
-        "review": [
-            {"name": "abc", "requirement": "abc", "wanted_by": "six"},
-            {"name": "trove", "requirement": "trove>=1", "wanted_by": "hatchling"},
-        ]
-    }
+    times = {"first_seen": "2026-01-02T03:04:05.000006Z"}
+    waiting = [
+        {"name": "trove", "requirement": "trove>=1", "wanted_by": "hatchling", **times},
+        {"name": "abc", "requirement": "abc", "wanted_by": "six", **times},
+    ]
+    rejected = [{"name": "evil", "reason": "<b>bad</b>", "by": "Ada", "when": "2026-01-03T00:00:00Z"}]
+    index.write_review([], [])
+    assert not index.root.exists()
+    index.write_review(waiting, rejected)
+    written = [index.root / name for name in ("review.json", "review.html")]
+    assert json.loads(written[0].read_bytes()) == {"review": waiting, "rejected": rejected}
+    assert "&lt;b&gt;bad&lt;/b&gt;" in written[1].read_text()
+    before = [path.stat().st_ino for path in written]
+    index.write_review(waiting, rejected)
+    assert [path.stat().st_ino for path in written] == before
+    assert index.verify() == ()
+    index.write_review([], [])
+    assert json.loads(written[0].read_bytes()) == {"review": [], "rejected": []}
 
 
 def test_publishers_at_once_lose_nothing(index: Index, tmp_path: Path) -> None:
@@ -370,7 +431,7 @@ def test_killed_at_any_rename_the_index_is_valid_and_heals(tmp_path: Path, heal:
         state = tmp_path / str(count)
         index = open_index(state)
         index.publish([make_release(make_wheel(state / "out", "six", "1.17.0+pb.1"))])
-        index.yank(SIX, "1.17.0+pb.1", "old")
+        index.yank({(SIX, Version("1.17.0+pb.1")): "old"})
         died = die(state, count, "after" if count % 2 else "before")
         assert_installers_can_use(index)
         heal(index, state)

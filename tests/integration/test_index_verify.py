@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from packaging.utils import NormalizedName
+from packaging.version import Version
 
 from pybuilder.index import Index
 from pybuilder.signing import SUFFIX, PrivateKey, seal
@@ -30,7 +31,7 @@ def index(tmp_path: Path) -> Index:
     index.publish([make_release(make_wheel(tmp_path), source=source, record=record, beside=beside)])
     index.publish([make_release(make_wheel(tmp_path, version="1.17.0+pb.2"))])
     index.publish([make_release(make_wheel(tmp_path, "idna", "3.10+pb.1", requires_dist=("six",)))])
-    index.yank(SIX, "1.17.0+pb.1", "a <reason>")
+    index.yank({(SIX, Version("1.17.0+pb.1")): "a <reason>"})
     return index
 
 
@@ -79,6 +80,8 @@ PAGES = [
     (create, "simple/six/.index.html.abc.tmp", "left from an interrupted run"),
     (create, "records/.attempt.abc.tmp", "left from an interrupted run"),
     (create, ".unfinished.json", "a publish was interrupted"),
+    (remove, "yanked.json", "is missing, but six's page has files that are yanked"),
+    (spoil, "yanked.json", "can't be read"),
 ]
 
 

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from pybuilder.errors import ConfigError
 from pybuilder.patching import apply
+from pybuilder.patching.rebase import Tried, try_patches
 from pybuilder.processes import Completed, run
 from tests.support.git import git, repository
 
@@ -134,7 +136,7 @@ def test_a_git_that_says_yes_and_does_nothing(tree: Path, make: Make, monkeypatc
     def idle(argv: Sequence[str], **options: Any) -> Completed:
         return run(argv if "--numstat" in argv else ["true"], **options)
 
-    monkeypatch.setattr("pybuilder.patching.run", idle)
+    monkeypatch.setattr("pybuilder.patching.tool.run", idle)
     with pytest.raises(ConfigError, match=r"0001.patch: git left 'setup.py' as it was"):
         apply(tree, [make(setup_py=changed(7))])
 
@@ -166,3 +168,125 @@ def test_a_patch_that_makes_a_link_out(tree: Path, tmp_path: Path) -> None:
 def test_what_is_no_patch(tree: Path, tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match=r"patches/foo/hand.patch"):
         apply(tree, [hand(tmp_path, text)])
+
+
+class TestRebase:
+    """Patches that were made for one source, on a newer one."""
+
+    OLD = MappingProxyType({"src/a.py": b"".join(b"line %d\n" % n for n in range(40)), "b.txt": b"one\r\ntwo\r\n"})
+
+    @staticmethod
+    def written(directory: Path, files: Mapping[str, bytes]) -> Path:
+        for name, data in files.items():
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (directory / name).write_bytes(data)
+        return directory
+
+    def patched(self, tmp_path: Path, before: Mapping[str, bytes], after: Mapping[str, bytes], name: str) -> Path:
+        twin = tmp_path / name
+        repository(twin, before)
+        self.written(twin, after)
+        git(twin, "add", "--all")
+        patch = tmp_path / "patches" / "foo" / f"{name}.patch"
+        patch.parent.mkdir(parents=True, exist_ok=True)
+        head = "From 1234 Mon Sep 17 00:00:00 2001\nFrom: Ada\nSubject: why\n\nBecause.\n---\n src/a.py | 2 +-\n\n"
+        git(twin, "diff", "--cached", "--binary", f"--output={patch}")
+        patch.write_bytes(head.encode() + patch.read_bytes())
+        return patch
+
+    def tried(
+        self, tmp_path: Path, new: Mapping[str, bytes], *patches: Path, old: Mapping[str, bytes] | None = OLD
+    ) -> tuple[Tried, ...]:
+        (tmp_path / "work").mkdir()
+        before = None if old is None else self.written(tmp_path / "old", old)
+        found = try_patches(self.written(tmp_path / "new", new), patches, old=lambda: before, work=tmp_path / "work")
+        # Whatever is proposed applies exactly, and makes what was tried.
+        again = self.written(tmp_path / "again", new)
+        for number, one in enumerate(found):
+            if one.fate == "rebased":
+                (tmp_path / "patches" / "foo" / f"new{number}").write_bytes(one.text)
+                apply(again, [tmp_path / "patches" / "foo" / f"new{number}"])
+            elif one.fate == "applies":
+                apply(again, [one.patch])
+        if found[-1].fate != "rejected":
+            assert tree_of(again) == tree_of(tmp_path / "new")
+        return found
+
+    def changed(self, *lines: int, **others: bytes) -> dict[str, bytes]:
+        data = self.OLD["src/a.py"]
+        for line in lines:
+            data = data.replace(b"line %d\n" % line, b"changed %d\n" % line)
+        return {**self.OLD, "src/a.py": data, **others}
+
+    def test_a_patch_that_fits_stays_and_one_beside_a_change_is_rebased(self, tmp_path: Path) -> None:
+        near = self.patched(tmp_path, self.OLD, self.changed(20), "near")
+        far = self.patched(tmp_path, self.changed(20), self.changed(20, 30), "far")
+        fits, rebased = self.tried(tmp_path, self.changed(22, 3), far, near)
+        assert (fits.fate, rebased.fate) == ("applies", "rebased")
+        assert rebased.why == "patches/foo/near.patch: hunk at line 18 of src/a.py does not apply"
+        assert rebased.text.startswith(b"From 1234") and b"Because.\n---\n\ndiff --git" in rebased.text
+        assert b"+changed 20" in rebased.text and b"2 +-" not in rebased.text and b"changed 30" not in rebased.text
+        assert b"changed 20\nline 21\nchanged 22\n" in (tmp_path / "new" / "src/a.py").read_bytes()
+
+    def test_a_file_that_upstream_has_moved_is_followed(self, tmp_path: Path) -> None:
+        patch = self.patched(tmp_path, self.OLD, self.changed(20), "moved")
+        new = {"lib/foo/a.py": self.changed(3)["src/a.py"], "b.txt": b"one\r\ntwo\r\n"}
+        [one] = self.tried(tmp_path, new, patch)
+        assert one.fate == "rebased" and b"+++ b/lib/foo/a.py" in one.text and "src/a.py: No such file" in one.why
+
+    def test_a_file_that_is_only_a_little_like_it_is_not_it(self, tmp_path: Path) -> None:
+        patch = self.patched(tmp_path, self.OLD, self.changed(20), "moved")
+        other = self.changed(*range(8), *range(32, 40))["src/a.py"]
+        [one] = self.tried(tmp_path, {"lib/b.py": other}, patch)
+        assert one.fate == "rejected" and "src/a.py: No such file" in one.why
+
+    def test_what_upstream_has_merged_is_not_applied_again(self, tmp_path: Path) -> None:
+        merged = self.patched(tmp_path, self.OLD, self.changed(20), "merged")
+        nearly = self.patched(tmp_path, self.changed(20), self.changed(20, 30), "nearly")
+        on_top = self.patched(tmp_path, self.changed(20, 30), self.changed(20, 21, 30), "on-top")
+        found = self.tried(tmp_path, self.changed(20, 30, 32), merged, nearly, on_top)
+        assert [one.fate for one in found] == ["merged", "merged", "applies"]
+
+    def test_what_upstream_has_merged_is_known_without_the_old_source(self, tmp_path: Path) -> None:
+        merged = self.patched(tmp_path, self.OLD, self.changed(20), "merged")
+        [one] = self.tried(tmp_path, self.changed(3, 20), merged, old=None)
+        assert one.fate == "merged" and one.why.endswith("does not apply")
+
+    def test_a_patch_on_top_of_a_merged_one_is_rebased(self, tmp_path: Path) -> None:
+        merged = self.patched(tmp_path, self.OLD, self.changed(20), "merged")
+        on_top = self.patched(tmp_path, self.changed(20), self.changed(20, 21), "on-top")
+        found = self.tried(tmp_path, self.changed(20, 24), merged, on_top)
+        assert [one.fate for one in found] == ["merged", "rebased"]
+
+    def test_a_conflict_is_rejected_with_its_hunks_and_ends_it(self, tmp_path: Path) -> None:
+        patch = self.patched(tmp_path, self.OLD, self.changed(20, 35), "conflict")
+        after = self.patched(tmp_path, self.OLD, self.changed(3), "after")
+        new = self.changed()
+        new["src/a.py"] = new["src/a.py"].replace(b"line 20\n", b"theirs\n")
+        [one] = self.tried(tmp_path, new, patch, after)
+        assert one.fate == "rejected" and one.why.endswith("hunk at line 18 of src/a.py does not apply")
+        assert "-line 20" in one.rejects and "+changed 20" in one.rejects and "+changed 35" not in one.rejects
+
+    @pytest.mark.parametrize("old", [None, {"src/a.py": b"other\n"}], ids=["none", "another"])
+    def test_without_the_source_that_it_was_made_for_it_is_rejected(
+        self, tmp_path: Path, old: Mapping[str, bytes] | None
+    ) -> None:
+        patch = self.patched(tmp_path, self.OLD, self.changed(20), "near")
+        [one] = self.tried(tmp_path, self.changed(22), patch, old=old)
+        assert one.fate == "rejected" and "+changed 20" in one.rejects
+
+    def test_settings_of_the_source_have_no_say(self, tmp_path: Path) -> None:
+        """Its attributes would change line ends, and its ignored files would not be seen."""
+        ours = {".gitattributes": b"* text=auto eol=crlf merge=union ident\n", ".gitignore": b"*\n"}
+        old, dos = {**self.OLD, **ours}, b"one\r\nTWO\r\n"
+        patch = self.patched(tmp_path, self.OLD, {**self.changed(20), "b.txt": dos}, "dos")
+        [one] = self.tried(tmp_path, {**self.changed(22), **ours}, patch, old=old)
+        assert one.fate == "rebased" and (tmp_path / "new" / "b.txt").read_bytes() == dos
+
+    def test_a_patch_that_leads_out_is_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="reaches out"):
+            self.tried(tmp_path, self.OLD, hand(tmp_path, "--- a/../x\n+++ b/../x\n@@ -0,0 +1 @@\n+x\n"))
+
+
+def tree_of(directory: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file()}

@@ -42,7 +42,7 @@ class TestReview:
         ]
         assert queue(here) == ["four", "one", "six", "three", "two"]
         said = here.pybuild("build", "alpha")
-        assert "one>=1, wanted by the build of alpha 1.0" in said.stderr and "pybuild new one" in said.stderr
+        assert "one>=1, wanted by the build of alpha 1.0" in said.stderr and "pybuild review show one" in said.stderr
 
     def test_after_accepting_it_goes_on_where_it_was(self, here: Bench) -> None:
         here.accept("alpha", build_requires=["beta"], requires=["gamma"], static=False)

@@ -183,6 +183,14 @@ class TestRevision:
             stream.write("[test]\nimports = ['x']\n" if file.startswith("specs") else "# changed\n")
         assert self.of(home, spec).state == state
 
+    def test_what_is_only_proposed_is_in_no_commit(self, home: Path, tmp_path: Path) -> None:
+        (tmp_path / "spec").write_text(SPEC)
+        workspace = Workspace(root=home, run=run, proposed={"specs/setuptools.toml": tmp_path / "spec"})
+        spec = parse_spec('name = "six"\npatches = []\n', "specs/six.toml")
+        for beside, state in ((["setuptools"], "dirty"), ([], "clean")):
+            found = workspace.revision("six", Version("1"), spec, patches=[], beside=beside, buildroot="small")
+            assert found.state == state
+
     def test_a_patch_that_is_gone_counts(self, home: Path) -> None:
         (home / "patches" / "six" / "a.patch").unlink()
         assert self.of(home).state == "dirty"

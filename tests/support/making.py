@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -70,6 +70,7 @@ class FakePackages:
     events: list[Event] = field(default_factory=list)
     told_of: list[Outcome] = field(default_factory=list)
     reviews: list[tuple[tuple[str, str, str], ...]] = field(default_factory=list)
+    rejected: str = ""
     running: set[Package] = field(default_factory=set)
     most_running: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -88,6 +89,9 @@ class FakePackages:
 
     def queue_reviews(self, wanted: Sequence[tuple[str, str, str]]) -> None:
         self.reviews.append(tuple(wanted))
+
+    def refusals(self, wanted: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+        return {name: "rejected: no" for name, _, _ in wanted if name == self.rejected}
 
     def source(self, package: Package) -> tuple[Any, Any]:
         return _source(self.limits.get(package, "")), None

@@ -134,8 +134,8 @@ class TableStatements:
 
     # The chooser.
 
-    def too_young(self, name: NormalizedName) -> str:
-        return ""
+    def withheld(self, names: Iterable[NormalizedName]) -> list[str]:
+        return []
 
     def known(self, name: NormalizedName) -> tuple[Version, ...]:
         return tuple(sorted(self.pins.get(name, ()), reverse=True))

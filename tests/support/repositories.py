@@ -62,7 +62,9 @@ class Fake:
         return f"Packages/{self.name}-{self.evr.rpartition(':')[2]}.{self.arch}.rpm"
 
 
-def write_repository(home: Path, packages: Iterable[Fake], *, packed: str = ".gz", files: bool = True) -> Path:
+def write_repository(
+    home: Path, packages: Iterable[Fake], *, packed: str = ".gz", files: bool = True, updateinfo: str = ""
+) -> Path:
     """Write a repository.
 
     Args:
@@ -70,6 +72,7 @@ def write_repository(home: Path, packages: Iterable[Fake], *, packed: str = ".gz
         packages: What is in it.
         packed: The suffix of the list's compression.
         files: Whether the RPMs' files are written as well.
+        updateinfo: What it says of its updates, as ``updateinfo_xml`` writes it.
     """
     packages = tuple(packages)
     for package in packages if files else ():
@@ -80,7 +83,14 @@ def write_repository(home: Path, packages: Iterable[Fake], *, packed: str = ".gz
     digest = hashlib.sha256(data).hexdigest()
     (home / "repodata").mkdir(parents=True, exist_ok=True)
     (home / "repodata" / f"{digest}-primary.xml{packed}").write_bytes(data)
-    (home / "repodata" / "repomd.xml").write_text(repomd_xml(f"repodata/{digest}-primary.xml{packed}", digest, data))
+    repomd = repomd_xml(f"repodata/{digest}-primary.xml{packed}", digest, data)
+    if updateinfo:
+        data = PACKERS[packed](updateinfo.encode())
+        digest, location = hashlib.sha256(data).hexdigest(), f"repodata/updateinfo.xml{packed}"
+        (home / location).write_bytes(data)
+        entry = f'<checksum type="sha256">{digest}</checksum><location href="{location}"/><size>{len(data)}</size>'
+        repomd = repomd.replace("</repomd>", f'<data type="updateinfo">{entry}</data></repomd>')
+    (home / "repodata" / "repomd.xml").write_text(repomd)
     return home
 
 
@@ -119,6 +129,20 @@ def repomd_xml(location: str, digest: str, data: bytes) -> str:
 <data type="primary"><checksum type="sha256">{digest}</checksum><location href="{location}"/><size>{len(data)}</size>
 </data></repomd>
 """
+
+
+def updateinfo_xml(*updates: tuple[str, str, Sequence[Fake]]) -> str:
+    """What a repository says of its updates: kind (``security``, ``bugfix``), id, and the RPMs that each brings."""
+    told = ""
+    for kind, identity, packages in updates:
+        rpms = ""
+        for each in packages:
+            epoch, version, release = _split(each.evr)
+            rpms += f'<package name="{each.name}" version="{version}" release="{release}" epoch="{epoch}"'
+            rpms += f' arch="{each.arch}"><filename>{each.name}.rpm</filename></package>\n'
+        told += f'<update from="x" status="stable" type="{kind}" version="2.0"><id>{identity}</id><title>x</title>'
+        told += f'<pkglist><collection short="F45"><name>F45</name>{rpms}</collection></pkglist></update>\n'
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<updates>\n{told}</updates>\n'
 
 
 def metalink_xml(urls: Sequence[str], repomd: bytes, *, older: Sequence[bytes] = ()) -> bytes:

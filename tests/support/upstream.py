@@ -30,6 +30,7 @@ class Fault:
         cut_after: Close the connection after so many bytes of the body.
         content: Answer with these bytes (status 200, or the one above).
         content_type: Under this media type.
+        drip: Seconds between one byte of the content and the next.
         hang: Answer nothing until the server is closed.
         location: Answer with a redirect to here.
         headers: Add these headers to the answer.
@@ -41,6 +42,7 @@ class Fault:
     cut_after: int | None = None
     content: bytes | None = None
     content_type: str = "text/html"
+    drip: float = 0.0
     hang: bool = False
     location: str = ""
     headers: dict[str, str] = field(default_factory=dict)
@@ -197,7 +199,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers = {"Content-Type": fault.content_type} | fault.headers
             if fault.retry_after:
                 headers["Retry-After"] = fault.retry_after
-            self._answer(fault.status or 200, fault.content or b"", headers, cut=fault.cut_after)
+            self._answer(fault.status or 200, fault.content or b"", headers, cut=fault.cut_after, drip=fault.drip)
         elif path.startswith("/simple/"):
             self._page(path)
         else:
@@ -243,12 +245,19 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._answer(200, data, headers, cut=cut)
 
-    def _answer(self, status: int, body: bytes, headers: dict[str, str], cut: int | None = None) -> None:
+    def _answer(
+        self, status: int, body: bytes, headers: dict[str, str], cut: int | None = None, drip: float = 0.0
+    ) -> None:
         self.send_response(status)
         for key, value in (headers | {"Content-Length": str(len(body))}).items():
             self.send_header(key, value)
         self.end_headers()
-        if self.command != "HEAD":
+        for position in range(len(body) if drip else 0):
+            self.wfile.write(body[position : position + 1])
+            self.wfile.flush()
+            if self.upstream.closing.wait(drip):
+                break
+        if self.command != "HEAD" and not drip:
             self.wfile.write(body if cut is None else body[:cut])
         if cut is not None:
             self.close_connection = True

@@ -183,8 +183,15 @@ class TestRun:
         whole = here.bootstrap
         result = whole.run(whole.assess(here.planned()), replan=None)
         assert result.review == (("tool", "tool", "the build of top 1"),)
+        assert result.refusals == {}
         assert here.packages.reviews == [result.review]
         assert [outcome.made.name for outcome in result.built] == ["base"]
+
+    def test_what_somebody_has_rejected_is_told_with_the_reason(self, here: Here) -> None:
+        here.workspace.refuses = {"tool"}
+        here.packages.rejected = "tool"
+        whole = here.bootstrap
+        assert whole.run(whole.assess(here.planned()), replan=None).refusals == {"tool": "rejected: no"}
 
     def test_tops_that_could_not_be_resolved_are_failures(self, here: Here) -> None:
         error = FetchError("no version satisfies")

@@ -75,6 +75,7 @@ class World:
     state: State
     upstream: FakeUpstream
     now: datetime = NOW
+    yanked: dict[Version, str] = field(default_factory=dict)
 
     def spec(self, text: str = "", name: str = "six") -> None:
         (self.root / "specs").mkdir(exist_ok=True)
@@ -102,6 +103,7 @@ class World:
             python="3.11.7",
             tags=TAGS,
             now=lambda: self.now,
+            yanked=lambda: {SIX: self.yanked},
         )
 
     def versions(self, *specifiers: str) -> list[str]:
@@ -186,6 +188,10 @@ class TestRules:
             ('allow = "<2"', ["1.5", "1.0"]),
             ('ignore = ["1.5", ">=2"]', ["1.0"]),
             ('series = ["1.*"]', ["1.5", "1.0"]),
+            ('include = "0$"', ["2.0", "1.0"]),
+            ('exclude = "^1"', ["2.0"]),
+            # Tags of somebody else's, of which the index knows nothing.
+            ('source = "github"\nid = "o/six"\ntag-prefix = "v"', ["2.0", "1.5", "1.0"]),
             ('series = ["1.0.*", "2.*"]', ["2.0", "1.0"]),
             ('cooldown = "200d"', []),
             ('cooldown = "99d"', ["2.0", "1.5", "1.0"]),
@@ -329,8 +335,24 @@ class TestAcceptance:
         error = self.check(world, "eight>1", "six", "Nine_One")
         assert error
         assert error.wanted == (("eight", "eight>1", "seven 1"), ("nine-one", "Nine_One", "seven 1"))
-        assert "pybuild new eight nine-one" in error.cure
+        assert "pybuild review approve eight nine-one" in error.cure
         assert "eight>1 (wanted by seven 1)" in error.what
+
+    def test_what_somebody_has_rejected_is_named_with_the_reason(self, world: World) -> None:
+        rejected = '[packages.eight]\nreason = "not maintained"\nby = "Ada"\nwhen = 2026-01-02T03:04:05Z\n'
+        (world.root / "specs" / "rejected.toml").write_text(rejected)
+        error = self.check(world, "eight>1", "nine")
+        assert error
+        assert "eight>1 (wanted by seven 1), rejected on 2026-01-02 by Ada: not maintained; nine (wanted" in error.what
+        assert error.cure.endswith("pybuild review approve nine")
+        error = self.check(world, "eight")
+        assert error and error.cure == "do without; or take it in after all: pybuild review approve eight"
+
+    def test_nobody_can_accept_the_list_of_rejected_packages(self, world: World) -> None:
+        (world.root / "specs" / "rejected.toml").write_text("")
+        error = self.check(world, "rejected")
+        assert error and "specs/rejected.toml lists the packages that nobody wants" in error.what
+        assert world.chooser.workspace.spec("rejected") is None
 
     @pytest.mark.parametrize(
         "requirement", ["six[fast]", "ten; python_version < '3'", "ten; extra == 'fast'", "ten[fast]; extra == 'fast'"]
@@ -475,3 +497,72 @@ class TestOffers:
         assert list(map(str, world.chooser.known(SIX))) == ["1.5", "1.0", "2.0", "1.7"]
         (world.root / "specs" / "six.toml").unlink()
         assert world.chooser.known(SIX) == ()
+
+
+class TestYanked:
+    """What the channel's index has yanked is taken where it is asked for by name, and else passed over."""
+
+    def test_the_next_best_pin_then_what_is_published_then_upstream(self, world: World) -> None:
+        world.spec(pins("1.0", "2.0"))
+        world.yanked = {Version("2.0"): "upstream: bad"}
+        assert world.versions() == ["1.0"]
+        assert world.versions(">1") == ["1.5"]
+        world.publish("1.8", 1)
+        assert world.versions(">1") == ["1.8"]
+        world.yanked[Version("1.8")] = "upstream deleted it"
+        assert world.versions(">1") == ["1.5"]
+        assert world.versions(">=2") == []
+
+    def test_by_name_or_where_it_is_in_use(self, world: World) -> None:
+        world.spec(pins("2.0"))
+        world.yanked = {Version("2"): ""}
+        assert world.versions("==2.0") == ["2.0"]
+        assert world.versions("==2.*") == []
+        used = world.chooser.versions(SIX, [SpecifierSet(">1")], used=[Version("2.0")])
+        assert list(map(str, used)) == ["2.0"]
+
+    def test_a_number_names_it_and_another_specifier_does_not(self, world: World) -> None:
+        world.publish("1.0", 1)
+        world.publish("2.0", 1)
+        world.publish("2.0", 2)
+        world.yanked = {Version("2.0"): "upstream: bad"}
+        assert world.versions("==2.0+pb.1") == ["2.0+pb.1"]
+        assert world.versions("!=1.5+pb.7") == ["1.0+pb.1"]
+
+    def test_an_upgrade_passes_over_it_as_well(self, world: World) -> None:
+        world.yanked = {Version("2.0"): "upstream: bad"}
+        found = world.chooser.versions(SIX, [SpecifierSet("")], upgrade=True)
+        assert list(map(str, found)) == ["1.5", "1.0"]
+
+    def test_the_joint_resolution_is_told_and_does_not_prefer_it(self, world: World) -> None:
+        world.spec(pins("1.0", "2.0"))
+        world.yanked = {Version("2.0"): "upstream: bad"}
+        assert world.chooser.known(SIX) == (Version("1.0"),)
+        offers = world.chooser.offers(SIX, asked_for=(), known_only=True) or ()
+        assert {str(o.version): (o.yanked, o.yanked_reason) for o in offers} == {
+            "1.0": (False, ""),
+            "2.0": (True, "upstream: bad"),
+        }
+        world.spec('[source]\ntype = "path"\npath = "src"\n' + pins("2.0"))
+        offers = world.chooser.offers(SIX, asked_for=(), known_only=True) or ()
+        assert [(o.yanked, o.yanked_reason) for o in offers] == [(True, "upstream: bad")]
+
+    def test_where_only_yanked_ones_are_known_upstream_is_asked(self, world: World) -> None:
+        world.spec(pins("2.0"))
+        world.yanked = {Version("2.0"): "upstream: bad"}
+        offers = world.chooser.offers(SIX, asked_for=(), known_only=True) or ()
+        assert {str(o.version): o.yanked for o in offers} == {"1.0": False, "1.5": False, "2.0": True}
+
+    def test_the_message_says_which_and_why(self, world: World) -> None:
+        world.spec(pins("2.0"))
+        world.publish("1.0", 1)
+        world.yanked = {Version("2.0"): "upstream: bad", Version("1.0"): "", Version("3.0"): "elsewhere"}
+        yanked = (
+            "yanked are 2.0 (upstream: bad), 1.0 (no reason given); asking for one of these by == takes it all the same"
+        )
+        assert world.chooser.withheld([SIX, NormalizedName("idna")]) == [f"of six {yanked}"]
+        assert world.chooser.what_there_is(SIX) == (
+            f"its spec pins 2.0; upstream's newest sources are 2.0, 1.5, 1.0; {yanked}"
+        )
+        world.spec('[source]\ntype = "path"\npath = "src"\n' + pins("2.0"))
+        assert world.chooser.what_there_is(SIX) == f"its spec pins 2.0; {yanked}"

@@ -62,6 +62,13 @@ class TestBefore:
         assert drafted.accepts("seven")
         assert drafted.accepts("six") is accept_new
 
+    def test_what_somebody_has_rejected_is_not_taken_in(self, home: Path) -> None:
+        (home / "specs" / "rejected.toml").write_text("[packages.six]\n[packages.seven]\n")
+        (home / "specs" / "seven.toml").write_text('name = "seven"\n')
+        drafted = drafts(home, accept_new=True)
+        assert not drafted.accepts("six") and not drafted.accepts("rejected")
+        assert drafted.accepts("seven") and drafted.accepts("eight")
+
     def test_who_has_a_spec(self, home: Path) -> None:
         (home / "specs" / "seven.toml").write_text('name = "seven"\n')
         drafted = drafts(home)
@@ -190,3 +197,24 @@ class TestSettle:
         with pytest.raises(StateError, match="full"):
             drafted.settle([("six", ONE)])
         assert not (home / "specs" / "six.toml").exists()
+
+
+def test_what_is_proposed_is_read_in_place_of_what_is_there(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "w", tmp_path / "elsewhere"
+    init(root)
+    (root / "specs" / "six.toml").write_text('name = "six"\n')
+    (root / "patches" / "six").mkdir()
+    (root / "patches" / "six" / "a.patch").write_text("old")
+    elsewhere.mkdir()
+    (elsewhere / "spec").write_text('name = "six"\n[[patches]]\nfile = "a.patch"\n[[patches]]\nfile = "b.patch"\n')
+    (elsewhere / "b").write_text("new")
+    proposed = {"specs/six.toml": elsewhere / "spec", "patches/six/b.patch": elsewhere / "b"}
+    made = Drafts(root=root, run=no_git, proposed=proposed)
+    spec, version = made.spec("six"), Version("1.0")
+    patches = made.patches("six", version, spec)
+    assert [(patch.file, patch.path.read_text()) for patch in patches] == [("a.patch", "old"), ("b.patch", "new")]
+    # A pin goes into the file that is there, which has nothing of what is only proposed.
+    made.write_pin("six", version, Pin(file="six-1.0.tar.gz", sha256="ab" * 32))
+    made.settle([("six", version)])
+    assert "patches" not in (root / "specs" / "six.toml").read_text()
+    assert made.noted("six", version) is None

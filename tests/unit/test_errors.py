@@ -19,6 +19,7 @@ def test_the_contracts_exit_codes() -> None:
         "StateError": 1,
         "UsageError": 2,
         "ConfigError": 3,
+        "CommitError": 3,
         "BuildError": 10,
         "BuildTimeout": 11,
         "ReproducibilityError": 12,
@@ -29,6 +30,7 @@ def test_the_contracts_exit_codes() -> None:
         "SigningError": 3,
         "ScreeningError": 50,
         "LockedError": 60,
+        "PostponedError": 1,
     }
 
 

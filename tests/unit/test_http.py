@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from pybuilder import http
 from pybuilder.errors import FetchError
-from pybuilder.http import Client, NotFoundError, redact
+from pybuilder.http import ATTEMPTS, Client, NotFoundError, UnreachableError, redact
+from pybuilder.responses import transport_fault
 from tests.support.upstream import Fault, UpstreamServer, serve
 
 DATA = bytes(range(256)) * 4096
@@ -56,6 +56,37 @@ def test_get_refuses_a_page_over_the_limit(client: Client, server: UpstreamServe
         client.get(server.file_url("big-1.0.tar.gz"), limit=1000)
     with pytest.raises(FetchError, match="larger than 1000 bytes"):
         client.get((server.directory / "big-1.0.tar.gz").as_uri(), limit=1000)
+
+
+@pytest.mark.parametrize(
+    ("known", "asked"),
+    [
+        ({"etag": '"e"'}, {"if-none-match": '"e"'}),
+        ({"modified": "Thu, 08 Jan 2026 10:00:00 GMT"}, {"if-modified-since": "Thu, 08 Jan 2026 10:00:00 GMT"}),
+    ],
+)
+def test_renew_asks_whether_it_is_as_it_was(
+    client: Client, server: UpstreamServer, known: dict[str, str], asked: dict[str, str]
+) -> None:
+    server.faults["/x"] = Fault(content=b"body", headers={"ETag": '"e"'}, times=1)
+    page = client.renew(f"{server.root}/x", headers={"X-Own": "1"})
+    assert page and (page.body, page.headers["etag"]) == (b"body", '"e"')
+    server.faults["/x"] = Fault(status=304)
+    assert client.renew(f"{server.root}/x", headers={"X-Own": "1"}, **known) is None
+    sent = server.requests[-1][1]
+    assert {"x-own": "1", **asked}.items() <= sent.items()
+    # That it is as it was is no answer for somebody who doesn't know how it was.
+    with pytest.raises(FetchError, match="304"):
+        client.renew(f"{server.root}/x")
+
+
+def test_renew_has_an_end_with_a_server_that_sends_a_byte_now_and_then(
+    client: Client, server: UpstreamServer, waits: list[float]
+) -> None:
+    server.faults["/drip"] = Fault(content=b"x" * 100, drip=0.02)
+    with pytest.raises(UnreachableError, match=r"failed 2 times: it took more than 0.1 s"):
+        client.renew(f"{server.root}/drip", attempts=2, seconds=0.1)
+    assert len(waits) == 1
 
 
 def test_get_does_not_ask_again_for_what_is_not_there(
@@ -117,7 +148,7 @@ def test_no_network_says_so(client: Client) -> None:
 def test_a_certificate_that_is_not_trusted_is_not_tried_again() -> None:
     error = httpx2.ConnectError("certificate verify failed")
     error.__cause__ = ssl.SSLCertVerificationError("self-signed")
-    fault = http._transport_fault(error, "https://127.0.0.1/")
+    fault = transport_fault(error, "https://127.0.0.1/")
     assert isinstance(fault, FetchError) and "SSL_CERT_FILE" in fault.cure
 
 
@@ -197,7 +228,7 @@ def test_many_cuts_that_each_bring_something_do_not_end_it(
 ) -> None:
     server.faults["big-1.0.tar.gz"] = Fault(cut_after=100_000)
     assert client.download(server.file_url("big-1.0.tar.gz"), destination, sha256=DIGEST) == DIGEST
-    assert len(server.requests) > http.ATTEMPTS
+    assert len(server.requests) > ATTEMPTS
 
 
 def _leave_part(destination: Path, data: bytes, validator: str = "") -> None:

@@ -55,6 +55,7 @@ def test_a_sound_workspace(home: Path) -> None:
         ("buildroots/f.toml", 'name = "f"\nengine = "podman"\n', ["buildroots/f.toml", "'distribution'"]),
         ("buildroots/f.toml", 'name = "f"\nextends = "g"\n', ["buildroots/f.toml:2", "'g'"]),
         ("specs/a.toml", "name = 'b'\n", ["specs/a.toml:1", "'b'"]),
+        ("specs/a.toml", "name = 'a'\n[update]\nsource = 'github'\n", ["specs/a.toml:2", "no project on github.com"]),
         ("specs/A_b.toml", "name = 'a-b'\n", ["specs/A_b.toml", "normalised"]),
         ("specs/a.toml", "name = ", ["specs/a.toml:1", "no TOML"]),
         ("specs/a.toml", f'name = "a"\n[versions]\none = {{ file = "a", sha256 = "{SHA}" }}\n', [":3", "'one'"]),
@@ -78,6 +79,18 @@ def test_one_problem(home: Path, file: str, text: str, words: list[str]) -> None
     (problem,) = found(home)
     for word in words:
         assert word in problem
+
+
+def test_packages_that_are_rejected(home: Path) -> None:
+    write(home, "specs/a.toml", 'name = "a"\n')
+    write(home, "specs/rejected.toml", "[packages.b]\n")
+    assert found(home) == []
+    write(home, "specs/rejected.toml", "[packages.b]\n[packages.a]\n")
+    assert found(home) == ["specs/rejected.toml [packages].a a has a spec and is rejected; the spec counts"]
+    assert found(home, "a") == []
+    write(home, "specs/rejected.toml", "[packages.b]\nwhy = 'x'\n")
+    [problem] = found(home)
+    assert problem.startswith("specs/rejected.toml:2:1 [packages].b.why unknown key 'why'")
 
 
 def test_a_patch_that_a_list_leaves_out(home: Path) -> None:

@@ -51,6 +51,13 @@ def test_what_is_written_is_read_again() -> None:
     assert again.rpms["gcc"].file == "gcc-15-1.x86_64.rpm"
 
 
+def test_a_note_of_an_advisory_is_kept_and_takes_no_room_where_there_is_none() -> None:
+    noted = lock(rpm("glibc", "1:2-1.x86_64", security="1:2-0 FEDORA-2026-1"), rpm("gcc"))
+    again = parse_lock(format_lock(noted), "x.lock")
+    assert again == noted
+    assert [line.count("security") for line in format_lock(noted).splitlines()[-2:]] == [0, 1]
+
+
 def test_a_lock_has_one_line_for_one_rpm_sorted_by_name() -> None:
     lines = format_lock(LOCK).partition("[rpms]\n")[2].splitlines()
     assert [line.partition(" = ")[0] for line in lines] == ['"gcc"', '"gcc-c++"', '"glibc"', '"python3.14"']
@@ -82,6 +89,7 @@ def test_what_nobody_locked_is_named_with_the_cure() -> None:
         ('evra = "1:3.14.0-2.fc45.x86_64"', 'evra = "3.14"', r"'3\.14' is no EVRA"),
         ("ab" * 32, "AB", "'AB' is no sha256"),
         ("gcc-1-1.src.rpm", "gcc.src.rpm", "'gcc.src.rpm' is no source RPM"),
+        ("size = 10", "size = 10, security = 'FEDORA-1'", "'FEDORA-1' is no note of an advisory"),
         ("size = 10", "size = -1", "greater than or equal to 0"),
         ('"Packages/glibc', '"../Packages/glibc', "plain relative path"),
         ('requires = ["gcc", "glibc"]', 'requires = ["gcc", "glib"]', "requires 'glib', which is no RPM of this lock"),

@@ -4,7 +4,7 @@ import pytest
 import tomli
 
 from pybuilder.errors import BuildError
-from pybuilder.metadata import build_system, parse_metadata, static_requirements
+from pybuilder.metadata import build_system, parse_metadata, static_requirements, supports_python
 
 FULL = b"""Metadata-Version: 2.4
 Name: Foo.Bar
@@ -169,3 +169,11 @@ def test_a_wrong_build_system(text: str, where: str, what: str) -> None:
     with pytest.raises(BuildError) as caught:
         build_system(text)
     assert where in caught.value.where and what in caught.value.what and "pyproject.toml" in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("requires_python", "expected"),
+    [("", True), (">=3.8", True), ("==3.11.*", True), (">=3.12", False), ("<3.11.7", False), (">=3.6.*", None)],
+)
+def test_whether_something_is_for_a_python(requires_python: str, expected: bool | None) -> None:
+    assert supports_python(requires_python, "3.11.7") is expected

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +15,10 @@ import pytest
 from pybuilder.errors import FetchError
 from pybuilder.layout import Layout
 from pybuilder.packages import Packages
+from pybuilder.rejections import Rejection
+from pybuilder.screening.account import remember
+from pybuilder.settings import Screen
+from pybuilder.spec import parse_spec
 from pybuilder.state import State
 
 SCREENED = ("alpha", "alpha==1.0", "the screening of its source, which has 1 archive: x.zip")
@@ -26,21 +30,32 @@ UNKNOWN = ("beta", "beta==1.0", "alpha 1.0")
 class Here:
     state: State
     accepted: set[str] = field(default_factory=set)
-    written: list[list[tuple[str, str, str]]] = field(default_factory=list)
+    rejected: dict[str, Rejection] = field(default_factory=dict)
+    specs: dict[str, str] = field(default_factory=dict)
+    policy: Screen = field(default_factory=Screen)
+    written: list[list[str]] = field(default_factory=list)
 
     def run(self, *wanted: tuple[str, str, str], day: int) -> None:
         """A run of its own that comes to this, on a day of January."""
         adapters = SimpleNamespace(
             state=self.state,
             now=lambda: datetime(2026, 1, day, tzinfo=UTC),
-            index=SimpleNamespace(write_review=self.written.append),
+            index=SimpleNamespace(write_review=self.write),
+            workspace=SimpleNamespace(
+                spec_names=lambda: tuple(self.accepted),
+                settings=SimpleNamespace(screen=self.policy),
+                spec=lambda name: parse_spec(f'name = "{name}"\n{self.specs.get(name, "")}', f"specs/{name}.toml"),
+                rejections=self.rejected,
+                refusal=lambda name: self.rejected[name].sentence if name in self.rejected else "",
+            ),
         )
-        chooser = SimpleNamespace(is_accepted=self.accepted.__contains__)
         anything: Any = None
-        packages = Packages(
-            adapters=cast(Any, adapters), sources=anything, chooser=cast(Any, chooser), screener=anything
-        )
+        packages = Packages(adapters=cast(Any, adapters), sources=anything, chooser=anything, screener=anything)
         packages.queue_reviews(wanted)
+
+    def write(self, waiting: Sequence[Mapping[str, str]], rejected: Sequence[Mapping[str, str]]) -> None:
+        """What is published of who waits, and of who has been rejected."""
+        self.written.append([*(each["wanted_by"] for each in waiting), *(each["reason"] for each in rejected)])
 
     def queue(self) -> list[tuple[str, str]]:
         """Why each waits, and since which day."""
@@ -58,7 +73,7 @@ def test_what_still_waits_keeps_its_place(here: Here) -> None:
     here.run(UNKNOWN, day=2)
     here.run(SCREENED, UNKNOWN, day=3)
     assert here.queue() == [(SCREENED[2], "01"), (UNKNOWN[2], "02")]
-    assert here.written[-1] == [SCREENED, UNKNOWN]
+    assert here.written[-1] == [SCREENED[2], UNKNOWN[2]]
 
 
 def test_what_is_found_now_takes_the_place_of_what_was(here: Here) -> None:
@@ -72,6 +87,64 @@ def test_an_accepted_package_leaves_and_a_screened_one_stays(here: Here) -> None
     here.accepted |= {"alpha", "beta"}
     here.run(day=2)
     assert here.queue() == [(SCREENED[2], "01")]
+
+
+def test_a_rejected_package_is_not_asked_for_again(here: Here) -> None:
+    here.run(UNKNOWN, day=1)
+    here.rejected["beta"] = Rejection(reason="not maintained")
+    here.run(UNKNOWN, day=2)
+    assert here.queue() == []
+    assert here.written[-1] == ["not maintained"]
+
+
+def test_a_new_version_waits_until_it_is_pinned_or_ignored(here: Here) -> None:
+    here.accepted.add("alpha")
+    for version in ("2.0", "3.0", "4.0"):
+        here.state.ask_review([("alpha", f"alpha=={version}", "update")], now="2026-01-01T00:00:00Z")
+    here.specs["alpha"] = "[update]\nignore = ['>=4']\n"
+    here.run(UNKNOWN, day=2)
+    assert [row["requirement"] for row in here.state.review()] == ["alpha==2.0", "alpha==3.0", "beta==1.0"]
+    here.specs["alpha"] += "[versions]\n'2' = { file = 'alpha-2.0.tar.gz', sha256 = '" + "a" * 64 + "' }\n"
+    here.run(day=3)
+    assert [row["requirement"] for row in here.state.review()] == ["alpha==3.0", "beta==1.0"]
+    here.specs["alpha"] = "nonsense = 3\n"
+    here.run(day=4)
+    assert [row["requirement"] for row in here.state.review()] == ["alpha==3.0", "beta==1.0"]
+    here.accepted.clear()
+    here.run(day=5)
+    assert [row["requirement"] for row in here.state.review()] == ["beta==1.0"]
+
+
+def test_a_screening_waits_until_the_policy_lets_it_pass(here: Here) -> None:
+    here.accepted.add("alpha")
+    here.policy = Screen(archive="review")
+    archive = {"path": "x.zip", "kind": "archive", "sha256": "cd" * 32, "accepted": ""}
+    account: Any = {"files": [archive], "unlisted": {}, "advisories": [], "dump_sha256": None}
+    for version in ("1.0", "2.0"):
+        remember(here.state, "alpha", version, "ab" * 32, account)
+    here.run(SCREENED, day=1)
+    here.run(day=2)
+    assert here.queue() == [(SCREENED[2], "01")]
+    here.policy = Screen(archive="allow", compiled="refuse")
+    here.run(day=3)
+    assert here.queue() == [] and here.written[-1] == []
+
+
+def test_nothing_is_looked_at_where_nobody_waits(here: Here) -> None:
+    here.run(day=1)
+    assert here.written == []
+
+
+def test_what_is_said_against_an_accepted_package_counts_no_more(here: Here) -> None:
+    rejected = {name: f"rejected: {name}" for name in ("alpha", "beta")}
+    anything: Any = None
+    packages = Packages(
+        adapters=cast(Any, SimpleNamespace(workspace=SimpleNamespace(refusal=lambda name: rejected.get(name, "")))),
+        sources=anything,
+        chooser=cast(Any, SimpleNamespace(is_accepted={"alpha"}.__contains__)),
+        screener=anything,
+    )
+    assert packages.refusals([SCREENED, UNKNOWN, ("gamma", "gamma", "alpha 1.0")]) == {"beta": "rejected: beta"}
 
 
 @pytest.mark.parametrize("digest", ["aa", "bb"])

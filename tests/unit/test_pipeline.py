@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from pybuilder.plan import Root, Target
 from pybuilder.spec import parse_spec
-from pybuilder.stages import AppliedPatch, Channel, Made, Project, Source, supports_python
+from pybuilder.stages import AppliedPatch, Channel, Made, Project, Source
 from pybuilder.stages.plan import build_requirements, make_plan, recipe
 from pybuilder.stages.publish import index_floor
 from pybuilder.stages.validate import consistency_problems
@@ -48,14 +48,6 @@ def project(*requires: str) -> Project:
         requires_dist=None,
         requires_python="",
     )
-
-
-@pytest.mark.parametrize(
-    ("requires_python", "expected"),
-    [("", True), (">=3.8", True), ("==3.11.*", True), (">=3.12", False), ("<3.11.7", False), (">=3.6.*", None)],
-)
-def test_whether_something_is_for_a_python(requires_python: str, expected: bool | None) -> None:
-    assert supports_python(requires_python, "3.11.7") is expected
 
 
 class TestBuildRequirements:

@@ -228,6 +228,39 @@ class TestEach:
             planned(table, "bad", each=True, keep_going=True)
 
 
+class TestCandidates:
+    """A new version is for who asks for it, until it is built and pinned."""
+
+    @pytest.fixture(autouse=True)
+    def tool(self, table: TableStatements) -> None:
+        table.add("tool==1", pinned=True)
+        table.add("tool==2")
+        table.add("a==1", builds=["tool"], pinned=True)
+
+    def planned(self, table: TableStatements, *tops: str) -> Planned:
+        return planned(table, *tops, each=True, candidates=frozenset([package("tool==2")]))
+
+    def test_others_are_built_with_the_old_version(self, table: TableStatements) -> None:
+        found = self.planned(table, "tool==2", "a==1")
+        assert ids(found) == ["a==1", "tool==1", "tool==2"]
+        assert environment(found, "a==1") == ["tool==1"]
+
+    def test_others_use_what_they_agree_on_beside_it(self, table: TableStatements) -> None:
+        """Of the old versions as few as serve everybody, as if there were no candidate."""
+        table.add("tool==0.5", pinned=True)
+        table.add("b==1", builds=["tool<1"], pinned=True)
+        found = self.planned(table, "tool==2", "a==1", "b==1")
+        assert (environment(found, "a==1"), environment(found, "b==1")) == (["tool==0.5"], ["tool==0.5"])
+        assert ids(found) == ["a==1", "b==1", "tool==0.5", "tool==2"]
+
+    def test_who_accepts_no_other_gets_it(self, table: TableStatements) -> None:
+        table.add("b==1", ["tool>=2"], ["tool>=2"], pinned=True)
+        found = self.planned(table, "tool==2", "a==1", "b==1")
+        assert environment(found, "a==1") == ["tool==1"]
+        assert environment(found, "b==1") == ["tool==2"]
+        assert node(found, "b==1").closure == (package("b==1"), package("tool==2"))
+
+
 class TestUnknown:
     """Requirements that nobody states are found out by building, and only of versions that would be chosen."""
 

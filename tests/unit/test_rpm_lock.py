@@ -22,7 +22,7 @@ from pybuilder.rpm.requests import Request, requests
 from pybuilder.spec import parse_spec
 from pybuilder.store import Store
 from tests.support import repositories as fakes
-from tests.support.repositories import Fake, metalink_xml, serve, write_repository
+from tests.support.repositories import Fake, metalink_xml, serve, updateinfo_xml, write_repository
 
 
 @dataclass
@@ -32,8 +32,10 @@ class Bench:
     home: Path
     reports: list[str] = field(default_factory=list)
 
-    def repository(self, packages: Sequence[Fake], name: str = "fedora", packed: str = ".gz") -> Path:
-        return write_repository(self.home / name, packages, packed=packed)
+    def repository(
+        self, packages: Sequence[Fake], name: str = "fedora", packed: str = ".gz", updateinfo: str = ""
+    ) -> Path:
+        return write_repository(self.home / name, packages, packed=packed, updateinfo=updateinfo)
 
     def definition(self, packages: Sequence[str], repositories: str = "") -> Buildroot:
         here = (self.home / "fedora").as_uri()
@@ -235,6 +237,48 @@ def test_update_moves_all_or_some_with_their_siblings(bench: Bench) -> None:
     everything = {"gcc": "16-1.x86_64", "glibc": "3-1.x86_64", "glibc-devel": "3-1.x86_64"}
     assert versions(bench.lock("gcc", old=old, update=[EVERYTHING])) == everything
     assert versions(bench.lock("gcc", old=old, update=["glibc"])) == everything | {"gcc": "15-1.x86_64"}
+
+
+def security(lock: Lock) -> Mapping[str, str]:
+    return {name: rpm.security for name, rpm in lock.rpms.items() if rpm.security}
+
+
+@pytest.mark.parametrize("packed", ["", ".gz", ".xz", ".zst"])
+def test_what_an_advisory_says_of_a_locked_version_is_noted(bench: Bench, packed: str) -> None:
+    fixed = [Fake(name="glibc", evr="2-1"), Fake(name="glibc-devel", evr="2-1"), Fake(name="other", evr="2-1")]
+    said = updateinfo_xml(
+        ("security", "F-1", fixed),
+        ("security", "F-2", [Fake(name="glibc", evr="1:1-1"), Fake(name="glibc", evr="1-9")]),
+        ("bugfix", "F-3", [Fake(name="gcc", evr="15-1")]),
+        ("security", "no id", [Fake(name="gcc", evr="15-1")]),
+    )
+    bench.repository(SMALL, packed=packed, updateinfo=said)
+    assert security(bench.lock("gcc")) == {"glibc": "2-1 F-1", "glibc-devel": "2-1 F-1"}
+
+
+def test_a_note_stays_until_a_newer_advisory_comes_or_the_version_goes_back(bench: Bench) -> None:
+    bench.repository(SMALL, updateinfo=updateinfo_xml(("security", "F-1", [Fake(name="glibc", evr="2-1")])))
+    first = bench.lock("gcc")
+    # Fedora drops what it said of a version that a newer one has replaced.
+    bench.repository(NEWER)
+    second = bench.lock("gcc", old=first, update=[EVERYTHING])
+    assert versions(second)["glibc"] == "3-1.x86_64"
+    assert security(second) == {"glibc": "2-1 F-1"}
+    bench.repository(NEWER, updateinfo=updateinfo_xml(("security", "F-2", [Fake(name="glibc", evr="3-1")])))
+    third = bench.lock("gcc", old=second)
+    assert security(third) == {"glibc": "3-1 F-2"}
+    bench.repository(SMALL)
+    assert security(bench.lock("gcc", old=third, update=[EVERYTHING])) == {}
+
+
+def test_advisories_that_are_not_those_that_are_named_are_refused(bench: Bench) -> None:
+    home = bench.repository(SMALL, updateinfo=updateinfo_xml(), packed="")
+    (home / "repodata" / "updateinfo.xml").write_text("<updates></updates>")
+    with pytest.raises(FetchError, match="updateinfo"):
+        bench.lock("gcc")
+    bench.repository(SMALL, updateinfo="<updates>", packed="")
+    with pytest.raises(FetchError, match=r"no updateinfo\.xml"):
+        bench.lock("gcc")
 
 
 def test_update_of_what_is_not_locked_suggests_what_is(bench: Bench) -> None:

@@ -48,7 +48,18 @@ def test_a_list_of_mirrors() -> None:
 
 def test_repomd_names_the_list_of_packages() -> None:
     found = parse_repomd(repomd_xml("repodata/x-primary.xml.zst", "ab" * 32, b"12345").encode(), URL)
-    assert (found.location, found.sha256, found.size) == ("repodata/x-primary.xml.zst", "ab" * 32, 5)
+    primary = found.primary
+    assert (primary.location, primary.sha256, primary.size) == ("repodata/x-primary.xml.zst", "ab" * 32, 5)
+    assert found.updateinfo is None
+
+
+def test_repomd_may_name_the_advisories() -> None:
+    text = repomd_xml("repodata/x-primary.xml.zst", "ab" * 32, b"12345").replace("filelists", "updateinfo")
+    found = parse_repomd(text.encode(), URL)
+    assert found.updateinfo is not None
+    assert (found.updateinfo.location, found.updateinfo.sha256) == ("repodata/updateinfo.xml.gz", "0" * 64)
+    with pytest.raises(FetchError, match="no file of the repository"):
+        parse_repomd(text.replace("repodata/updateinfo", "../updateinfo").encode(), URL)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ from pybuilder.errors import PybuildError, ReviewError, ScreeningError
 from pybuilder.screening.account import found_lines
 from pybuilder.screening.found import Findings, Found
 from pybuilder.screening.osv import Advisory
-from pybuilder.screening.policy import Judged, Part, is_screening, judge
-from pybuilder.settings import parse_settings
+from pybuilder.screening.policy import Judged, Part, allowing, is_screening, judge
+from pybuilder.settings import Screen, parse_settings
 
 SOURCE, PATCH, LIBRARY, PACKED = "aa" * 32, "bb" * 32, "cc" * 32, "dd" * 32
 LIB = Found(path="lib/x.so", kind="compiled", format="ELF", size=9, sha256=LIBRARY)
@@ -118,6 +119,28 @@ class TestExceptions:
     )
     def test_what_is_not_named_is_not_accepted(self, other: str) -> None:
         assert stopped("compiled = 'refuse'" + other)
+
+    @pytest.mark.parametrize("allowed", ["archive", "compiled"])
+    def test_what_to_write_is_told_from_the_account_alone(self, allowed: str) -> None:
+        policy = Screen(**{"compiled": "review", "archive": "refuse", allowed: "allow"})
+        files = [
+            {"path": "x.so", "kind": "compiled", "sha256": LIBRARY, "accepted": ""},
+            {"path": "y.so", "kind": "compiled", "sha256": PATCH, "accepted": "looked at"},
+            {"path": "z.zip", "kind": "archive", "sha256": PACKED, "accepted": ""},
+        ]
+        account = {"files": files, "unlisted": {"archive": 2}, "advisories": [{**ADVISORY.as_json, "accepted": ""}]}
+        told = allowing("six", account, policy, sha256=SOURCE)
+        digests = {"archive": [LIBRARY], "compiled": sorted([SOURCE, PACKED])}[allowed]
+        assert f"sha256 = {json.dumps(digests)}" in told and "advisories" not in told
+        assert allowing("six", account, Screen(), sha256=SOURCE) == ""
+        told = allowing("six", account, Screen(advisory="review", advisories="osv.zip"), sha256=SOURCE)
+        assert 'advisories = ["GHSA-1"]' in told and "sha256" not in told
+        for exempted, held in ((exempt(sha256=[SOURCE]), False), (exempt(sha256=[LIBRARY, PACKED]), True)):
+            text = f"[screen]\ncompiled = 'review'\narchive = 'refuse'\n{exempted}"
+            assert bool(allowing("six", account, parse_settings(text, "p").screen, sha256=SOURCE)) is held
+            assert allowing("other", account, parse_settings(text, "p").screen, sha256=SOURCE)
+        whole = {**account, "files": [{**file, "accepted": "all of it"} for file in files]}
+        assert allowing("six", whole, policy, sha256=SOURCE) == ""
 
     def test_what_is_not_listed_is_accepted_with_the_whole_only(self) -> None:
         many = {"files": (LIB,), "unlisted": {"compiled": 7}}

@@ -30,7 +30,7 @@ cooldown = "3d"
 accept-new = true
 rebuild = "security"
 keep = 5
-notify = ["https://hooks.example.org/x"]
+notify = ["https://hooks.example.org/x", "amqps://broker.example.org/%2Fpubsub"]
 [screen]
 compiled = "refuse"
 archive = "review"
@@ -45,9 +45,16 @@ reason = "headers of ELF files, which its tests read"
     )
     assert settings.cooldown == timedelta(days=3)
     assert (settings.label, settings.jobs, settings.accept_new, settings.keep) == ("fc45", 4, True, 5)
+    assert settings.notify == ("https://hooks.example.org/x", "amqps://broker.example.org/%2Fpubsub")
     screen = settings.screen
     assert (screen.compiled, screen.archive, screen.advisory) == ("refuse", "review", "refuse")
     assert [(each.package, each.reason[:7]) for each in screen.exceptions] == [("packaging", "headers")]
+
+
+def test_an_address_that_is_refused_may_have_a_secret_in_it() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_settings("notify = ['ftp://user:hunter2@example.org/s3cret']", "pybuild.toml")
+    assert "hunter2" not in str(caught.value) and "s3cret" not in str(caught.value)
 
 
 def test_nothing_is_refused_that_nobody_asked_to_refuse() -> None:
@@ -65,6 +72,8 @@ def test_nothing_is_refused_that_nobody_asked_to_refuse() -> None:
         ("jobs = 0", "1:1 jobs§greater than or equal to 1"),
         ("jobs = '4'", "1:1 jobs§expected an integer, found the string '4'"),
         ("index = 'example.org/simple'", "1:1 index§is no URL"),
+        ("notify = ['file:///x']", "1:11 notify[0]§messages can't be sent there"),
+        ("notify = ['https:///x']", "1:11 notify[0]§names a host"),
         ("index = 'https:///simple'", "1:1 index§names no host"),
         ("\nrebuild = 'always'", "2:1 rebuild§expected 'never', 'security' or 'monthly'"),
         ("cooldown = 3", "1:1 cooldown§expected a duration"),

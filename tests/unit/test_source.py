@@ -41,13 +41,17 @@ class FakeSources:
 
     sdist: Pin = SDIST
     wheel: Pin = OWN
+    archive: str = "99" * 32
     progress: Any = None
     wanted: list[Wanted | WantedWheel] = field(default_factory=list)
 
     def fetch(self, wanted: Wanted | WantedWheel) -> Fetched:
         self.wanted.append(wanted)
         pin = wanted.pin or (self.wheel if isinstance(wanted, WantedWheel) else self.sdist)
-        return Fetched(sha256=pin.sha256, file=Path(pin.file), filename=pin.file, origin="https://localhost/x")
+        sha256, commit = pin.sha256 or self.archive, pin.commit
+        return Fetched(
+            sha256=sha256, file=Path(pin.file), filename=pin.file, origin="https://localhost/x", commit=commit
+        )
 
 
 @dataclass
@@ -169,3 +173,18 @@ def test_whatever_the_type_of_its_source_is(world: World, source: str) -> None:
     made = world.getter().acquire(SIX, ONE)
     assert (made.file.name, made.scm, world.in_spec()) == (OWN.file, False, OWN.file)
     assert isinstance(world.sources.wanted[0], WantedWheel)
+
+
+def test_a_commit_that_a_person_pins_is_known_by_digest_once_it_was_fetched(world: World) -> None:
+    git = '[source]\ntype = "git"\nurl = "https://localhost/six.git"\ntag = "{version}"\n'
+    pins = f'[versions]\n"1.0" = {{ commit = "{"12" * 20}" }}\n'
+    world.spec(f"{git}{pins}")
+    assert world.getter().pinned(SIX, ONE) is None
+    world.acquired()
+    pinned = world.getter().pinned(SIX, ONE)
+    assert pinned and pinned.sha256 == "99" * 32
+    # Its submodules make it another archive, and so does another commit.
+    world.spec(f"{git}submodules = true\n{pins}")
+    assert world.getter().pinned(SIX, ONE) is None
+    world.spec(f"{git}{pins}".replace("12" * 20, "34" * 20))
+    assert world.getter().pinned(SIX, ONE) is None

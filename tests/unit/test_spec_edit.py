@@ -8,7 +8,7 @@ from packaging.version import Version
 from pybuilder.errors import ConfigError
 from pybuilder.guess import Guess
 from pybuilder.spec import Pin, parse_spec
-from pybuilder.spec_edit import new_spec, set_value, with_pin, without_pin
+from pybuilder.spec_edit import new_spec, set_value, with_ignored, with_pin, without_pin
 
 SHA = "ab" * 32
 PIN = Pin(file="six-1.17.0.tar.gz", sha256=SHA)
@@ -31,15 +31,44 @@ OTHER = f'{{ file = "six-1.16.0.tar.gz", sha256 = "{SHA}" }}'
             f'name = "six"\n[versions]\n"1.17"   = {OTHER}   # short\n',
             f'name = "six"\n[versions]\n"1.17"   = {LINE.partition(" = ")[2]}   # short\n',
         ),
+        (
+            f'name = "six"\n[versions]\n# odd\n"1.9" = {OTHER} # old\n  # the other\n  "1.18" = {OTHER}\n'
+            f'"2.0" = {OTHER}',
+            f'name = "six"\n[versions]\n# odd\n"1.9" = {OTHER} # old\n  {LINE}\n  # the other\n  "1.18" = {OTHER}\n'
+            f'"2.0" = {OTHER}',
+        ),
+        (
+            f'name = "six"\r\n[versions]\r\n"1.18" = {OTHER}\r\n"1.9" = {OTHER}\r\n',
+            f'name = "six"\r\n[versions]\r\n"1.18" = {OTHER}\r\n{LINE}\r\n"1.9" = {OTHER}\r\n',
+        ),
         ('name = "six"\r\n[test]\r\n', f'name = "six"\r\n[test]\r\n\r\n[versions]\r\n{LINE}\r\n'),
     ],
-    ids=["no table", "blank lines", "empty table", "in the middle", "same version", "windows"],
+    ids=[
+        "no table",
+        "blank lines",
+        "empty table",
+        "in the middle",
+        "same version",
+        "in order",
+        "newest first",
+        "windows",
+    ],
 )
 def test_a_pin_is_added_and_nothing_else_moves(before: str, after: str) -> None:
     assert with_pin(before, V, PIN) == after
 
 
-@pytest.mark.parametrize("table", ["versions = {}", f'versions."1.16.0" = {OTHER}', "[[override]]\nwhen.variant = 'a'"])
+@pytest.mark.parametrize(
+    "table",
+    [
+        "versions = {}",
+        f'versions = {{ "1.18" = {OTHER} }}',
+        f'versions."1.16.0" = {OTHER}',
+        f'versions."1.18" = {OTHER}',
+        f'[versions."1.18"]\nfile = "x.tar.gz"\nsha256 = "{SHA}"\n',
+        "[[override]]\nwhen.variant = 'a'",
+    ],
+)
 def test_a_pin_finds_its_place_in_other_layouts(table: str) -> None:
     text = with_pin(f'name = "six"\n{table}\n', V, PIN)
     assert parse_spec(text, "specs/six.toml").pin(V) == PIN
@@ -113,3 +142,37 @@ def test_upstreams_words_stay_in_their_comment() -> None:
     text = new_spec(name="six", version=V, pin=PIN, summary=summary, licence="x" * 5000, guess=guess())
     assert parse_spec(text, "specs/six.toml").build.vendor == ""
     assert all(len(line) < 250 for line in text.splitlines())
+
+
+class TestIgnored:
+    VERSIONS = (Version("2.0"), Version("3.0rc1"))
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ("", "\n[update]\nignore = [\n    LINES\n]\n"),
+            ("[update]\nallow = '<9'  # mine\n", "[update]\nallow = '<9'  # mine\nignore = [\n    LINES\n]\n"),
+            ("[update]\nignore = []\n", "[update]\nignore = [\n    LINES\n]\n"),
+            ("[update]\nignore = ['1.0'] # why\n", "[update]\nignore = ['1.0',\n    LINES\n] # why\n"),
+            (
+                "[update]\nignore = [\n    '1.0',  # bad\n]\n[test]\n",
+                "[update]\nignore = [\n    '1.0',  # bad\n    LINES\n]\n[test]\n",
+            ),
+            ("update.allow = '<9'\n", "update.allow = '<9'\nupdate.ignore = [\n    LINES\n]\n"),
+        ],
+    )
+    def test_each_is_a_line_with_its_reason(self, before: str, after: str) -> None:
+        text = with_ignored(f'name = "six"\n{before}', self.VERSIONS, "breaks\nall # of it")
+        lines = '"2.0", # breaks all # of it\n    "3.0rc1", # breaks all # of it'
+        assert text == f'name = "six"\n{after.replace("LINES", lines)}'
+        ignored = parse_spec(text, "specs/six.toml").update.ignore
+        assert {str(each) for each in ignored} >= {"==2.0", "==3.0rc1"}
+
+    def test_without_a_reason_there_is_no_comment(self) -> None:
+        text = with_ignored('name = "six"\n', [Version("2.0")], " ")
+        assert text == 'name = "six"\n\n[update]\nignore = [\n    "2.0",\n]\n'
+        assert with_ignored(text, [Version("3.0")], "no").endswith('    "2.0",\n    "3.0", # no\n]\n')
+
+    def test_what_is_no_spec_is_refused(self) -> None:
+        with pytest.raises(ConfigError):
+            with_ignored('name = "six"\nupdate = 3\n', [Version("2.0")], "")

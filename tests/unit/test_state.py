@@ -166,6 +166,14 @@ class TestTransactions:
             state.add_fact("kind", "a", 1)
         assert state.fact("kind", "a") == 1
 
+    def test_many_facts_at_once(self, state: State) -> None:
+        state.add_facts("kind", {"a": 1, "b": [2]})
+        state.add_fact("other", "c", 3)
+        assert state.facts_of("kind", ["b", "a", "c"]) == {"a": 1, "b": [2]}
+        with pytest.raises(TypeError):
+            state.add_facts("kind", {"a": 4, "b": {1}})
+        assert state.facts_of("kind", iter("ab")) == {"a": 1, "b": [2]}
+
     def test_a_fault_of_ours_is_not_called_damage(self, state: State) -> None:
         state.begin_attempt(ATTEMPT)
         with pytest.raises(sqlite3.IntegrityError):
@@ -265,6 +273,11 @@ class TestMemory:
         assert state.first_sights("six", ["2", "3"], now="t2") == {"1": "t1", "2": "t1", "3": "t2"}
         assert state.first_sights("idna", ["1"], now="t3") == {"1": "t3"}
 
+    def test_a_first_sight_in_the_future_was_by_a_wrong_clock(self, state: State) -> None:
+        state.first_sights("six", ["1", "2"], now="t5")
+        assert state.first_sights("six", ["1"], now="t2") == {"1": "t2", "2": "t5"}
+        assert state.first_sights("six", ["1", "2"], now="t6") == {"1": "t2", "2": "t5"}
+
     def test_two_first_sights_at_once_are_one(self, state: State, layout: Layout) -> None:
         """Whoever writes second keeps what the first wrote."""
         start = threading.Barrier(4)
@@ -291,8 +304,11 @@ class TestMemory:
         state.ask_review([("wheel", "wheel>=1", "six")], now="t1")
         state.ask_review([("wheel", "wheel>=1", "six"), ("attrs", "attrs", "six")], now="t2")
         assert [(row["name"], row["first_seen"]) for row in state.review()] == [("wheel", "t1"), ("attrs", "t2")]
-        state.drop_review(["wheel", "nothing"])
+        state.settle_review([("wheel", "wheel>=1", "six"), ("nothing", "nothing", "six")])
         assert [row["name"] for row in state.review()] == ["attrs"]
+        state.ask_review([("attrs", "attrs>=2", "six")], now="t3")
+        state.settle_review([("attrs", "attrs", "six"), ("attrs", "attrs>=2", "seven")])
+        assert [row["requirement"] for row in state.review()] == ["attrs>=2"]
 
 
 class TestAttempts:
@@ -315,6 +331,31 @@ class TestAttempts:
         ended = replace(ATTEMPT, state="failed", seconds=1.5, phase="build", error="no")
         assert state.attempt(ATTEMPT.id) == ended
         assert state.succeeded("k1") is None
+
+    def test_how_many_of_a_channel_came_to_what(self, state: State) -> None:
+        assert state.outcomes("host") == {}
+        for number, (kind, channel) in enumerate(
+            [("failed", "host"), ("failed", "host"), ("succeeded", "host"), ("running", "host"), ("failed", "other")]
+        ):
+            state.restore_attempt(replace(ATTEMPT, id=str(number), state=kind, channel=channel))
+        assert state.outcomes("host") == {"failed": 2, "succeeded": 1}
+
+    def test_who_made_a_payload_and_what_has_failed_since(self, state: State) -> None:
+        rows = [
+            replace(ATTEMPT, id="1", state="failed"),
+            replace(ATTEMPT, id="2", state="succeeded", payload="p1"),
+            replace(ATTEMPT, id="3", state="succeeded", payload="p1", key="k2"),
+            replace(ATTEMPT, id="4", state="failed"),
+            replace(ATTEMPT, id="5", state="running"),
+            replace(ATTEMPT, id="6", state="succeeded", payload="p2", version="1.18.0"),
+            replace(ATTEMPT, id="7", state="succeeded", payload="p3", channel="fedora-45"),
+            replace(ATTEMPT, id="8", state="failed", name="seven"),
+        ]
+        for row in rows:
+            state.restore_attempt(row)
+        assert [row.id for row in state.makers(["p1", "p3"])] == ["7", "3", "2"]
+        assert [row.id for row in state.failing("host")] == ["8", "4"]
+        assert state.failing("fedora-45") == []
 
     def test_the_newest_success_counts(self, state: State) -> None:
         for n, payload in enumerate(("p0", "p1", None)):
@@ -411,10 +452,12 @@ class TestPublishing:
 
     def test_seen_when_it_is_finished(self, state: State) -> None:
         state.begin_publish([WHEEL])
-        assert state.published("host", "six") == state.published_anywhere("six") == []
+        assert state.published("host", "six") == state.published_anywhere("six") == state.published_in("host") == []
         assert state.unfinished_publishes("host") == [WHEEL]
         self.finish(state, WHEEL)
         assert state.published("host", "six") == state.published_anywhere("six") == [WHEEL]
+        assert state.published_in("host") == [WHEEL]
+        assert state.published_in("fedora-45") == []
         assert state.unfinished_publishes("host") == []
 
     def test_finishing_is_for_one_build(self, state: State) -> None:
@@ -423,6 +466,15 @@ class TestPublishing:
         self.finish(state, WHEEL)
         assert len(state.unfinished_publishes("host")) == 4
         assert state.unfinished_publishes("fedora-45") == []
+
+    def test_the_builds_of_a_channel_are_told_once_whatever_their_targets(self, state: State) -> None:
+        second = replace(WHEEL, target="cp312-linux_x86_64", wheel="second.whl")
+        wheels = [replace(WHEEL, number=10), replace(WHEEL, number=9), WHEEL, second, replace(WHEEL, name="five")]
+        state.begin_publish([*wheels, replace(WHEEL, number=11, channel="other"), replace(WHEEL, number=12)])
+        for wheel in (*wheels, replace(WHEEL, number=11)):
+            self.finish(state, wheel)
+        found = [(row["label"], row["name"], row["version"], row["number"]) for row in state.numbers("host")]
+        assert found == [("pb", "five", "1.17.0", 1), *(("pb", "six", "1.17.0", number) for number in (1, 9, 10))]
 
     def test_dropped(self, state: State) -> None:
         state.begin_publish([WHEEL])

@@ -83,7 +83,12 @@ class TestSetbacks:
         waiting = replace(NOTHING, review=(("nine", "nine>2", "six 1.0"),))
         assert summary.setback_lines(waiting) == [
             "pybuild: waits for review: nine>2, wanted by six 1.0",
-            "  do: pybuild new nine",
+            "  do: look at it: pybuild review show nine; then take it in: pybuild review approve nine",
+        ]
+        rejected = replace(waiting, refusals={"nine": "rejected by Ada: no"})
+        assert summary.setback_lines(rejected) == [
+            "pybuild: waits for review: nine>2, wanted by six 1.0; rejected by Ada: no",
+            "  do: do without; or take it in after all: pybuild review approve nine",
         ]
 
 

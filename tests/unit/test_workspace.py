@@ -129,6 +129,40 @@ def test_a_spec_that_can_t_be_read_says_so(home: Path) -> None:
         opened(home).spec("six")
 
 
+REJECTED = '[packages.evil]\nreason = "not kept up"\nby = "Ada"\n'
+
+
+def test_the_list_of_rejected_packages_is_no_spec(home: Path) -> None:
+    write(home, "specs/rejected.toml", REJECTED)
+    write(home, "specs/six.toml", 'name = "six"\n')
+    workspace = opened(home)
+    assert workspace.spec_names() == ("six",) and workspace.similar("rejectd") == ()
+    assert workspace.spec("rejected") is None and not workspace.accepts("rejected")
+    assert "lists the packages that nobody wants" in workspace.refusal("rejected")
+    with pytest.raises(UsageError, match=r"specs/rejected\.toml lists"):
+        workspace.add_spec("rejected", 'name = "rejected"\n')
+    assert (home / "specs" / "rejected.toml").read_text() == REJECTED
+
+
+def test_what_is_said_against_a_package(home: Path) -> None:
+    assert opened(home).refusal("evil") == "" and opened(home).rejections == {}
+    write(home, "specs/rejected.toml", REJECTED)
+    assert opened(home).refusal("evil") == "rejected by Ada: not kept up"
+    assert opened(home).refusal("six") == ""
+    write(home, "specs/rejected.toml", "[packages.evil]\nwhy = 'x'\n")
+    with pytest.raises(ConfigError, match="unknown key 'why'"):
+        opened(home).refusal("six")
+
+
+def test_who_works_here_is_who_git_says() -> None:
+    def git(argv: Sequence[str], **_: Any) -> Completed:
+        assert argv[-2:] == ["var", "GIT_AUTHOR_IDENT"]
+        return Completed(returncode=0, stdout="Ada Ł <ada@localhost> 1767312000 +0000\n".encode(), stderr=b"")
+
+    assert Workspace(root=Path("/"), run=git).author() == "Ada Ł"
+    assert Workspace(root=Path("/"), run=no_git).author() == ""
+
+
 def test_buildroots_extend_each_other(home: Path) -> None:
     write(home, "buildroots/a.toml", 'name = "a"\nextends = "b"\nenv.A = "1"')
     write(home, "buildroots/b.toml", 'name = "b"\nextends = "host"\nenv.B = "2"\nenv.A = "0"')

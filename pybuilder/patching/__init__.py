@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pybuilder.errors import ConfigError
 from pybuilder.files import disk_errors, sha256_file
-from pybuilder.processes import Completed, run
+from pybuilder.patching.tool import git_apply
+from pybuilder.processes import Completed
 
 # What git says when a hunk does not fit, and when a path is one that it will not touch.
 _FAILED_HUNK = re.compile(r"^error: patch failed: (?P<file>.*):(?P<line>\d+)$", re.MULTILINE)
@@ -30,20 +31,26 @@ def apply(tree: Path, patches: Sequence[Path]) -> None:
         EngineError: git is missing.
     """
     for patch in patches:
-        touched = _touched(tree, patch)
-        before = {path: _state(tree / path) for path in touched}
-        _check(_git(tree, patch, "--whitespace=nowarn"), patch)
+        paths = touched(tree, patch)
+        before = {path: _state(tree / path) for path in paths}
+        _check(git_apply(tree, patch, "--whitespace=nowarn"), patch)
         # git says nothing and exits 0 where it takes paths to be outside of what it should work on.
-        unchanged = [path for path in touched if _state(tree / path) == before[path]]
+        unchanged = [path for path in paths if _state(tree / path) == before[path]]
         if unchanged:
             raise _fault(patch, f"git left {unchanged[0]!r} as it was")
         with disk_errors(tree):
-            for path in touched:
+            for path in paths:
                 _settle(tree, path, patch)
 
 
-def _touched(tree: Path, patch: Path) -> tuple[str, ...]:
-    done = _git(tree, patch, "--numstat", "-z")
+def touched(tree: Path, patch: Path) -> tuple[str, ...]:
+    """The paths that a patch says it changes.
+
+    Raises:
+        ConfigError: It reaches out of the tree, or is no patch.
+        EngineError: git is missing.
+    """
+    done = git_apply(tree, patch, "--numstat", "-z")
     _check(done, patch)
     paths = [os.fsdecode(line.split(b"\t", 2)[2]) for line in done.stdout.split(b"\0") if line]
     for path in paths:
@@ -52,21 +59,6 @@ def _touched(tree: Path, patch: Path) -> tuple[str, ...]:
     if not paths:
         raise _fault(patch, "it changes nothing")
     return tuple(paths)
-
-
-def _git(tree: Path, patch: Path, *options: str) -> Completed:
-    # GIT_DIR names no repository, so there is none for git: neither one around the tree, in which it would take our
-    # paths for others and apply nothing, nor one that the source brought along with settings that run programs.
-    environ = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "LC_ALL": "C",
-        "HOME": "/nonexistent",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_DIR": "/dev/null/none",
-        "GIT_CEILING_DIRECTORIES": str(tree.resolve().parent),
-    }
-    return run(["git", "apply", "-p1", *options, str(patch.resolve())], cwd=tree, env=environ)
 
 
 def _check(done: Completed, patch: Path) -> None:

@@ -1,0 +1,74 @@
+"""What the upstream index has of a project, as candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pybuilder.candidates import Found
+from pybuilder.filenames import sdist_version, wheel_version
+from pybuilder.http import NotFoundError, Page
+from pybuilder.names import NormalizedName
+from pybuilder.releases.notebook import Notebook
+from pybuilder.upstream import Project, Upstream, no_project
+from pybuilder.upstream.files import preference
+
+# PEP 691, section "Version + format selection"; pypi_simple has the same, but takes long to import.
+_ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexReader:
+    """Reads projects' pages.
+
+    Args:
+        notebook: Asks.
+        upstream: Knows where they are.
+    """
+
+    notebook: Notebook
+    upstream: Upstream
+
+    def sdists(self, name: NormalizedName) -> tuple[Found, ...]:
+        """The sdists of a project, the preferred one of a version before its others.
+
+        Raises:
+            NotFoundError: There is no such project.
+            FetchError: Its page can't be had, or is none.
+        """
+        return self._read(name, "sdists")
+
+    def files(self, name: NormalizedName) -> tuple[Found, ...]:
+        """The sdists and wheels of a project, with the errors of ``sdists``."""
+        return self._read(name, "files")
+
+    def _read(self, name: NormalizedName, shape: str) -> tuple[Found, ...]:
+        url = self.upstream.page_url(name)
+
+        def parse(page: Page) -> Sequence[Found]:
+            from pybuilder.upstream.pages import parse_project
+
+            return _of_files(parse_project(page, name), wheels=shape == "files")
+
+        try:
+            return self.notebook.read(url, parse, shape=shape, headers={"Accept": _ACCEPT})
+        except NotFoundError as error:
+            raise no_project(name, url) from error
+
+
+def _of_files(project: Project, *, wheels: bool) -> list[Found]:
+    found = [(each, sdist_version(each.filename, project.name)) for each in sorted(project.files, key=preference)]
+    if wheels:
+        found += [(each, wheel_version(each.filename)) for each in project.files if each.filename.endswith(".whl")]
+    return [
+        Found(
+            text=str(version),
+            uploaded=each.upload_time,
+            yanked=each.yanked_reason if each.yanked else None,
+            requires_python=each.requires_python,
+            file=each.filename,
+            sha256=each.sha256 or "",
+        )
+        for each, version in found
+        if version is not None
+    ]

@@ -1,0 +1,242 @@
+"""What a pass of cron may build, and what it tells of what it met."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from packaging.version import Version
+
+from pybuilder.candidates import Candidate, Found, Judged
+from pybuilder.cron.agenda import Agenda, Goal, candidates, draw_up
+from pybuilder.cron.budget import Budget
+from pybuilder.cron.problems import Told, Trouble, compare, together, written
+from pybuilder.cron.waiting import forsaken
+from pybuilder.errors import BuildError, PostponedError
+from pybuilder.names import normalize
+from pybuilder.passes import Awaited, Problem
+from pybuilder.processes import run
+from pybuilder.review_queue import Waiting
+from pybuilder.spec import parse_spec
+from pybuilder.staleness import Stale, StaleReport, Why
+from pybuilder.staleness.failures import Failure, Noted
+from pybuilder.update import Finding
+from pybuilder.workspace import Workspace
+
+NOW = datetime(2026, 11, 26, 6, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SIX = (normalize("six"), Version("1.0"))
+TWO = Version("2.0")
+EARLIER = NOW - timedelta(days=9)
+SHA = "ab" * 32
+FILE = "specs/six.toml"
+
+
+def trouble(subject: str = "six==1.0", what: str = "it does not build", **facts: str) -> Trouble:
+    return Trouble(kind="build", subject=subject, what=what, exit_code=10, **facts)
+
+
+class Memory:
+    """What one pass leaves to the next, through JSON as in the state."""
+
+    def __init__(self) -> None:
+        self.now, self.text = NOW, "null"
+
+    def tell(self, *troubles: Trouble, stays: Iterable[str] = (), review: Iterable[Awaited] = ()) -> list[Problem]:
+        told = Told.read(json.loads(self.text))
+        found = compare(troubles, told, stays=lambda each: each.subject in stays, now=self.now)
+        self.text = json.dumps(written(found, review))
+        self.now += HOUR
+        return [each.problem for each in found]
+
+
+class TestProblems:
+    def test_is_new_once(self) -> None:
+        memory = Memory()
+        [first], [second] = memory.tell(trouble()), memory.tell(trouble())
+        assert (first.new, second.new) == (True, False)
+        assert first.first_seen == second.first_seen == NOW
+
+    def test_is_new_again_where_its_words_change(self) -> None:
+        memory = Memory()
+        memory.tell(trouble())
+        [changed] = memory.tell(trouble(what="it times out"))
+        assert changed.new and changed.first_seen == NOW
+        [same] = memory.tell(trouble(what="it times out", where="another.log", cure="x"))
+        assert not same.new and same.where == "another.log"
+
+    def test_is_forgotten_where_it_is_gone_and_told_again_where_it_comes_back(self) -> None:
+        memory = Memory()
+        memory.tell(trouble())
+        assert memory.tell() == []
+        [again] = memory.tell(trouble())
+        assert again.new and again.first_seen == NOW + 2 * HOUR
+
+    def test_stays_where_nobody_has_looked(self) -> None:
+        memory = Memory()
+        memory.tell(trouble(), trouble("seven==1.0"))
+        [left] = memory.tell(stays=["six==1.0"])
+        assert left.subject == "six==1.0" and not left.new
+
+    def test_an_error_as_one_line_whose_log_is_no_part_of_it(self) -> None:
+        error = BuildError("the backend\n  failed", where="a.toml", cure="mend it")
+        error.log = "/state/x.log"
+        found = Trouble.of(error, kind="build", subject="six==1.0")
+        assert found == trouble(what="the backend failed", phase="build", where="/state/x.log", cure="mend it")
+
+    @pytest.mark.parametrize(("hosts", "told"), [(2, ["a", "b"]), (3, ["files.example"])])
+    def test_many_that_one_server_answers_alike_are_one(self, hosts: int, told: list[str]) -> None:
+        troubles = [trouble(name, "the server answers 503", where=f"https://files.example/{name}") for name in "abc"]
+        assert [each.subject for each in together(troubles[:hosts])] == told
+
+    def test_what_is_with_no_server_or_said_otherwise_stays_apart(self) -> None:
+        files = [trouble(name, where=f"specs/{name}.toml") for name in "abc"]
+        others = [trouble(name, what=name, where=f"https://files.example/{name}") for name in "abc"]
+        assert together([*files, *others]) == [*files, *others]
+
+    def test_one_place_is_told_once(self) -> None:
+        spec = trouble(where="specs/six.toml:3")
+        assert together([spec, replace(spec, kind="prune", subject="")]) == [spec]
+
+    def test_who_waits_is_remembered(self) -> None:
+        memory = Memory()
+        awaited = Awaited(name="six", requirement="six>=1", wanted_by="a 1", first_seen=NOW, new=True)
+        memory.tell(review=[awaited])
+        assert Told.read(json.loads(memory.text)).review == {("six", "six>=1")}
+
+
+class TestBudget:
+    def test_counts_attempts(self) -> None:
+        budget = Budget(max_builds=2)
+        budget.start(SIX)
+        assert not budget.is_spent
+        budget.start(SIX)
+        with pytest.raises(PostponedError, match=r"six==1\.0"):
+            budget.start(SIX)
+        assert budget.started == 2
+
+    def test_ends_by_time(self) -> None:
+        seconds = 100.0
+        budget = Budget(max_seconds=60, began=100.0, clock=lambda: seconds)
+        budget.start(SIX)
+        seconds = 160.0
+        with pytest.raises(PostponedError):
+            budget.start(SIX)
+
+    def test_may_have_no_end(self) -> None:
+        assert not Budget(began=0.0, clock=lambda: 1e9).is_spent
+
+
+class TestWaiting:
+    LOOKED_AT: ClassVar = {"six": {Version("1.0"), Version("2.0")}}
+
+    def gone(self, *entries: tuple[str, str, str]) -> list[str]:
+        queue = [Waiting(name=n, requirement=r, wanted_by=by, first_seen="") for n, r, by in entries]
+        found = forsaken(queue, self.LOOKED_AT, accepted={"six", "down"})
+        return [each.requirement for each in found]
+
+    def test_what_a_version_needs_that_is_pinned_or_new_is_wanted(self) -> None:
+        assert (
+            self.gone(("a", "a>1", "six 2.0"), ("b", "b", "the build of six 1.0"), ("c", "c", "the command line")) == []
+        )
+
+    def test_what_only_a_version_needed_that_was_replaced_is_not(self) -> None:
+        assert self.gone(("a", "a>1", "six 1.5"), ("b", "b", "the build of six 1.5")) == ["a>1", "b"]
+
+    def test_nor_what_only_that_needs(self) -> None:
+        assert self.gone(("a", "a>1", "six 1.5"), ("b", "b", "a 7"), ("c", "c", "b 3")) == ["a>1", "b", "c"]
+        assert self.gone(("a", "a>1", "six 2.0"), ("b", "b", "a 7")) == []
+
+    def test_an_update_that_was_superseded_is_not(self) -> None:
+        assert self.gone(("six", "six==1.5", "update"), ("six", "six==2.0", "update")) == ["six==1.5"]
+
+    def test_where_upstream_could_not_be_asked_nothing_is_let_go(self) -> None:
+        assert self.gone(("a", "a", "down 3"), ("down", "down==3", "update")) == []
+
+
+class TestAgenda:
+    def stale(
+        self, name: str, why: Why, *, version: str | None = "1.0", needed_by: int = 0, due: bool = False
+    ) -> Stale:
+        return Stale(
+            name=normalize(name),
+            version=None if version is None else Version(version),
+            why=why,
+            detail="",
+            needed_by=needed_by,
+            due=NOW + HOUR if due else None,
+            failures=int(due),
+            mark="m",
+            inputs="",
+        )
+
+    def agenda(self, *found: Stale, new: Sequence[Goal] = ()) -> Agenda:
+        now, later = (tuple(each for each in found if bool(each.due) is due) for due in (False, True))
+        return draw_up(new, StaleReport(stale=now, delayed=later, problems=()))
+
+    def candidate(
+        self, text: str = "[update]\n", *failures: datetime, mark: str = "", seven: datetime = EARLIER
+    ) -> Goal:
+        pin = f'"1.0" = {{ file = "six-1.0.tar.gz", sha256 = "{SHA}" }}'
+        spec = parse_spec(f'name = "six"\n{text}[versions]\n{pin}\n', FILE)
+        found = Found(text="2.0", file="six-2.0.tar.gz", sha256=SHA)
+        judged = Judged(
+            candidates=(Candidate(found=found, version=TWO, fate="taken", why=""),),
+            news=(TWO,),
+        )
+        finding = Finding(name=normalize("six"), spec=spec, judged=judged)
+        workspace = Workspace(root=Path("/nowhere"), run=run)
+        failed = tuple(Failure(at=at, attempt="", because_of="seven") for at in failures)
+        noted = {"six==2.0": Noted(mark=mark, failures=failed)}
+        [goal] = candidates(
+            [finding], workspace, needed_by={"six": 7}, noted=noted, published={"seven": seven}, now=NOW
+        )
+        return goal
+
+    def test_what_somebody_asked_for_comes_first_and_what_most_need(self) -> None:
+        agenda = self.agenda(
+            self.stale("moved", "lock", needed_by=99),
+            self.stale("other", "recipe"),
+            self.stale("fresh", "new", version=None),
+            self.stale("asked", "request"),
+            self.stale("needed", "recipe", needed_by=3),
+            new=[self.candidate()],
+        )
+        assert [str(goal) for goal in agenda.goals] == [
+            "asked==1.0",
+            "needed==1.0",
+            "other==1.0",
+            "fresh",
+            "six==2.0",
+            "moved==1.0",
+        ]
+
+    def test_what_has_failed_waits(self) -> None:
+        mark = self.candidate().mark
+        waits = self.candidate("[update]\n", NOW - HOUR / 2, mark=mark)
+        assert waits.due == NOW + HOUR / 2
+        agenda = self.agenda(self.stale("bad", "recipe", due=True), new=[waits])
+        assert agenda.goals == () and [str(goal) for goal in agenda.delayed] == ["six==2.0", "bad==1.0"]
+
+    def test_what_another_package_held_back_goes_on_once_that_is_published(self) -> None:
+        mark = self.candidate().mark
+        assert self.candidate("[update]\n", NOW - HOUR / 2, mark=mark, seven=NOW - HOUR / 4).due is None
+
+    def test_another_spec_is_another_matter_and_another_pin_is_not(self) -> None:
+        mark = self.candidate().mark
+        assert self.candidate("[test]\nimports = ['six']\n", NOW, mark=mark).due is None
+        assert self.candidate("[update]\n", NOW, mark=mark).due == NOW + HOUR
+
+    def test_the_first_version_of_a_package_is_no_update(self) -> None:
+        agenda = self.agenda(self.stale("six", "new", version=None), new=[self.candidate()])
+        assert [str(goal) for goal in agenda.goals] == ["six"]
+
+    def test_an_update_says_what_it_takes_the_place_of(self) -> None:
+        goal = self.candidate()
+        assert (goal.detail, str(goal.replaces), goal.needed_by) == ("1.0 -> 2.0", "1.0", 7)
+        assert goal.is_met_by((normalize("six"), TWO)) and not goal.is_met_by((normalize("six"), Version("1.0")))
