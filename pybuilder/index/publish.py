@@ -18,8 +18,8 @@ from pybuilder.index.changes import Change
 from pybuilder.index.pages import File, PageError
 from pybuilder.index.planning import Placement, Release
 from pybuilder.index.tree import KEYS, SOURCES, Tree, write_changed
-from pybuilder.index.yanked import YANKED, Reasons, Yanked
-from pybuilder.layout import Layout
+from pybuilder.index.yanked import Reasons, Yanked
+from pybuilder.layout import YANKED, Layout
 from pybuilder.signing import PublicKey
 
 _NOTE = ".unfinished.json"
