@@ -57,3 +57,10 @@ class Crew(Generic[Message]):
     def hear(self) -> Message:
         """Wait for the next message."""
         return self._inbox.get()
+
+    def hear_within(self, seconds: float) -> Message | None:
+        """Wait for the next message, but no longer."""
+        try:
+            return self._inbox.get(timeout=seconds)
+        except queue.Empty:
+            return None

@@ -29,6 +29,13 @@ from pybuilder.usage import use
 from pybuilder.wheel.read import WheelName
 
 _COMPILE_TIMEOUT = 300.0  # seconds for one wheel
+# As ``python -m compileall`` does it, which takes a third longer to start.
+_COMPILER = """
+import compileall, py_compile, sys
+directory, here, there = sys.argv[1:]
+unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+compileall.compile_dir(directory, quiet=1, stripdir=here, prependdir=there, invalidation_mode=unchecked)
+"""
 _FORMAT = 1  # of trees and environments: raise it when either would come out differently
 
 
@@ -111,7 +118,8 @@ class Environments:
         from pybuilder.wheel.unpack import unpack
 
         compiled = self.layout.payload(payload.sha256) / f"tree-{_FORMAT}-py{python.minor}"
-        tree = compiled if bytecode else compiled.with_name(f"{compiled.name}-source")
+        plain = compiled.with_name(f"{compiled.name}-source")
+        tree = compiled if bytecode else plain
         for there in (compiled, tree):
             if there.is_dir():
                 return there
@@ -123,7 +131,10 @@ class Environments:
                 if Store(self.layout).sound_payload(payload.sha256) is None:
                     raise _damaged(payload)
                 with atomic_dir(tree) as fresh:
-                    unpack(payload.path, fresh, python=python.minor, interpreter=f"{ENVIRONMENT_PATH}/bin/python")
+                    if plain.is_dir():
+                        _copy_links(plain, fresh)
+                    else:
+                        unpack(payload.path, fresh, python=python.minor, interpreter=f"{ENVIRONMENT_PATH}/bin/python")
                     if bytecode:
                         _compile(fresh, python)
                     _set_modes(fresh)
@@ -140,11 +151,11 @@ def _compile(tree: Path, python: PythonTarget) -> None:
     """
     if python.minor != ".".join(platform.python_version_tuple()[:2]):
         return
-    compileall = [sys.executable, "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+    compiler = [sys.executable, "-I", "-S", "-c", _COMPILER]
     site_packages = tree / "lib" / f"python{python.minor}" / "site-packages"
     with suppress(EngineError):
         # What doesn't compile (templates, code for other Pythons) has no bytecode then.
-        run([*compileall, "-s", str(tree), "-p", ENVIRONMENT_PATH, str(site_packages)], timeout=_COMPILE_TIMEOUT)
+        run([*compiler, str(site_packages), str(tree), ENVIRONMENT_PATH], timeout=_COMPILE_TIMEOUT)
 
 
 def freeze(environment: Iterable[Ingredient]) -> str:
@@ -205,6 +216,12 @@ def _set_modes(root: Path) -> None:
             mode = 0o755 if facts.st_mode & 0o100 else 0o644
             if stat.S_ISREG(facts.st_mode) and stat.S_IMODE(facts.st_mode) != mode:
                 os.chmod(path, mode)
+
+
+def _copy_links(tree: Path, root: Path) -> None:
+    """Hard-link all files of a tree into an empty directory."""
+    in_the_way = list(_link_tree(str(tree), str(root)))
+    assert not in_the_way, in_the_way
 
 
 def _link_tree(tree: str, root: str) -> Iterator[str]:

@@ -38,6 +38,9 @@ _THREADS = 256  # They wait for sandboxes or for each other; how many builds run
 _LEAST_CPUS = 4  # Few enough that many builds at once don't drown a large machine.
 _PUBLISH_SECONDS = 0.5  # For the order only.
 _BETWEEN_WORDS = 0.5  # Seconds between two estimates of the time that is left.
+# What has everything it needs is ready to be built in less time; seconds.
+_MOMENT = 0.05
+
 # What a build without limits of its own is taken to need beside a processor, so that many don't fill the machine.
 _USUAL_MEMORY = 1 << 30
 
@@ -74,6 +77,7 @@ class Execution:
     _released: set[TaskId] = field(default_factory=set)
     _faults: Faults = field(default_factory=Faults)
     _replans: int = 0
+    _preparing: dict[TaskId, float] = field(default_factory=dict)
     _next_word: float = 0.0
 
     def run(self, planned: Planned) -> None:
@@ -85,7 +89,18 @@ class Execution:
                 for start in self._schedule.start():
                     self._begin(start)
                 self._handle(self._crew.hear())
+                while (patience := self._patience()) and (message := self._crew.hear_within(patience)):
+                    self._handle(message)
                 self._tell_remaining()
+
+    def _patience(self) -> float:
+        """Seconds to wait for what is more urgent than all that could start, and is ready in a moment or two.
+
+        A build makes way for nothing once it has begun; those that are ready together go by their paths.
+        """
+        now = time.monotonic()
+        fresh = {task: began + _MOMENT - now for task, began in self._preparing.items() if began + _MOMENT > now}
+        return max((left for task, left in fresh.items() if self._schedule.outranks(task)), default=0.0)
 
     def _tell_remaining(self) -> None:
         """Now and then, since it goes through all that is left."""
@@ -222,6 +237,7 @@ class Execution:
             self._start(task, lambda: self._build(task, cpus))
         elif task.do == "make":
             make_plan = self.packages.planning(nodes[0])
+            self._preparing[task] = time.monotonic()
             self._start(task, lambda: self._prepare(make_plan()))
         else:
             made = self.packages.made
@@ -260,6 +276,7 @@ class Execution:
     # What comes of it.
 
     def _handle(self, message: Ended | Wants) -> None:
+        self._preparing.pop(message.task, None)
         if isinstance(message, Wants):
             self._suspend(message)
         elif message.task in self._released:

@@ -46,6 +46,8 @@ class Table(BaseModel):
         alias_generator=_kebab,
         arbitrary_types_allowed=True,
         allow_inf_nan=False,
+        # Most tables are only parts of others, whose validators have theirs in them.
+        defer_build=True,
     )
 
 

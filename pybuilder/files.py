@@ -227,8 +227,7 @@ def _locked(path: Path, *, wait: bool, shared: bool, what: str) -> int:
     """The descriptor of a lock file, locked."""
     while True:
         with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = _opened_lock(path)
         try:
             _lock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, wait=wait)
             # Whoever removed it while we waited left us one that nobody else will ever open.
@@ -244,6 +243,15 @@ def _locked(path: Path, *, wait: bool, shared: bool, what: str) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _opened_lock(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o644)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o644)
 
 
 def _lock(descriptor: int, how: int, *, wait: bool) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+YANKED = "yanked.json"
+"""The file of an index that says which versions are yanked; none where none is."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:

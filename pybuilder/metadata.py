@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import tomli
@@ -164,6 +165,7 @@ def parse_pyproject(text: str) -> dict[str, Any]:
         raise _wrong("", str(error)) from error
 
 
+@lru_cache(maxsize=1024)
 def supports_python(requires_python: str, python: str) -> bool | None:
     """Whether something is for a Python.
 

@@ -145,28 +145,11 @@ class SpecWriter:
         version = self._version(name, requirement)
         self.listen(events.Started(name=name, version=str(version), phase="fetch"))
         fetched = fetch_as_seen(self.sources, self.chooser.state, name, version)
-        found, text = self.draft(name, version, fetched.file, fetched.sha256)
+        found, text = draft_spec(name, version, fetched.file, fetched.sha256)
         missing = self._missing(found)
         return NewSpec(
             name=name, version=version, path=path, text=text, source=fetched, findings=found, missing=missing
         )
-
-    def draft(self, name: NormalizedName, version: Version, file: Path, sha256: str) -> tuple[Findings, str]:
-        """What a source tells about building it, and the text of a spec that says so.
-
-        Raises:
-            FetchError: The archive can't be unpacked.
-        """
-        found = inspect(file)
-        text = new_spec(
-            name=name,
-            version=version,
-            pin=Pin(file=file.name, sha256=sha256),
-            summary=found.summary,
-            licence=found.licence,
-            guess=found.guess,
-        )
-        return found, text
 
     def _version(self, name: NormalizedName, requirement: Requirement) -> Version:
         if found := self.chooser.offered(name, requirement.specifier):
@@ -205,6 +188,24 @@ def fetch_as_seen(sources: Sources, state: State, name: NormalizedName, version:
     seen = state.pin(name, str(version))
     pin = Pin.model_validate(dict(seen)) if seen else None
     return sources.fetch(fetch.Wanted(name=name, version=version, source=Source(), pin=pin))
+
+
+def draft_spec(name: NormalizedName, version: Version, file: Path, sha256: str) -> tuple[Findings, str]:
+    """What a source tells about building it, and the text of a spec that says so.
+
+    Raises:
+        FetchError: The archive can't be unpacked.
+    """
+    found = inspect(file)
+    text = new_spec(
+        name=name,
+        version=version,
+        pin=Pin(file=file.name, sha256=sha256),
+        summary=found.summary,
+        licence=found.licence,
+        guess=found.guess,
+    )
+    return found, text
 
 
 def inspect(archive: Path) -> Findings:

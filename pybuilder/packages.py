@@ -26,13 +26,10 @@ from pybuilder.resolution import satisfied_by
 from pybuilder.review_queue import renew
 from pybuilder.screening.policy import is_screening
 from pybuilder.stages import Adapters, Made, Project, Source
-from pybuilder.stages.build import build
 from pybuilder.stages.choose import Chooser
 from pybuilder.stages.inspect import inspect_source, made_from_payload, published_build
 from pybuilder.stages.intact import intact_payload
 from pybuilder.stages.plan import build_requirements, make_plan, recipe
-from pybuilder.stages.prebuilt import take_wheel
-from pybuilder.stages.prepared import payload_refs
 from pybuilder.stages.publish import Item, Outcome, newest_build, publish
 from pybuilder.stages.screen import Screener
 from pybuilder.stages.source import SourceGetter
@@ -182,10 +179,14 @@ class Packages:
             if newest is not None and newest.recipe == plan.recipe.digest():
                 return newest
         attempt = self.adapters.state.succeeded(plan.key())
-        if attempt is None or attempt.payload is None or intact_payload(self.adapters, attempt.payload) is None:
+        if attempt is None or attempt.payload is None:
+            return None
+        path = intact_payload(self.adapters, attempt.payload)
+        if path is None:
             return None
         return made_from_payload(
             self.adapters,
+            path,
             sha256=attempt.payload,
             key=attempt.key,
             recipe=attempt.recipe,
@@ -195,6 +196,8 @@ class Packages:
 
     def make_ready(self, plan: Plan) -> None:
         """Make the root and the build environment of a plan, so that its build need not wait for them."""
+        from pybuilder.stages.prepared import payload_refs
+
         name, version = plan.recipe.name, plan.recipe.version
         with timed(self.adapters.listen, name=name, version=version, phase="prepare"):
             refs = payload_refs(self.adapters, plan)
@@ -225,6 +228,10 @@ class Packages:
             PybuildError: It failed; says which package.
             PostponedError: The budget is spent.
         """
+        # Imported here, since most runs build nothing.
+        from pybuilder.stages.build import build
+        from pybuilder.stages.prebuilt import take_wheel
+
         source, project = self.source(package)
 
         def satisfied(wanted: tuple[Requirement, ...]) -> bool:
@@ -260,6 +267,7 @@ class Packages:
                     return error.made
         return made_from_payload(
             self.adapters,
+            built.path,
             sha256=built.sha256,
             key=built.plan.key(),
             recipe=built.plan.recipe.digest(),

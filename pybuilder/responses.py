@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import email.utils
 import re
-import ssl
 from typing import TYPE_CHECKING
 
 from pybuilder.errors import FetchError
@@ -72,6 +70,8 @@ def check_status(response: httpx2.Response, url: str, now: float) -> None:
 
 def transport_fault(error: Exception, url: str) -> Exception:
     """What follows from a request that got no response: whether to try again, or what is wrong."""
+    import ssl
+
     import httpx2
 
     if isinstance(error, httpx2.UnsupportedProtocol):
@@ -96,6 +96,8 @@ def retry_after(header: str, now: float) -> float:
     """Seconds to wait by a Retry-After header: a number or a date (RFC 9110, section 10.2.3); 0 if neither."""
     if header.strip().isdecimal():
         return float(header)
+    import email.utils
+
     try:
         return email.utils.parsedate_to_datetime(header).timestamp() - now
     except ValueError:

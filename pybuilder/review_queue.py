@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from pybuilder.errors import ConfigError
-from pybuilder.index import Index
 from pybuilder.screening.account import all_remembered
 from pybuilder.screening.policy import allowing, is_screening
 from pybuilder.state import State
 from pybuilder.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pybuilder.index import Index
 
 UPDATE = "update"
 """Who wants a new version of an accepted package; the requirement is ``name==version``."""

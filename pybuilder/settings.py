@@ -85,7 +85,7 @@ class Settings(Table):
     rebuild: Literal["never", "security", "monthly"] = Field(
         default="never", description="When a moved buildroot lock rebuilds what is published."
     )
-    screen: Screen = Field(default=Screen(), description="What happens to sources by what is found in them.")
+    screen: Screen = Field(default_factory=Screen, description="What happens to sources by what is found in them.")
     keep: int = Field(default=3, ge=1, description="Last attempts at a package whose payload and inputs gc keeps.")
     notify: Array[Address] = Field(
         default=(), description="Webhooks (http, https) and message brokers (amqp, amqps) that get messages."

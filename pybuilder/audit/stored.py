@@ -6,26 +6,17 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pybuilder import interruption
 from pybuilder.audit.evidence import Check, Evidence
+from pybuilder.facts import Facts
 from pybuilder.files import sha256_file
 from pybuilder.plan import Plan, digest
 from pybuilder.store import Store
 
 _FACT = "stored-rpms"
 _THREADS = os.cpu_count() or 1
-
-
-class Facts(Protocol):
-    """A memory of what was found out once."""
-
-    def fact(self, kind: str, key: str) -> Any:
-        """What is known under a key, or None."""
-
-    def add_fact(self, kind: str, key: str, value: Any) -> None:
-        """Remember a fact."""
 
 
 @dataclass(kw_only=True)

@@ -9,32 +9,30 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from packaging.requirements import Requirement
 
 from pybuilder import events, reports
 from pybuilder.bootstrap import Assessed, Bootstrap
 from pybuilder.cli.arguments import parse_requirement
-from pybuilder.cli.build import print_install_line
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import open_workspace
 from pybuilder.cli.progress import listener
 from pybuilder.cli.session import Session, open_session
-from pybuilder.cli.summary import print_summary
 from pybuilder.cli.whole import make_bootstrap
 from pybuilder.errors import PybuildError, ReviewError, UsageError, combined_exit_code
 from pybuilder.files import disk_errors, write_atomic
 from pybuilder.request import Request
-from pybuilder.requirements_reader import Asked, read_requirements
 from pybuilder.results import Result
 from pybuilder.trace import timings, tracing
 from pybuilder.tree import Archive
 from pybuilder.tree_files import format_json, order_json, tree_json
-from pybuilder.tree_text import plan_lines
 from pybuilder.workspace.drafts import Drafts
+
+if TYPE_CHECKING:
+    from pybuilder.requirements_file import Stated
 
 GRAPH = "graph.json"
 ORDER = "build-order.json"
@@ -112,20 +110,29 @@ class _Command:
 
     def _request(self) -> Request:
         typed = [parse_requirement(text) for text in self.requirements]
-        asked = read_requirements(self.files, self.limits)
-        tops = (*typed, *(stated.requirement for stated in asked.requirements))
-        if self.locked and (self.upgrade or self.each or asked.constraints):
+        stated, bounds = self._in_files()
+        tops = (*typed, *(each.requirement for each in stated))
+        if self.locked and (self.upgrade or self.each or bounds):
             raise UsageError("--locked repeats a plan as it is", cure="leave out --upgrade, --each and -c")
         if not tops and not self.locked:
             raise UsageError("nothing is asked for", cure="name a requirement, or a file of them with -r")
         return Request(
             tops=tops,
-            constraints=tuple(stated.requirement for stated in asked.constraints),
-            hashes=_hashes(asked),
+            constraints=tuple(each.requirement for each in bounds),
+            hashes={each.requirement: frozenset(each.hashes) for each in stated if each.hashes},
             each=self.each,
             upgrade=self.upgrade,
             keep_going=self.keep_going,
         )
+
+    def _in_files(self) -> tuple[tuple[Stated, ...], tuple[Stated, ...]]:
+        """The requirements and the constraints that stand in files."""
+        if not (self.files or self.limits):
+            return (), ()
+        from pybuilder.requirements_reader import read_requirements
+
+        asked = read_requirements(self.files, self.limits)
+        return asked.requirements, asked.constraints
 
     @contextmanager
     def _session(self, listen: events.Listener) -> Iterator[Session]:
@@ -158,6 +165,8 @@ class _Command:
             print(_graph(assessed), end="")
         else:
             cpu = sum(assessed.seconds[p] for p, status in assessed.statuses.items() if status in ("new", "depends"))
+            from pybuilder.tree_text import plan_lines
+
             for line in plan_lines(assessed.tree, assessed.statuses, assessed.seconds, wall=assessed.wall, cpu=cpu):
                 print(line)
             print(f"written: {', '.join(files)}")
@@ -182,15 +191,14 @@ class _Command:
         if self.as_json:
             print(json.dumps(report, indent=2))
         else:
+            from pybuilder.cli.build import print_install_line
+            from pybuilder.cli.summary import print_summary
+
             print_summary(result, report, spans)
             print_install_line(report, names, session)
         codes = [failure.error.exit_code for failure in result.failed]
         codes += [ReviewError.exit_code] if result.review else []
         return combined_exit_code(codes)
-
-
-def _hashes(asked: Asked) -> dict[Requirement, frozenset[str]]:
-    return {stated.requirement: frozenset(stated.hashes) for stated in asked.requirements if stated.hashes}
 
 
 def _graph(assessed: Assessed) -> str:

@@ -10,10 +10,11 @@ from pybuilder.buildroot import Buildroot
 from pybuilder.environment import PythonTarget
 from pybuilder.errors import ConfigError
 from pybuilder.events import Listener
+from pybuilder.facts import Facts
 from pybuilder.http import Client
 from pybuilder.layout import Layout
 from pybuilder.plan import Target
-from pybuilder.sandbox import Engine, Facts
+from pybuilder.sandbox import Engine
 from pybuilder.sandbox.host import HostEngine
 from pybuilder.sandbox.host_root import HostRoots, host_root, this_target
 from pybuilder.stages import Roots

@@ -75,7 +75,7 @@ def open_index(layout: Layout, channel: str) -> Index:
     """The published tree of a channel."""
     from pybuilder.index import Index
 
-    return Index(layout.index(channel), lock=layout.lock(f"index-{channel}"))
+    return Index.of(layout, channel)
 
 
 def own_index(layout: Layout, channel: str) -> Place:

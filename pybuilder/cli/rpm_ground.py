@@ -16,6 +16,7 @@ from pybuilder.cli.places import lock_path
 from pybuilder.environment import PythonTarget
 from pybuilder.errors import ConfigError, EngineError
 from pybuilder.events import Listener, ignore
+from pybuilder.facts import Facts
 from pybuilder.files import disk_errors
 from pybuilder.http import Client
 from pybuilder.layout import Layout
@@ -29,7 +30,6 @@ from pybuilder.rpm.packages import Fetcher
 from pybuilder.rpm.recorded import Archive, recorded_lock
 from pybuilder.rpm.repositories import find
 from pybuilder.rpm.roots import Roots as RpmRoots
-from pybuilder.sandbox import Facts
 from pybuilder.sandbox.podman import PodmanEngine
 from pybuilder.sandbox.selinux import let_containers_use
 from pybuilder.sandbox.target import target_in

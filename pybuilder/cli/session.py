@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
 
 from pybuilder import clock, events
 from pybuilder.cli.ground import Ground, open_ground
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import choose_buildroot, open_index, open_layout, open_workspace
+from pybuilder.cli.places import choose_buildroot, open_layout, open_workspace
 from pybuilder.environment import Environments
+from pybuilder.files import disk_errors
 from pybuilder.http import Client
-from pybuilder.layout import Layout
+from pybuilder.layout import YANKED, Layout
 from pybuilder.packages import Packages
 from pybuilder.pipeline import Pipeline
 from pybuilder.sources.fetch import Sources
@@ -116,7 +121,6 @@ def adapters_on(
         state=state,
         engine=ground.engine,
         environments=Environments(layout),
-        index=open_index(layout, channel.name),
         channel=channel,
         roots=ground.roots,
         workspace=workspace,
@@ -140,8 +144,20 @@ def _session(workspace: Workspace, adapters: Adapters, client: Client) -> Sessio
         tags=adapters.target.tags,
         python=adapters.target.full_version,
         now=adapters.now,
-        yanked=adapters.index.yanked,
+        yanked=_yanked(adapters),
     )
     sources = Sources(store=adapters.store, client=client, upstream=upstream, workspace=workspace.root)
     getter = SourceGetter(adapters=adapters, workspace=workspace, sources=sources)
     return Session(workspace=workspace, adapters=adapters, sources=getter, chooser=chooser)
+
+
+def _yanked(adapters: Adapters) -> Callable[[], Mapping[NormalizedName, Mapping[Version, str]]]:
+    """What tells which versions the channel's index has yanked; who has yanked none need not import the index."""
+    file = adapters.layout.index(adapters.channel.name) / YANKED
+    index = cache(lambda: adapters.index)
+
+    def yanked() -> Mapping[NormalizedName, Mapping[Version, str]]:
+        with disk_errors(file):
+            return index().yanked() if file.exists() else {}
+
+    return yanked

@@ -9,7 +9,6 @@ from pathlib import Path
 from pybuilder.bootstrap import Bootstrap
 from pybuilder.cli.session import Session
 from pybuilder.joint import resolve_jointly
-from pybuilder.new import SpecWriter
 from pybuilder.packages import Packages
 from pybuilder.pipeline import Pipeline
 from pybuilder.sandbox.processors import usable
@@ -30,18 +29,13 @@ def make_bootstrap(session: Session, packages: Packages, workspace: Drafts, *, j
         jobs: Builds at a time; None for what the workspace says, else what the machine can do.
     """
     pipeline = Pipeline(packages=packages, force=False)
-    writer = SpecWriter(
-        workspace=workspace,
-        chooser=session.chooser,
-        sources=session.sources.sources,
-        markers=session.adapters.target.markers,
-        listen=session.adapters.listen,
-        now=session.adapters.now,
-    )
 
     def draft(source: Source) -> None:
         if workspace.accepts(source.name):
-            _, text = writer.draft(source.name, source.version, source.file, source.sha256)
+            # Imported here, since most runs need no spec.
+            from pybuilder.new import draft_spec
+
+            _, text = draft_spec(source.name, source.version, source.file, source.sha256)
             workspace.draft(source.name, text)
 
     statements = Statements(
@@ -62,7 +56,7 @@ def make_bootstrap(session: Session, packages: Packages, workspace: Drafts, *, j
         statements=statements,
         workspace=workspace,
         machine=machine,
-        resolver=partial(resolve_jointly, cache=layout.uv_cache),
+        resolver=partial(resolve_jointly, cache=layout.uv_cache, facts=session.adapters.state),
         outcomes=pipeline.outcomes,
     )
 

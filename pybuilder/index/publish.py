@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -17,7 +18,8 @@ from pybuilder.index.changes import Change
 from pybuilder.index.pages import File, PageError
 from pybuilder.index.planning import Placement, Release
 from pybuilder.index.tree import KEYS, SOURCES, Tree, write_changed
-from pybuilder.index.yanked import YANKED, Reasons, Yanked
+from pybuilder.index.yanked import Reasons, Yanked
+from pybuilder.layout import YANKED, Layout
 from pybuilder.signing import PublicKey
 
 _NOTE = ".unfinished.json"
@@ -37,6 +39,11 @@ class Index:
         self._lock = lock
         self._note = root / _NOTE
         self._yanked: tuple[tuple[int, ...], Yanked] | None = None
+
+    @classmethod
+    def of(cls, layout: Layout, channel: str) -> Self:
+        """The index of a channel of a state."""
+        return cls(layout.index(channel), lock=layout.lock(f"index-{channel}"))
 
     def projects(self) -> tuple[NormalizedName, ...]:
         """The published projects, in order of name."""

@@ -13,7 +13,8 @@ from pybuilder.files import remove_tree, sha256_file, write_atomic
 from pybuilder.index import pages, tree, yanked
 from pybuilder.index.pages import File
 from pybuilder.index.tree import SOURCES, Tree, write_changed
-from pybuilder.index.yanked import YANKED, Yanked
+from pybuilder.index.yanked import Yanked
+from pybuilder.layout import YANKED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

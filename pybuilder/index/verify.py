@@ -14,7 +14,7 @@ from pybuilder.index import envelopes, pages, tree, yanked
 from pybuilder.index.pages import File, PageError
 from pybuilder.index.refresh import temporaries
 from pybuilder.index.tree import HTML_PAGE, JSON_PAGE, SOURCES, Tree
-from pybuilder.index.yanked import YANKED
+from pybuilder.layout import YANKED
 
 
 def verify(root: Path) -> tuple[str, ...]:

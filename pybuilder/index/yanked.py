@@ -16,9 +16,9 @@ from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
 from pybuilder.index.pages import File, PageError
+from pybuilder.layout import YANKED
 from pybuilder.names import any_number
 
-YANKED = "yanked.json"
 FORMAT = 1
 
 Reasons = Mapping[Version, str]

@@ -13,9 +13,10 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pybuilder.errors import EngineError
-from pybuilder.joint.explain import conflict, is_conflict
+from pybuilder.facts import Facts
+from pybuilder.joint.memory import noting, recall, remember
 from pybuilder.joint.pages import Offer, plain
-from pybuilder.joint.uv import compile_requirements
+from pybuilder.joint.uv import compile_requirements, decisive
 from pybuilder.joint.view import Served, View, World, served
 from pybuilder.processes import Completed
 from pybuilder.resolution import Chosen, applies
@@ -48,6 +49,7 @@ def resolve_jointly(
     preferred: Mapping[NormalizedName, Sequence[Version]],
     prereleases: Collection[NormalizedName] = (),
     cache: Path,
+    facts: Facts | None = None,
 ) -> Resolved:
     """One version for every package that is wanted, directly or not.
 
@@ -62,6 +64,7 @@ def resolve_jointly(
         prereleases: Packages of which prereleases count like other versions. Of others one is taken only where a
             requirement names one or nothing else satisfies.
         cache: A directory in which uv keeps what it knows about our interpreter.
+        facts: Remembers what was chosen: as long as the same is asked and the world says the same, uv is not started.
 
     Returns:
         By name: the version, and the extras that were asked for; or the versions about which too little is known.
@@ -75,12 +78,18 @@ def resolve_jointly(
     bounds = [requirement for requirement in constraints if applies(requirement, markers, frozenset())]
     if not tops:
         return {}
+    limits = [plain(requirement) for requirement in bounds]
+    question = [tops, limits, _texts(preferred), decisive(prereleases)]
     view = View(world, markers=markers, python=python)
-    with served(view.answer) as server:
+    if facts is not None and (chosen := recall(facts, question, view.answer)) is not None:
+        return _known(chosen, view)
+    # Another: that one may have been asked for what nobody wants any more.
+    view, shown = View(world, markers=markers, python=python), dict[str, str]()
+    with served(noting(view.answer, shown)) as server:
         ask = partial(
             compile_requirements,
             tops,
-            constraints=[plain(requirement) for requirement in bounds],
+            constraints=limits,
             prereleases=prereleases,
             index=server.url,
             cache=cache,
@@ -88,7 +97,13 @@ def resolve_jointly(
         answer = _by_preference(ask, preferred)
     if isinstance(answer, Completed):
         raise _failure(answer, view, server, bounds)
+    if facts is not None:
+        remember(facts, question, shown, answer)
     return _known(answer, view)
+
+
+def _texts(preferred: Mapping[NormalizedName, Sequence[Version]]) -> dict[str, list[str]]:
+    return {name: [str(version) for version in versions] for name, versions in preferred.items()}
 
 
 def descending_runs(versions: Sequence[Version]) -> list[Sequence[Version]]:
@@ -120,6 +135,8 @@ def _among(preferred: Sequence[Version], version: Version) -> bool:
 
 def _failure(done: Completed, view: View, server: Served, constraints: Sequence[Requirement]) -> BaseException:
     """Why uv chose nothing."""
+    from pybuilder.joint.explain import conflict, is_conflict
+
     if server.failures:
         return server.failures[0]
     said = done.stderr.decode(errors="replace")

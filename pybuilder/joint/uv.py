@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
@@ -71,11 +73,8 @@ def compile_requirements(
         # uv prefers what an earlier answer says.
         answer.write_text("".join(f"{name}=={v}\n" for name, versions in preferred.items() for v in versions))
         argv = [
-            *(find_uv(), "pip", "compile", "-", "--quiet", "--no-build", "--python", sys.executable),
-            *("--constraints", str(bounds), "--output-file", str(answer), "--format", "requirements.txt"),
-            *("--prerelease", "if-necessary-or-explicit"),
-            *("--no-header", "--no-annotate", "--no-strip-extras", "--keyring-provider", "disabled"),
-            *(word for name in sorted(prereleases) for word in ("--prerelease-package", f"{name}=allow")),
+            *(find_uv(), *_arguments(prereleases)),
+            *("--constraints", str(bounds), "--output-file", str(answer)),
         ]
         done = processes.run(
             argv,
@@ -84,6 +83,28 @@ def compile_requirements(
             input="".join(f"{line}\n" for line in wanted).encode(),
         )
         return parse_chosen(answer.read_text()) if done.returncode == 0 else done
+
+
+def decisive(prereleases: Collection[NormalizedName]) -> list[Any]:
+    """What decides on uv's answer besides the requirements and what the index says: as JSON, to be compared.
+
+    Raises:
+        EngineError: uv is missing.
+    """
+    program = find_uv()
+    facts = os.stat(program)
+    identity = [program, facts.st_size, facts.st_mtime_ns, sys.version]
+    return [identity, _arguments(prereleases), _environment("", home="", cache=Path())]
+
+
+def _arguments(prereleases: Collection[NormalizedName]) -> list[str]:
+    """The arguments, but for the names of temporary files."""
+    return [
+        *("pip", "compile", "-", "--quiet", "--no-build", "--python", sys.executable, "--format", "requirements.txt"),
+        *("--prerelease", "if-necessary-or-explicit"),
+        *("--no-header", "--no-annotate", "--no-strip-extras", "--keyring-provider", "disabled"),
+        *(word for name in sorted(prereleases) for word in ("--prerelease-package", f"{name}=allow")),
+    ]
 
 
 def _environment(index: str, *, home: str, cache: Path) -> dict[str, str]:

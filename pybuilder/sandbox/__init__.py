@@ -99,16 +99,6 @@ class Outcome:
     seconds: float
 
 
-class Facts(Protocol):
-    """Where what was found out is remembered; the database is one."""
-
-    def fact(self, kind: str, key: str) -> Any:
-        """What is known under a key, or None."""
-
-    def add_fact(self, kind: str, key: str, value: Any) -> None:
-        """Remember a fact."""
-
-
 class Engine(Protocol):
     """Makes sealed places."""
 

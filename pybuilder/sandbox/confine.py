@@ -3,6 +3,8 @@
 Runs inside, like ``inside.py``: standard library only, and no import of pybuild.
 """
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import errno
@@ -10,8 +12,11 @@ import os
 import resource
 import socket
 import struct
-from collections.abc import Mapping, Sequence
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
 NAMESPACES = ("user", "pid", "mnt", "ipc", "uts", "cgroup", "net")
 MUST_BE_READ_ONLY = ("/", "/usr", "/etc", "/dev", "/run", "/env", "/.pybuild", "/proc/sys/kernel/core_pattern")

@@ -10,18 +10,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packaging.markers import default_environment
 from packaging.tags import sys_tags
 
 from pybuilder.errors import EngineError
-from pybuilder.lacking import Lack
+from pybuilder.facts import Facts
 from pybuilder.plan import Root, Target, digest
 from pybuilder.processes import install_command, run
-from pybuilder.sandbox import Facts
 from pybuilder.sandbox.host import base_interpreter
-from pybuilder.system_requires import SystemAccount, WheelNeeds, unknown_rpms
+
+if TYPE_CHECKING:
+    from pybuilder.lacking import Lack
+    from pybuilder.system_requires import SystemAccount, WheelNeeds
 
 _DPKG = Path("/var/lib/dpkg/status")
 _WELL_KNOWN = ("Python.h", "cmake", "gcc", "git", "make", "patchelf", "swig")
@@ -57,6 +59,8 @@ class HostRoots:
 
     def compare(self, wheel: WheelNeeds, built_on: Root) -> SystemAccount:
         """What its files need; which of this machine's packages have it is the administrator's business."""
+        from pybuilder.system_requires import unknown_rpms
+
         return unknown_rpms(wheel)
 
     def advice(self, lacks: Sequence[Lack], *, package: str, built_on: Root) -> str:

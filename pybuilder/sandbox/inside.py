@@ -14,20 +14,25 @@ Everything that the steps print goes to standard output and error, which is the 
 same user as this one, so it hides from them: what it says outside must not be theirs to write.
 """
 
+from __future__ import annotations
+
 import contextlib
-import fcntl
 import json
 import os
-import pty
 import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+
+# Each start pays for each import: what only annotations or people need is left out.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    Step = Mapping[str, Any]
+    Job = dict[str, Any]
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Isolated, Python looks for nothing beside its script.
@@ -35,9 +40,6 @@ sys.path.insert(0, HERE)
 import confine  # noqa: E402
 
 PYTHON = "/env/bin/python"
-
-Step = Mapping[str, Any]
-Job = dict[str, Any]
 
 
 def main() -> int:
@@ -283,6 +285,11 @@ def do_shell(step: Step, job: Job) -> None:
     if not step["size"]:
         subprocess.call(step["argv"], cwd=job["cwd"], env=job["env"])
         return
+    import fcntl
+    import pty
+    import struct
+    import termios
+
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(job["cwd"])

@@ -22,8 +22,12 @@ PREFERRED_ID = 0x70620000
 # Runs in the new namespace. No sub-namespace can be made in it afterwards: inside one, a build would have
 # capabilities again, and with them more of the kernel to attack.
 _HOLDER = """
-import ctypes, sys
-if ctypes.CDLL(None, use_errno=True).unshare(0x10000000): sys.exit("unshare")
+import os, sys
+if hasattr(os, "unshare"):  # Python 3.12
+    os.unshare(os.CLONE_NEWUSER)
+else:
+    import ctypes
+    if ctypes.CDLL(None, use_errno=True).unshare(0x10000000): sys.exit("unshare")
 print(flush=True); sys.stdin.readline()
 open("/proc/sys/user/max_user_namespaces", "w").write("0")
 print(flush=True); sys.stdin.readline()

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pybuilder.errors import EngineError
+from pybuilder.facts import Facts
 from pybuilder.layout import Layout
 from pybuilder.plan import BUILD_PATH, Target, digest
-from pybuilder.sandbox import OUTPUT_PATH, Engine, Facts, Job, Limits, build_environ
+from pybuilder.sandbox import OUTPUT_PATH, Engine, Job, Limits, build_environ
 from pybuilder.work import work_directory
 
 _LARGEST = 1 << 20  # bytes of an answer

@@ -98,6 +98,12 @@ class Schedule(Generic[TaskId]):
             cpus += (entry.task.seconds - gone) * room.cpus
         return max(path, jobs / self._machine.jobs, cpus / self._machine.cpus)
 
+    def outranks(self, task: TaskId) -> bool:
+        """Whether a task has a longer path than all that takes up room and could start now, if anything could."""
+        self._compute_paths()
+        first = self._ready.first_that_fits()
+        return first is not None and self._tasks[task].path > self._tasks[first].path
+
     def add(self, tasks: Iterable[Task[TaskId]]) -> tuple[TaskId, ...]:
         """Add tasks, in any order, also while others run.
 

@@ -113,6 +113,12 @@ class Ready(Generic[TaskId]):
             self.remove(task)
         return picked
 
+    def first_that_fits(self) -> TaskId | None:
+        """The first in the queue that takes up room, of which there is enough; None where there is none."""
+        if not (self.free.jobs and self.free.cpus):
+            return None
+        return next((task for takes, *_, task in self._queue if takes and self.free.holds(self._takes[task])), None)
+
     def release(self, task: TaskId) -> None:
         """Give back the room that a picked task holds."""
         self.free = self.free.plus(self._held.pop(task))

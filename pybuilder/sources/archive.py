@@ -12,8 +12,9 @@ from typing import IO
 
 from pybuilder import clock
 from pybuilder.files import CHUNK, disk_errors, remove_tree
+from pybuilder.sources.kept import members
 from pybuilder.sources.limits import EARLIEST, Limits, source_date_epoch
-from pybuilder.sources.members import Member, damage, members, refused
+from pybuilder.sources.members import Member, damage, refused
 
 __all__ = ["Extracted", "Head", "Limits", "extract", "pack", "read_head", "source_date_epoch", "walk"]
 

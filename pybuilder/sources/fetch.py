@@ -20,15 +20,11 @@ from pybuilder.errors import FetchError
 from pybuilder.fields import expand
 from pybuilder.files import disk_errors, file_lock, sha256_file
 from pybuilder.http import Client, redact
-from pybuilder.sources import tree
-from pybuilder.sources.archive import pack
-from pybuilder.sources.git import Git
-from pybuilder.sources.identity import check_identity, check_wheel
-from pybuilder.sources.members import Member
 from pybuilder.store import Store
 from pybuilder.work import work_directory
 
 if TYPE_CHECKING:
+    from pybuilder.sources.members import Member
     from pybuilder.spec import Pin, Source
     from pybuilder.upstream import File, Upstream
 
@@ -188,7 +184,11 @@ class Sources:
                 destination.unlink(missing_ok=True)
         return Fetched(sha256=digest, file=file, filename=filename, origin=redact(url))
 
+    # What only some sources need is imported where it is: a run that finds them all in the store needs none of it.
+
     def _check_identity(self, file: Path, filename: str, wanted: Wanted | WantedWheel) -> None:
+        from pybuilder.sources.identity import check_identity, check_wheel
+
         if isinstance(wanted, Wanted):
             is_sdist = wanted.source.type == "sdist"
             check_identity(file, filename, wanted.name, wanted.version, sdist=is_sdist)
@@ -200,6 +200,8 @@ class Sources:
             check_wheel(named, wanted.name, wanted.version)
 
     def _git(self, wanted: Wanted) -> Fetched:
+        from pybuilder.sources.git import Git
+
         source, pin = wanted.source, wanted.pin
         url = expand(source.url, name=wanted.name, version=wanted.version)
         pinned = pin.commit if pin is not None else ""
@@ -211,6 +213,8 @@ class Sources:
             return self._packed(wanted, content, commit.time, f"{redact(url)} {commit.sha}", commit.sha)
 
     def _path(self, wanted: Wanted) -> Fetched:
+        from pybuilder.sources import tree
+
         path = expand(wanted.source.path, name=wanted.name, version=wanted.version)
         directory = tree.directory_in(self.workspace, path)
         time = tree.last_commit_time(directory, self.environ)
@@ -218,6 +222,8 @@ class Sources:
 
     def _packed(self, wanted: Wanted, content: Iterable[Member], time: int, origin: str, commit: str) -> Fetched:
         """Make the archive that everybody would make of this content, and store it."""
+        from pybuilder.sources.archive import pack
+
         stem = f"{wanted.name}-{wanted.version}"
         with self._scratch() as scratch:
             file = scratch / f"{stem}.tar"

@@ -135,6 +135,10 @@ class Spec(EffectiveSpec):
         """
         target = {"buildroot": buildroot, "python": python, "variant": variant}
         chosen = [i for i, o in enumerate(self.override) if o.when.matches(version=version, **target)]
+        if not chosen:
+            # All of it has been read already.
+            stated = {key: getattr(self, key) for key in EffectiveSpec.model_fields}
+            return EffectiveSpec.model_construct(self.model_fields_set & stated.keys(), **stated)
         result = _overridden(self._document, chosen)
         if isinstance(result, list):
             raise self._document.error(result)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName
@@ -15,16 +15,18 @@ from packaging.version import Version
 
 from pybuilder.environment import Environments, PayloadRef, PythonTarget
 from pybuilder.events import Listener
-from pybuilder.index import Index
-from pybuilder.lacking import Lack
 from pybuilder.layout import Layout
 from pybuilder.plan import Ingredient, Root, Target
 from pybuilder.sandbox import Engine
 from pybuilder.spec import EffectiveSpec
 from pybuilder.state import State
 from pybuilder.store import Store
-from pybuilder.system_requires import SystemAccount, WheelNeeds
 from pybuilder.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pybuilder.index import Index
+    from pybuilder.lacking import Lack
+    from pybuilder.system_requires import SystemAccount, WheelNeeds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +107,6 @@ class Adapters:
         state: What is remembered.
         engine: Makes sealed places.
         environments: Makes build environments.
-        index: The published tree of the channel.
         channel: What is published where.
         roots: What lies under builds.
         workspace: Says of which commit its files are.
@@ -120,7 +121,6 @@ class Adapters:
     state: State
     engine: Engine
     environments: Environments
-    index: Index
     channel: Channel
     roots: Roots
     workspace: Workspace
@@ -128,6 +128,14 @@ class Adapters:
     python: PythonTarget
     listen: Listener
     now: Callable[[], datetime]
+
+    @property
+    def index(self) -> Index:
+        """The published tree of the channel."""
+        # Imported here, since a run that finds everything published has nothing to do with it.
+        from pybuilder.index import Index
+
+        return Index.of(self.layout, self.channel.name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

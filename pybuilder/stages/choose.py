@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from pybuilder.candidates import Found, Rules, version_of
 from pybuilder.clock import timestamp
 from pybuilder.errors import FetchError, ReviewError
 from pybuilder.filenames import wheel_version
@@ -24,6 +24,9 @@ from pybuilder.spec import Spec
 from pybuilder.state import State
 from pybuilder.upstream import File, Upstream
 from pybuilder.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pybuilder.candidates import Found, Rules
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -272,6 +275,9 @@ class Chooser:
         files = self._all_files(name, spec)
         if spec.update.source != "pypi":
             return files
+        # Here and below imported where upstream is asked: a run that finds everything cached does not.
+        from pybuilder.candidates import version_of
+
         return {
             version: file
             for version, file in files.items()
@@ -303,6 +309,8 @@ class Chooser:
         return project.lack_of_wheel(newest, "this target") if newest else ""
 
     def _verdict(self, name: NormalizedName, spec: Spec, files: Mapping[Version, File]) -> _Verdict:
+        from pybuilder.candidates import Rules
+
         rules = Rules(
             spec=spec,
             buildroot=self.buildroot,
@@ -341,6 +349,8 @@ class _Verdict:
 
 
 def _found(file: File) -> Found:
+    from pybuilder.candidates import Found
+
     return Found(
         text=file.filename,
         uploaded=file.upload_time,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -14,18 +14,16 @@ from packaging.version import Version
 from pybuilder.clock import new_attempt_id, timestamp
 from pybuilder.errors import PybuildError, StateError
 from pybuilder.files import disk_errors, file_lock
-from pybuilder.index import Index, Release
-from pybuilder.index import Source as IndexSource
 from pybuilder.names import normalize, numbered_version, split_number
-from pybuilder.provenance import BILL
 from pybuilder.record import read_plan, read_record
-from pybuilder.signing import SUFFIX, PrivateKey, load_private
 from pybuilder.stages import Adapters, Made
-from pybuilder.stages.envelope import envelope
 from pybuilder.state import PublishedWheel
 from pybuilder.timing import timed
-from pybuilder.wheel.numbering import number
 from pybuilder.work import work_directory
+
+if TYPE_CHECKING:
+    from pybuilder.index import Index, Release
+    from pybuilder.signing import PrivateKey
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +52,8 @@ def publish(adapters: Adapters, items: Sequence[Item]) -> tuple[Outcome, ...]:
         SigningError: The key can't be used; nothing has got a number then.
         StateError: The disk doesn't let us.
     """
+    from pybuilder.signing import load_private
+
     channel = adapters.channel
     with ExitStack() as locks:
         # In order of name, so that two groups that share members can't wait for each other.
@@ -163,8 +163,14 @@ def _wheel(
     published again says the same as the first time.
     """
     # Imported here, since a build that finds everything published never comes this far.
+    from pybuilder.index import Release
+    from pybuilder.index import Source as IndexSource
+    from pybuilder.provenance import BILL
     from pybuilder.sbom import build_sbom, wheel_sbom
+    from pybuilder.signing import SUFFIX
     from pybuilder.stages.bills import contents
+    from pybuilder.stages.envelope import envelope
+    from pybuilder.wheel.numbering import number
 
     directory = adapters.layout.record(one.key, one.attempt)
     account, plan = read_record(directory), read_plan(directory)

@@ -6,21 +6,22 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
 from pybuilder.clock import new_attempt_id, now, timestamp
 from pybuilder.errors import BuildError, PybuildError, ValidationError
 from pybuilder.files import file_lock
-from pybuilder.index import File, Index
 from pybuilder.layout import Layout
 from pybuilder.names import any_number
 from pybuilder.record import RECORD, read_record
 from pybuilder.stages.taint import remember
 from pybuilder.state import Attempt, PublishedWheel, State
-from pybuilder.wheel.numbering import strip
 from pybuilder.work import work_directory
+
+if TYPE_CHECKING:
+    from pybuilder.index import File
 
 # The fact that a database has everything that was there before it.
 _WHOLE = ("recovered", "")
@@ -41,6 +42,9 @@ def recover(layout: Layout, state: State) -> None:
 
 
 def _recover(layout: Layout, state: State) -> None:
+    # Imported here, since it is done once.
+    from pybuilder.index import Index
+
     attempts: dict[str | None, list[Attempt]] = {}
     accounts = {str(account["attempt"]): account for account in _recorded(layout)}
     for _, account in sorted(accounts.items()):
@@ -49,7 +53,7 @@ def _recover(layout: Layout, state: State) -> None:
         state.restore_attempt(attempt)
         attempts.setdefault(attempt.payload, []).append(attempt)
     for root in sorted(layout.indexes.iterdir()) if layout.indexes.is_dir() else ():
-        index = Index(root, lock=layout.lock(f"index-{root.name}"))
+        index = Index.of(layout, root.name)
         for project in index.projects():
             for file in index.files(project):
                 _restore_wheel(layout, state, root, project, file, attempts)
@@ -125,6 +129,8 @@ def _restore_wheel(
 
 def _payload_of(layout: Layout, wheel: Path, label: str) -> str | None:
     """The digest of what a numbered wheel was made of; None where it is gone or damaged, which `index verify` tells."""
+    from pybuilder.wheel.numbering import strip
+
     with work_directory(layout, new_attempt_id(now())) as work:
         try:
             return strip(wheel, work / "payload.whl", label=label)

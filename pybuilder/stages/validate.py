@@ -19,11 +19,7 @@ from pybuilder.resolution import applies
 from pybuilder.sandbox import SANDBOX_VERSION, Job, Limits, build_environ
 from pybuilder.spec import EffectiveSpec
 from pybuilder.stages import Adapters, Made
-from pybuilder.system_requires import WheelNeeds
 from pybuilder.timing import timed
-from pybuilder.wheel.check import problems
-from pybuilder.wheel.elf import read_elf
-from pybuilder.wheel.modules import top_level_modules
 from pybuilder.wheel.read import open_wheel
 from pybuilder.wheel.tags import accepted
 from pybuilder.work import work_directory
@@ -116,7 +112,12 @@ def consistency_problems(
     return tuple(found)
 
 
+# What reads wheels is imported where it is needed, since most payloads have been validated before.
+
+
 def _check_wheel(adapters: Adapters, made: Made) -> None:
+    from pybuilder.wheel.check import problems
+
     wheel = open_wheel(made.path)
     found = list(problems(made.path, name=made.name, version=made.version))
     if not accepted(wheel.filename.tags, adapters.target.tags):
@@ -144,6 +145,9 @@ def _check_system(
     adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Sequence[Made], system: Collection[str]
 ) -> None:
     """Refuse a wheel that needs an RPM which its installation lacks; keep what it needs with its record."""
+    from pybuilder.system_requires import WheelNeeds
+    from pybuilder.wheel.elf import read_elf
+
     arch = adapters.target.markers.get("platform_machine", "")
     elf = read_elf(made.path, arch=arch)
     _refuse(made, elf.problems)
@@ -223,6 +227,8 @@ def _steps(made: Made, spec: EffectiveSpec) -> tuple[dict[str, object], ...]:
 
 def importable(wheel: Path) -> tuple[str, ...]:
     """The top-level modules of a wheel, those of its ``.data`` directories included."""
+    from pybuilder.wheel.modules import top_level_modules
+
     opened = open_wheel(wheel)
     data = f"{opened.prefix}.data/"
     names = []

@@ -153,6 +153,19 @@ class Database:
         with self._writing, _sqlite_errors(self._path), self._connection() as connection:
             return connection.execute(statement, values).rowcount
 
+    def _note(self, statement: str, values: Mapping[str, Any]) -> None:
+        """The same for what can be found out again: a power cut may undo it, so nobody waits for the disk.
+
+        Whatever is written afterwards in the other way takes it along.
+        """
+        with self._writing, _sqlite_errors(self._path), self._connection() as connection:
+            if connection.in_transaction:
+                connection.execute(statement, values)
+                return
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(statement, values)
+            connection.execute("PRAGMA synchronous = FULL")
+
     def _rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         with _sqlite_errors(self._path), self._connection() as connection:
             return [dict(row) for row in connection.execute(statement, values)]

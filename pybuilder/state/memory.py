@@ -46,8 +46,8 @@ class Memory(Database):
         return {row["key"]: json.loads(row["value"]) for row in rows}
 
     def add_fact(self, kind: str, key: str, value: Any) -> None:
-        """Remember a fact."""
-        self._write(
+        """Remember a fact, which a power cut may undo."""
+        self._note(
             "INSERT OR REPLACE INTO facts VALUES (:kind, :key, :value)",
             {"kind": kind, "key": key, "value": json.dumps(value, sort_keys=True)},
         )

@@ -36,6 +36,7 @@ class Upstream:
     url: str = ""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     _projects: dict[NormalizedName, Project] = field(default_factory=dict, init=False, repr=False)
+    _sdists: dict[NormalizedName, Mapping[Version, File]] = field(default_factory=dict, init=False, repr=False)
     _asking: dict[NormalizedName, threading.Lock] = field(default_factory=dict, init=False, repr=False)
 
     def project(self, name: NormalizedName) -> Project:
@@ -52,9 +53,12 @@ class Upstream:
                     self._projects[name] = self._fetch_project(name)
         return self._projects[name]
 
-    def sdists(self, name: NormalizedName) -> dict[Version, File]:
+    def sdists(self, name: NormalizedName) -> Mapping[Version, File]:
         """``Project.sdists`` of the project with this name, with the errors of ``project``."""
-        return self.project(name).sdists()
+        project = self.project(name)
+        if name not in self._sdists:
+            self._sdists[name] = project.sdists()
+        return self._sdists[name]
 
     def metadata(self, file: File) -> bytes | None:
         """The core metadata that the index offers beside a file (PEP 658), or None where it offers none.

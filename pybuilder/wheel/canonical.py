@@ -11,8 +11,6 @@ from packaging.version import Version
 
 from pybuilder.wheel.archive import moment_of
 from pybuilder.wheel.read import open_archive, open_wheel
-from pybuilder.wheel.record import SIGNATURES
-from pybuilder.wheel.rewrite import rewrite
 
 VERSION = 1
 """The canonicaliser's version, part of every key: raise it when the same wheel comes out as other bytes."""
@@ -56,6 +54,10 @@ def canonicalise(source: Path, destination: Path, *, epoch: int) -> Payload:
     Raises:
         BuildError: The source is no sound wheel.
     """
+    # Imported here, since every plan has our version in it, and few are built.
+    from pybuilder.wheel.record import SIGNATURES
+    from pybuilder.wheel.rewrite import rewrite
+
     wheel = open_wheel(source)
     changes: dict[str, bytes | None] = dict.fromkeys(SIGNATURES)
     if wheel.field("Build"):

@@ -21,7 +21,6 @@ from packaging.version import Version
 from pybuilder.errors import ConfigError, EngineError, FetchError, UsageError
 from pybuilder.files import disk_errors, write_atomic
 from pybuilder.names import normalize
-from pybuilder.provenance import CLEAN, DIRTY
 from pybuilder.workspace.checkout import Checkout, Revision, Run
 from pybuilder.workspace.edits import locked
 from pybuilder.workspace.fresh import init
@@ -373,6 +372,8 @@ class Workspace:
             tracked=[self.root / "patches" / package] if spec.patches is None else [],
         )
         proposed = any(f"specs/{name}.toml" in self.proposed for name in (package, *beside))
+        from pybuilder.provenance import CLEAN, DIRTY
+
         return replace(found, state=DIRTY) if proposed and found.state == CLEAN else found
 
     def text(self, file: str) -> str | None:

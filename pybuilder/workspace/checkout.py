@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pybuilder.errors import ConfigError, EngineError
-from pybuilder.provenance import CLEAN, DIRTY, UNVERSIONED
 
 if TYPE_CHECKING:
     from pybuilder.processes import Completed
@@ -65,6 +64,8 @@ class Checkout:
             trees: Directories that were read as a whole, but for what git ignores.
             tracked: Directories that were looked through for files; from there, one may be gone.
         """
+        from pybuilder.provenance import CLEAN, DIRTY, UNVERSIONED
+
         commit = self.commit_id()
         if commit is None:
             return Revision(commit="", state=UNVERSIONED)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,8 +19,13 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from pybuilder import joint
 from pybuilder.errors import EngineError, FetchError, PybuildError, ReviewError, StateError
+from pybuilder.facts import Facts
 from pybuilder.joint import Offer, Unknown, resolve_jointly
+from pybuilder.joint.uv import compile_requirements
+from pybuilder.layout import Layout
+from pybuilder.state import State
 from tests.support.worlds import MARKERS, PYTHON, TableWorld
 
 
@@ -47,6 +54,7 @@ class Solver:
     constraints: tuple[str, ...] = ()
     preferred: dict[str, tuple[str, ...]] = field(default_factory=dict)
     prereleases: tuple[str, ...] = ()
+    facts: Facts | None = None
 
     def ask(self, *wanted: str) -> dict[str, str] | Unknown:
         """What is chosen, as ``{"foo": "1.0[x,y]"}``."""
@@ -59,6 +67,7 @@ class Solver:
             preferred={NormalizedName(n): [Version(v) for v in vs] for n, vs in self.preferred.items()},
             prereleases=[NormalizedName(name) for name in self.prereleases],
             cache=self.cache,
+            facts=self.facts,
         )
         if isinstance(found, Unknown):
             return found
@@ -95,6 +104,51 @@ def solver(world: TableWorld, cache: Path) -> Solver:
 )
 def test_one_package(solver: Solver, wanted: tuple[str, ...], version: str) -> None:
     assert solver.ask(*wanted) == {"foo": version}
+
+
+def test_uv_is_asked_again_only_where_something_has_changed(
+    solver: Solver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runs: list[list[str]] = []
+
+    def counted(wanted: list[str], **others: Any) -> Any:
+        runs.append(list(wanted))
+        return compile_requirements(wanted, **others)
+
+    monkeypatch.setattr(joint, "compile_requirements", counted)
+    layout = Layout(root=tmp_path)
+    solver.world.add("top", "1", "foo", "late")
+    solver.world.add_unknown("late", "1")
+    with contextlib.closing(State.open(layout)) as solver.facts:
+        for _ in range(2):
+            found = solver.ask("top", "requests[socks]")
+            assert isinstance(found, Unknown) and [name for name, _ in found.packages] == ["late"]
+        assert len(runs) == 1
+        solver.world.required["late", Version("1")] = (Requirement("foo<1.2"),)
+        first = {"top": "1", "foo": "1.1", "late": "1", "requests": "2.0[socks]", "pysocks": "1.0", "idna": "1.0"}
+        assert [solver.ask("top", "requests[socks]") for _ in range(3)] == [first] * 3
+        assert len(runs) == 2
+        solver.world.add("nobody-asks", "1")
+        assert solver.ask("top", "requests[socks]") == first
+        assert len(runs) == 2
+        solver.constraints = ("foo<1.1",)
+        assert solver.ask("top", "requests[socks]") == first | {"foo": "1.0"}
+        solver.constraints = ()
+        solver.world.add("foo", "1.1.1")
+        assert solver.ask("top", "requests[socks]") == first | {"foo": "1.1.1"}
+        assert len(runs) == 4
+        solver.preferred = {"foo": ("1.0",)}
+        assert solver.ask("top", "requests[socks]") == first | {"foo": "1.0"}
+        solver.preferred, solver.prereleases = {}, ("requests",)
+        assert solver.ask("top", "requests[socks]") == first | {"foo": "1.1.1"}
+        assert len(runs) == 6
+        solver.world.add("late", "2", "no-such-project")
+        assert solver.ask("top", "requests[socks]") == first | {"foo": "1.1.1"}
+        solver.world.add("late", "3", "foo>9")
+        solver.constraints = ("late>=2",)
+        for _ in range(2):
+            solver.refused("top")
+        assert len(runs) == 9
 
 
 def test_extras_are_united(solver: Solver) -> None:

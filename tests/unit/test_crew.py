@@ -24,6 +24,13 @@ def test_whoever_works_may_say_something() -> None:
         assert [crew.hear(), crew.hear()] == ["meanwhile", "done"]
 
 
+def test_waiting_for_a_message_has_an_end() -> None:
+    with Crew[str](1) as crew:
+        assert crew.hear_within(0.001) is None
+        crew.say("something")
+        assert crew.hear_within(10) == "something"
+
+
 def test_when_it_is_left_all_is_done() -> None:
     done = []
     with Crew[int](2) as crew:

@@ -253,6 +253,30 @@ def test_bytecode_is_left_out_where_it_is_not_worth_it(layout, add, monkeypatch)
     assert (again / SITE / "other.py").samefile(full / SITE / "other.py")
 
 
+def test_what_an_install_test_has_unpacked_is_not_unpacked_again(layout, add, monkeypatch):
+    monkeypatch.setattr(environment, "_compile", lambda tree, python: (tree / SITE / "pkg" / "bytecode").touch())
+    one = add(files={"pkg/__init__.py": b"", "pkg/sub/data": b"data"})
+    environments = Environments(layout)
+    plain, full = (environments.prepare([one], python=PYTHON, bytecode=wanted) for wanted in (False, True))
+    assert (full / SITE / "pkg" / "sub" / "data").samefile(plain / SITE / "pkg" / "sub" / "data")
+    assert (full / SITE / "pkg" / "bytecode").exists()
+    assert not list(layout.payload(one.sha256).glob("tree-*-source/**/bytecode"))
+    fresh = Environments(Layout(root=layout.root.with_name("fresh")))
+    other = PayloadRef(sha256=one.sha256, path=fresh.layout.payload(one.sha256) / one.path.name)
+    other.path.parent.mkdir(parents=True)
+    other.path.write_bytes(one.path.read_bytes())
+    assert described(fresh.prepare([other], python=PYTHON)) == described(full)
+
+
+def described(root):
+    paths = sorted(root.rglob("*"))
+    return [
+        (str(path.relative_to(root)), path.is_file() and path.read_bytes(), path.stat().st_mode)
+        for path in paths
+        if not path.is_symlink()
+    ]
+
+
 def test_an_install_test_takes_the_tree_that_somebody_is_just_making(layout, add, monkeypatch):
     begun, go_on = threading.Event(), threading.Event()
     monkeypatch.setattr(environment, "_compile", lambda tree, python: (begun.set(), go_on.wait(10)))

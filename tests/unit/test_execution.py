@@ -175,6 +175,39 @@ class TestOrder:
         assert len(run.did("build")) == 12
         assert run.packages.most_running == 2
 
+    @pytest.mark.parametrize("late", ["tool==1", "zlast==1"])
+    def test_what_others_wait_for_goes_before_what_is_ready_a_moment_earlier(self, late: str) -> None:
+        run = Run(tree("other 1\ntool 1\nzlast 1\ntop 1: other; zlast: tool"))
+        run.machine = Machine(cpus=8, memory=64 << 30, jobs=1)
+        ready = run.packages.make_ready
+
+        def make_ready(plan: Plan) -> None:
+            if f"{plan.recipe.name}=={plan.recipe.version}" == late:
+                interruption.sleep(0.01)
+            ready(plan)
+
+        run.packages.make_ready = make_ready  # type: ignore[method-assign]
+        run.execution = run._execution()
+        run.execution.seconds = dict.fromkeys(run.first.nodes, 1.0)
+        run.execution.run(of(run.first))
+        assert run.did("build")[0] == "tool==1"
+
+    def test_it_is_not_waited_for_long(self) -> None:
+        built = threading.Event()
+        run = Run(tree("other 1\ntool 1\ntop 1: other: tool"))
+        run.packages.builds = {package("other==1"): lambda plan, replan: built.set()}
+        ready = run.packages.make_ready
+
+        def make_ready(plan: Plan) -> None:
+            assert plan.recipe.name != "tool" or built.wait(DEADLINE)
+            ready(plan)
+
+        run.packages.make_ready = make_ready  # type: ignore[method-assign]
+        run.execution = run._execution()
+        run.execution.seconds = dict.fromkeys(run.first.nodes, 1.0)
+        run.execution.run(of(run.first))
+        assert run.did("build") == ["other==1", "tool==1", "top==1"]
+
     def test_one_that_wants_to_be_alone_is(self) -> None:
         rows = "\n".join(f"p{n} 1" for n in range(6))
         seen: list[int] = []

@@ -65,6 +65,18 @@ def test_the_longest_remaining_path_goes_first() -> None:
     assert order == ["head", "middle", "long", "end", "short"]
 
 
+def test_what_outranks_all_that_could_start() -> None:
+    on = schedule(task("long", seconds=5), task("free", cpus=0, seconds=99), jobs=2)
+    assert started(on) == ["free", "long"]
+    assert not on.outranks("long")  # nothing is left that could start
+    on.add([task("short", seconds=1)])
+    assert on.outranks("long")
+    on.add([task("longest", seconds=9)])
+    assert not on.outranks("long")
+    assert started(on) == ["longest"]
+    assert not on.outranks("long")  # there is no room for another
+
+
 def test_equals_go_in_the_order_in_which_they_were_added() -> None:
     names = [f"n{number * 7 % 20}" for number in range(20)]
     assert started(schedule(*map(task, names), cpus=20)) == names

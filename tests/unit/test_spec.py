@@ -243,6 +243,17 @@ build.limits.memory = "1G"
     assert effective(read, "3", "fedora-45").build.env == {"A": "1", "B": "1", "C": "3"}
 
 
+def test_what_no_override_changes_is_the_spec_as_it_was_read() -> None:
+    full = parse_spec(FULL, "specs/lxml.toml")
+    written = {key: value for key, value in full.document.data.items() if key not in ("override", "versions")}
+    again = EffectiveSpec.model_validate(written)
+    read = effective(full, "99", "no-such-buildroot", "3.11")
+    assert (read, read.model_fields_set) == (again, again.model_fields_set)
+    assert type(read) is EffectiveSpec
+    assert set(written) == read.model_fields_set
+    assert "limits" not in spec("").effective(version=Version("1"), buildroot="", python="").build.model_fields_set
+
+
 @pytest.mark.parametrize(
     ("when", "matching", "others"),
     [

@@ -520,3 +520,35 @@ class TestPublishing:
         assert found == [("1.0", 10), ("1.0", 2), ("1.0", 1), ("2.0", 1)]
         assert [w.number for w in state.published("host", "six", "1.0")] == [10, 2, 1]
         assert state.published("fedora-45", "six") == []
+
+
+def test_only_what_can_be_found_out_again_does_not_wait_for_the_disk(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    connect = State._connect
+
+    def traced(self: State) -> sqlite3.Connection:
+        connection = connect(self)
+        connection.set_trace_callback(said.append)
+        return connection
+
+    monkeypatch.setattr(State, "_connect", traced)
+    with closing(State.open(layout)) as state:
+        said.clear()
+        state.add_fact("kind", "key", 1)
+        state.add_pin("six", "1.17.0", {"sha256": "0"}, now="now")
+        assert [line.partition(" INTO ")[0].partition(" VALUES")[0] for line in said] == [
+            "PRAGMA synchronous = NORMAL",
+            "INSERT OR REPLACE",
+            "PRAGMA synchronous = FULL",
+            "INSERT OR IGNORE",
+        ]
+        with pytest.raises(sqlite3.ProgrammingError), state.transaction():
+            state.add_fact("kind", "key", 2)
+            raise sqlite3.ProgrammingError
+        assert state.fact("kind", "key") == 1
+        with state.transaction() as connection:
+            state.add_fact("kind", "key", 3)
+            assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
+        assert state.fact("kind", "key") == 3

@@ -1,0 +1,125 @@
+"""Small archives are read once, and nobody can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pybuilder.errors import FetchError
+from pybuilder.sources import kept
+from pybuilder.sources.limits import Limits
+from pybuilder.sources.members import Member, damage
+from pybuilder.sources.members import members as streamed
+from tests.support.archives import COMPRESSIONS, Item, directory, hard, link, tar, zipped
+
+ITEMS = [
+    directory("x-1"),
+    Item("x-1/one", b"1" * 1000, mode=0o755),
+    Item("x-1/empty"),
+    link("x-1/soft", "one"),
+    hard("x-1/hard", "x-1/one"),
+]
+
+
+@pytest.fixture(autouse=True)
+def shelf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is kept yet."""
+    monkeypatch.setattr(kept, "_SHELF", kept._Shelf())
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the archives that were read as streams, as often as they were."""
+    names: list[str] = []
+
+    def counted(archive: Path, limits: Limits) -> Iterator[Member]:
+        names.append(archive.name)
+        return streamed(archive, limits)
+
+    monkeypatch.setattr(kept, "streamed", counted)
+    return names
+
+
+def described(members: Iterator[Member]) -> list[tuple[object, ...]]:
+    found = []
+    for each in members:
+        data = None if each.data is None else (each.data.read(2), each.data.read(1 << 20), each.data.read(1))
+        found.append((each.name, each.kind, each.executable, each.mtime, each.size, each.target, data))
+    return found
+
+
+def contents(archive: Path, limits: Limits | None = None) -> list[tuple[object, ...]]:
+    with damage(archive):
+        return described(kept.members(archive, limits or Limits()))
+
+
+@pytest.mark.parametrize("form", [*COMPRESSIONS, "zip"])
+def test_what_is_kept_is_what_is_there(tmp_path: Path, form: str, read: list[str]) -> None:
+    archive = tmp_path / f"x.{form}"
+    plain = [item for item in ITEMS if form != "zip" or item.name != "x-1/hard"]
+    archive.write_bytes(zipped(plain) if form == "zip" else COMPRESSIONS[form](tar(plain)))
+    there = described(streamed(archive, Limits()))
+    assert len(there) == len(plain)
+    assert [contents(archive) for _ in range(3)] == [there] * 3
+    assert len(read) == 1
+
+
+def test_by_what_it_holds_and_not_by_its_name(tmp_path: Path, read: list[str]) -> None:
+    archive = tmp_path / "x.tar"
+    for data in (b"one", b"two", b"one"):
+        archive.write_bytes(tar([Item("x-1/a", data)]))
+        [(_, _, _, _, _, _, content)] = contents(archive)
+        assert content == (data[:2], data[2:], b"")
+    archive.rename(tmp_path / "other.tar")
+    contents(tmp_path / "other.tar")
+    assert read == ["x.tar", "x.tar"]
+
+
+def test_whoever_stops_early_spoils_it_for_nobody(tmp_path: Path, read: list[str]) -> None:
+    archive = tmp_path / "x.tar"
+    archive.write_bytes(tar(ITEMS))
+    first = next(kept.members(archive, Limits()))
+    assert first.name == "x-1"
+    assert len(contents(archive)) == len(ITEMS)
+    assert len(read) == 1
+
+
+def test_what_is_damaged_is_told_where_it_is_met(tmp_path: Path) -> None:
+    archive = tmp_path / "x.tar"
+    archive.write_bytes(tar(ITEMS)[:1500])
+    for _ in range(2):
+        met = []
+        with pytest.raises(FetchError, match="truncated or damaged"), damage(archive):
+            for member in kept.members(archive, Limits()):
+                met.append(member.name)
+                if member.data:
+                    member.data.read()
+        assert met == ["x-1", "x-1/one"]
+
+
+def test_what_is_large_is_a_stream_each_time(tmp_path: Path, read: list[str]) -> None:
+    archive = tmp_path / "x.tar.gz"
+    archive.write_bytes(COMPRESSIONS["tar.gz"](tar([Item("x-1/big", bytes(kept._LARGEST)), Item("x-1/a", b"a")])))
+    for _ in range(3):
+        assert [member.name for member in kept.members(archive, Limits())] == ["x-1/big", "x-1/a"]
+    assert len(read) == 4  # the first time it was tried
+
+
+def test_with_limits_of_ones_own_nothing_is_kept(tmp_path: Path, read: list[str]) -> None:
+    archive = tmp_path / "x.tar"
+    archive.write_bytes(tar(ITEMS))
+    for _ in range(2):
+        contents(archive, Limits(entries=10))
+    assert len(read) == 2
+
+
+def test_the_oldest_makes_room(tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "_ROOM", 3 * kept._BESIDE)
+    archives = [tmp_path / f"{name}.tar" for name in "abcd"]
+    for archive in archives:
+        archive.write_bytes(tar([Item(f"x-1/{archive.name}")]))
+    for archive in (*archives[:3], archives[0], archives[3], archives[0], archives[1]):
+        contents(archive)
+    assert read == ["a.tar", "b.tar", "c.tar", "d.tar", "b.tar"]
