@@ -163,8 +163,10 @@ class Database:
                 connection.execute(statement, values)
                 return
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(statement, values)
-            connection.execute("PRAGMA synchronous = FULL")
+            try:
+                connection.execute(statement, values)
+            finally:
+                connection.execute("PRAGMA synchronous = FULL")
 
     def _rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         with _sqlite_errors(self._path), self._connection() as connection:
