@@ -600,6 +600,9 @@ class TestLive:
         assert here.stale() == {"six==1.0": "environment"}
         here.yanked[NormalizedName("setuptools")] = {Version("2.0"): "broken"}
         assert here.stale() == {}
+        here.built("six", environment=["setuptools==2.0"], requires=["setuptools==2"])
+        here.built("setuptools", "2.0")
+        assert here.only().detail == "setuptools 2.0 is another build"
 
     def test_a_broken_spec_is_a_problem_of_its_own(self, here: Here) -> None:
         here.policy = "monthly"
