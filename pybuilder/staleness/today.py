@@ -210,10 +210,10 @@ class Today:
         Raises:
             ConfigError: The lock is wrong.
         """
-        if not self._security:
-            file = f"buildroots/{self.adapters.channel.buildroot}.lock"
-            lock = parse_lock(self.sources.workspace.text(file) or "", file)
-            self._security.update({rpm.name: rpm.security for rpm in lock.rpms.values()})
+        file = f"buildroots/{self.adapters.channel.buildroot}.lock"
+        # A machine's own system has none.
+        if not self._security and (text := self.sources.workspace.text(file)) is not None:
+            self._security.update({rpm.name: rpm.security for rpm in parse_lock(text, file).rpms.values()})
         return self._security
 
     def _runtime_of(self, package: Package) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from pybuilder.stages.source import SourceGetter
 from pybuilder.staleness import Delays, Stale, StaleReport, find_stale, note_failure, note_settled
 from pybuilder.staleness.judge import Policy
 from pybuilder.workspace import Workspace
-from tests.support.channels import BEGAN, TARGET, Channel, channel, digest
+from tests.support.channels import BEGAN, HOST_ROOT, TARGET, Channel, channel, digest
 
 DAY = timedelta(days=1)
 NOW = BEGAN + 100 * DAY
@@ -477,6 +477,16 @@ class TestLock:
         here.policy = "security"
         here.built("six", system=["gcc"])
         assert here.stale() == {}
+
+    def test_a_machines_own_system_has_no_lock_that_could_tell_of_fixes(self, here: Here) -> None:
+        here.spec("six")
+        here.channel.build("six", root=HOST_ROOT)
+        moved = Root(kind="host", digest=digest("moved"), contents={})
+        here.roots = cast(Any, SimpleNamespace(for_build=lambda system: moved))
+        here.policy = "security"
+        assert here.stale() == {}
+        here.policy = "monthly"
+        assert here.only().detail == "this machine's system is not what it was"
 
     def test_what_another_channel_made_the_same_proves_nothing_here(self, here: Here) -> None:
         here.policy = "monthly"
