@@ -106,19 +106,13 @@ def take(options: Options, findings: Sequence[Finding], how: How, *, named: Coll
         named: The packages that were asked for by name.
     """
     from pybuilder.cli.session import open_session
-    from pybuilder.uptake import Uptake
 
     news = [(finding, version) for finding in findings for version in sorted(finding.news)]
     wanted = [(finding, version) for finding, version in news if finding.mode != "off" or finding.name in named]
     if not wanted:
         return ()
     with listener(options) as listen, open_session(options, listen) as session:
-        uptake = Uptake(
-            adapters=session.adapters,
-            sources=session.sources,
-            screener=session.packages().screener,
-            workspace=session.workspace,
-        )
+        uptake = session.uptake()
         return tuple(_take(uptake, finding, version, how) for finding, version in wanted)
 
 
