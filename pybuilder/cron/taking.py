@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pybuilder.clock import timestamp
 from pybuilder.cron.agenda import Goal
 from pybuilder.cron.log import Log
 from pybuilder.cron.site import Site
 from pybuilder.errors import PybuildError, ReviewError
 from pybuilder.interruption import side_by_side
-from pybuilder.review_queue import UPDATE, renew
+from pybuilder.review_queue import UPDATE, ask
 from pybuilder.spec_edit import without_pin
 from pybuilder.uptake import Prepared
 
@@ -60,7 +59,9 @@ def take_up(site: Site, goals: Sequence[Goal], log: Log, *, scratch: Path) -> Ta
         elif not isinstance(each, ReviewError):  # What waits for a person is queued where it is planned.
             failed[goal] = each
             log.note("build", str(goal), each)
-    _queue(site, tuple(waits.values()))
+    if waits:
+        adapters = site.adapters
+        ask(adapters.state, site.workspace, [adapters.index], tuple(waits.values()), now=adapters.now())
     stopped = {*failed, *waits}
     return Taken(goals=tuple(goal for goal in goals if goal not in stopped), failed=failed)
 
@@ -77,10 +78,3 @@ def _propose(site: Site, prepared: Prepared, scratch: Path) -> None:
         files[change.file].parent.mkdir(parents=True, exist_ok=True)
         files[change.file].write_bytes(text)
     site.workspace.propose(prepared.name, files)
-
-
-def _queue(site: Site, waits: Sequence[tuple[str, str, str]]) -> None:
-    if waits:
-        adapters = site.adapters
-        adapters.state.ask_review(waits, now=timestamp(adapters.now()))
-        renew(adapters.state, site.workspace, [adapters.index])
