@@ -81,7 +81,8 @@ class Reviews:
 
         Raises:
             UsageError: Nobody has asked for it.
-            PybuildError: It can't be had, or can't be committed; nothing has changed then.
+            PybuildError: It can't be had, or can't be committed; nothing has changed then but for the new versions
+                before it, which are committed.
         """
         entries = waiting(self.state, name)
         if not self.workspace.accepts(name):
