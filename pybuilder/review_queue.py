@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from pybuilder.clock import timestamp
 from pybuilder.errors import ConfigError
 from pybuilder.screening.account import all_remembered
 from pybuilder.screening.policy import allowing, is_screening
@@ -81,6 +83,23 @@ def wanted_specifiers(entries: Sequence[Waiting]) -> tuple[SpecifierSet, ...]:
     for specifier in single:
         together &= specifier
     return (together, *single)
+
+
+def ask(
+    state: State,
+    workspace: Workspace,
+    indexes: Sequence[Index],
+    wanted: Sequence[tuple[str, str, str]],
+    *,
+    now: datetime,
+) -> None:
+    """Let ``(name, requirement, wanted_by)`` wait for a person, and renew the queue.
+
+    Raises:
+        ConfigError: The file that lists rejected packages is wrong.
+    """
+    state.ask_review(wanted, now=timestamp(now))
+    renew(state, workspace, indexes)
 
 
 def renew(state: State, workspace: Workspace, indexes: Sequence[Index]) -> tuple[Waiting, ...]:

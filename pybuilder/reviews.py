@@ -7,7 +7,7 @@ ignores from now on. The queue itself is not decided here: it is renewed from wh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -20,7 +20,7 @@ from pybuilder.commits import Change, Commits
 from pybuilder.errors import UsageError
 from pybuilder.names import printable
 from pybuilder.new import NewSpec, SpecWriter
-from pybuilder.rejections import FILE, Rejections, with_rejection, without_rejection
+from pybuilder.rejections import FILE, with_rejection, without_rejection
 from pybuilder.review_queue import Waiting, waiting, wanted_specifiers
 from pybuilder.screening.policy import cure
 from pybuilder.spec_edit import with_ignored
@@ -81,7 +81,8 @@ class Reviews:
 
         Raises:
             UsageError: Nobody has asked for it.
-            PybuildError: It can't be had, or can't be committed; nothing has changed then.
+            PybuildError: It can't be had, or can't be committed; nothing has changed then but for the new versions
+                before it, which are committed.
         """
         entries = waiting(self.state, name)
         if not self.workspace.accepts(name):
@@ -112,7 +113,7 @@ class Reviews:
         if version is not None:
             cure = f"reject the package: pybuild review reject {name}"
             raise UsageError(f"{name} has no spec, so that it can't be told to ignore {version}", cure=cure)
-        if name in self._rejections and not reason:
+        if name in self.workspace.rejections and not reason:
             return Decision(name=name, outcome="rejected already", file=FILE)
         before = content(self.workspace.root / FILE)
         by = self.workspace.author()
@@ -121,13 +122,8 @@ class Reviews:
         commit = self.commits.commit([Change(file=FILE, before=before, after=after)], message)
         return Decision(name=name, outcome="rejected", file=FILE, commit=commit)
 
-    @property
-    def _rejections(self) -> Rejections:
-        # Read again: the decision before this one may have changed them.
-        return replace(self.workspace).rejections
-
     def _take_in(self, name: NormalizedName, version: Version | None, entries: Sequence[Waiting]) -> Decision:
-        rejection = self._rejections.get(name)
+        rejection = self.workspace.rejections.get(name)
         if not entries and not rejection:
             raise UsageError(f"nobody waits for {name}", cure=f"write its spec: pybuild new {name}")
         new = self.writer.compose(Requirement(f"{name}{self._wanted(name, version, entries)}"))

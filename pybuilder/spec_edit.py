@@ -62,22 +62,13 @@ def without_pin(text: str, version: Version) -> str:
     return _checked(document, text)
 
 
-def set_value(text: str, dotted: str, value: Value) -> str:
-    """The spec with one key set, such as ``update.allow``; a table that is missing is made.
+def set_at(text: str, path: Sequence[str | int], value: Value) -> str:
+    """The spec with one key set, such as ``("update", "allow")``; a table that is missing is made.
 
     Args:
         text: The spec's text.
-        dotted: The key, with dots.
+        path: The key; in an array of tables it has the index.
         value: What it is set to.
-
-    Raises:
-        ConfigError: The text is no spec, or no longer one with this value.
-    """
-    return set_at(text, dotted.split("."), value)
-
-
-def set_at(text: str, path: Sequence[str | int], value: Value) -> str:
-    """The same for a key that may be in an array of tables, of which the path then has the index.
 
     Raises:
         ConfigError: The text is no spec, or no longer one with this value.

@@ -34,7 +34,6 @@ from pybuilder.layout import Layout
 from pybuilder.passes import Pass, Problem
 from pybuilder.state import State
 from pybuilder.update import Finder
-from pybuilder.uptake import Uptake
 from pybuilder.workspace import Workspace
 from pybuilder.workspace.held import Held
 from pybuilder.workspace.pull import pull
@@ -176,12 +175,7 @@ def _made_site(session: Session, workspace: Held, jobs: int | None) -> Site:
         bootstrap=make_bootstrap(session, packages, workspace, jobs=jobs),
         finder=finder,
         upstream=chooser.upstream,
-        uptake=Uptake(
-            adapters=adapters,
-            sources=packages.sources,
-            screener=packages.screener,
-            workspace=Workspace(root=workspace.root, run=workspace.run),
-        ),
+        uptake=session.uptake(),
     )
 
 

@@ -186,19 +186,12 @@ def _reviews(world: Reach, uptake: Callable[[], Uptake]) -> Reviews:
 def _uptake(options: Options, listen: Listener) -> Iterator[Callable[[], Uptake]]:
     """What takes in new versions, on the ground on which builds stand; opened when it is first asked for."""
     from pybuilder.cli.session import open_session
-    from pybuilder.uptake import Uptake
 
     with contextlib.ExitStack() as stack:
 
         @functools.cache
         def opened() -> Uptake:
-            session = stack.enter_context(open_session(options, listen))
-            return Uptake(
-                adapters=session.adapters,
-                sources=session.sources,
-                screener=session.packages().screener,
-                workspace=session.workspace,
-            )
+            return stack.enter_context(open_session(options, listen)).uptake()
 
         yield opened
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -34,6 +35,9 @@ from pybuilder.upstream import Upstream
 from pybuilder.usage import at_work
 from pybuilder.workspace import Workspace
 
+if TYPE_CHECKING:
+    from pybuilder.uptake import Uptake
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
@@ -56,6 +60,14 @@ class Session:
         policy = self.workspace.settings.screen
         screener = Screener(adapters=self.adapters, policy=policy, root=self.workspace.root)
         return Packages(adapters=self.adapters, sources=self.sources, chooser=self.chooser, screener=screener)
+
+    def uptake(self) -> Uptake:
+        """Takes new versions into the specs as they are on disk, whatever a run holds back or proposes."""
+        from pybuilder.uptake import Uptake
+
+        workspace = Workspace(root=self.workspace.root, run=self.workspace.run)
+        screener = self.packages().screener
+        return Uptake(adapters=self.adapters, sources=self.sources, screener=screener, workspace=workspace)
 
     def pipeline(self, *, force: bool) -> Pipeline:
         """A run."""

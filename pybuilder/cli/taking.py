@@ -12,7 +12,7 @@ from packaging.version import Version
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import open_layout, open_workspace
 from pybuilder.cli.progress import listener
-from pybuilder.errors import CommitError, PybuildError, UsageError
+from pybuilder.errors import CommitError, PybuildError, ReviewError, UsageError
 from pybuilder.names import printable
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ def finish(options: Options) -> None:
 def take(options: Options, findings: Sequence[Finding], how: How, *, named: Collection[str]) -> tuple[Taken, ...]:
     """Take the new versions that were found into their specs; what goes wrong with one is that one's error.
 
+    Those that a person must look at first wait in the review queue.
+
     Args:
         options: What stands before the command.
         findings: What was found.
@@ -106,20 +108,19 @@ def take(options: Options, findings: Sequence[Finding], how: How, *, named: Coll
         named: The packages that were asked for by name.
     """
     from pybuilder.cli.session import open_session
-    from pybuilder.uptake import Uptake
+    from pybuilder.review_queue import ask
 
     news = [(finding, version) for finding in findings for version in sorted(finding.news)]
     wanted = [(finding, version) for finding, version in news if finding.mode != "off" or finding.name in named]
     if not wanted:
         return ()
     with listener(options) as listen, open_session(options, listen) as session:
-        uptake = Uptake(
-            adapters=session.adapters,
-            sources=session.sources,
-            screener=session.packages().screener,
-            workspace=session.workspace,
-        )
-        return tuple(_take(uptake, finding, version, how) for finding, version in wanted)
+        uptake, adapters = session.uptake(), session.adapters
+        taken = tuple(_take(uptake, finding, version, how) for finding, version in wanted)
+        waits = [each for one in taken if isinstance(one.error, ReviewError) for each in one.error.wanted]
+        if waits:
+            ask(adapters.state, session.workspace, [adapters.index], waits, now=adapters.now())
+        return taken
 
 
 def _take(uptake: Uptake, finding: Finding, version: Version, how: How) -> Taken:

@@ -30,7 +30,6 @@ from pybuilder.cron.upstream import look_up, yank
 from pybuilder.cron.waiting import queue, to_review
 from pybuilder.errors import LockedError, PybuildError, StateError
 from pybuilder.gc import Report
-from pybuilder.needed_by import needed_by
 from pybuilder.passes import Pass, Updated
 from pybuilder.results import Result
 from pybuilder.staleness import find_stale
@@ -201,7 +200,7 @@ def plan(site: Site, findings: Sequence[Finding], log: Log) -> Agenda:
     new = candidates(
         findings,
         site.workspace,
-        needed_by=needed_by(state, adapters.layout, channel),
+        needed_by=report.needed_by,
         noted=noted_failures(state, channel),
         published=published,
         now=adapters.now(),

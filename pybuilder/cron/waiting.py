@@ -7,9 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from packaging.version import InvalidVersion, Version
 
-from pybuilder.clock import timestamp
 from pybuilder.cron.site import Site
-from pybuilder.review_queue import UPDATE, Waiting, renew, waiting
+from pybuilder.review_queue import UPDATE, Waiting, ask, waiting
 from pybuilder.update import Finding
 
 
@@ -31,8 +30,7 @@ def queue(site: Site, findings: Sequence[Finding]) -> None:
     gone = forsaken(waiting(state), looked_at, accepted=frozenset(site.workspace.spec_names()))
     state.settle_review([(each.name, each.requirement, each.wanted_by) for each in gone])
     wanted = [(finding.name, f"{finding.name}=={version}", UPDATE) for finding, version in to_review(findings)]
-    state.ask_review(wanted, now=timestamp(adapters.now()))
-    renew(state, site.workspace, [adapters.index])
+    ask(state, site.workspace, [adapters.index], wanted, now=adapters.now())
 
 
 def forsaken(

@@ -139,11 +139,7 @@ class Chooser:
                 lambda: used,
                 lambda: [*pinned, *built, *self._beyond(name, spec, wanted)],
             )
-        for place in places:
-            there = (version for version in place() if version not in shunned)
-            if found := _newest_first(there, wanted, prereleases=spec.update.prereleases or None):
-                return found
-        return ()
+        return taken(spec, wanted, places=places, yanked=shunned)
 
     def known(self, name: NormalizedName) -> tuple[Version, ...]:
         """The versions of an accepted package that can be had without asking upstream, the preferred first.
@@ -346,6 +342,29 @@ class _Verdict:
     def ripe_at(self, version: Version) -> datetime | None:
         """When a version will be old enough; None where it is."""
         return self.rules.ripe_at(version, self.found[version], self.seen)
+
+
+def taken(
+    spec: Spec,
+    wanted: SpecifierSet,
+    *,
+    places: Iterable[Callable[[], Iterable[Version]]],
+    yanked: Collection[Version],
+) -> Sequence[Version]:
+    """The versions that satisfy a specifier, newest first, from the first place that has any.
+
+    Args:
+        spec: The package's.
+        wanted: The specifier.
+        places: Each gives the versions that it has.
+        yanked: What is passed over but where ``==`` asks for it (PEP 592).
+    """
+    shunned = {*yanked} - {*_exact(wanted)}
+    for place in places:
+        there = (version for version in place() if version not in shunned)
+        if found := _newest_first(there, wanted, prereleases=spec.update.prereleases or None):
+            return found
+    return ()
 
 
 def _found(file: File) -> Found:

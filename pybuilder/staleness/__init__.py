@@ -7,7 +7,7 @@ noted by whoever acts on what is found here, and both may be lost without harm: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -100,11 +100,13 @@ class StaleReport:
         stale: What is to be built now, most needed first.
         delayed: What is to be built later: it has failed lately, or a policy or a request says so; soonest first.
         problems: What nobody can judge, in order of name.
+        needed_by: How many packages need each, by what is published.
     """
 
     stale: tuple[Stale, ...]
     delayed: tuple[Stale, ...]
     problems: tuple[Unclear, ...]
+    needed_by: Mapping[str, int]
 
 
 def find_stale(packages: Packages, *, policy: Policy, now: datetime) -> StaleReport:
@@ -190,4 +192,5 @@ def _report(
         stale=tuple(each for each in everything if each.due is None),
         delayed=tuple(each for _, each in sorted(delayed, key=lambda pair: pair[0])),
         problems=tuple(sorted(problems, key=lambda each: each.subject)),
+        needed_by=living.needed_by,
     )

@@ -20,6 +20,7 @@ from pybuilder.packages import Packages
 from pybuilder.plan import Root
 from pybuilder.spec import Spec
 from pybuilder.stages import Adapters, Pinned
+from pybuilder.stages.choose import taken
 from pybuilder.stages.plan import recipe
 from pybuilder.stages.source import SourceGetter
 from pybuilder.state import PublishedWheel
@@ -151,8 +152,7 @@ class Today:
     def taken(self, name: str, specifier: str) -> Package | None:
         """The version that a requirement gets now: the newest that is pinned, else published; None if there is none.
 
-        What is yanked counts where it is asked for by name (see ``Chooser.versions``). One of a package whose spec
-        can't be read gets none: nobody knows.
+        One of a package whose spec can't be read gets none: nobody knows.
         """
         key = (name, specifier)
         if key not in self._taken:
@@ -166,14 +166,9 @@ class Today:
             return None
         if spec is None:
             return None
-        places = (tuple(spec.versions), self._versions.get(name, ()))
-        named = {each.version for each in wanted if each.operator == "=="}
-        shunned = {version for version in self.yanked.get(name, ()) if str(version) not in named}
-        for versions in places:
-            there = (version for version in versions if version not in shunned)
-            if found := max(wanted.filter(there, prereleases=spec.update.prereleases or None), default=None):
-                return name, found
-        return None
+        places = (lambda: spec.versions, lambda: self._versions.get(name, ()))
+        found = taken(spec, wanted, places=places, yanked=self.yanked.get(name, {}).keys())
+        return (name, found[0]) if found else None
 
     def outlook(self, pinned: Pinned, made: MadeFrom) -> Outlook:
         """What a version would be built with now that was built before.
@@ -215,10 +210,10 @@ class Today:
         Raises:
             ConfigError: The lock is wrong.
         """
-        if not self._security:
-            file = f"buildroots/{self.adapters.channel.buildroot}.lock"
-            lock = parse_lock(self.sources.workspace.text(file) or "", file)
-            self._security.update({rpm.name: rpm.security for rpm in lock.rpms.values()})
+        file = f"buildroots/{self.adapters.channel.buildroot}.lock"
+        # A machine's own system has none.
+        if not self._security and (text := self.sources.workspace.text(file)) is not None:
+            self._security.update({rpm.name: rpm.security for rpm in parse_lock(text, file).rpms.values()})
         return self._security
 
     def _runtime_of(self, package: Package) -> tuple[str, ...]:

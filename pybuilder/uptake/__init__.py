@@ -7,6 +7,7 @@ which its files are ``proposed``.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -46,6 +47,7 @@ class Uptake:
     screener: Screener
     workspace: Workspace
     _needed: Counter[str] | None = field(default=None)
+    _counting: threading.Lock = field(default_factory=threading.Lock)
 
     def prepare(self, name: NormalizedName, version: Version) -> Prepared:
         """Find out what taking a version in comes to. The state pins its source; the workspace stays as it is.
@@ -131,9 +133,10 @@ class Uptake:
         return spec
 
     def _count(self, name: NormalizedName) -> int:
-        if self._needed is None:
-            self._needed = needed_by(self.adapters.state, self.adapters.layout, self.adapters.channel.name)
-        return self._needed[name]
+        with self._counting:
+            if self._needed is None:
+                self._needed = needed_by(self.adapters.state, self.adapters.layout, self.adapters.channel.name)
+            return self._needed[name]
 
 
 def _check_reviewed(prepared: Prepared) -> None:

@@ -100,7 +100,7 @@ def take_over(case: Case, text: str, tried: Sequence[Tried]) -> TakenOver:
     fresh = {each.file: each.now for each in news}
     try:
         text = _edited(case, text, moved, fresh)
-        _check(case, parse_spec(text, f"specs/{case.spec.name}.toml"), news)
+        _check(case, parse_spec(text, f"specs/{case.spec.name}.toml"), news, changes)
     except ConfigError as error:
         raise Unclear(error.what) from error
     return TakenOver(text=text, changes=tuple(changes), news=tuple(news))
@@ -110,12 +110,19 @@ def _pieces(case: Case, file: str, one: Tried) -> Split | None:
     """The ranges of a patch that is not for the new version any more; None where only that has it: it is replaced."""
     versions = _entry(case, file)[1]
     pinned = [version for version in case.spec.versions if version != case.version]
-    if one.fate == "rebased" and not any(contains(versions, version) for version in pinned):
+    is_alone = _times_listed(case.spec, file) == 1 and not any(contains(versions, version) for version in pinned)
+    if one.fate == "rebased" and is_alone:
         return None
     found = split(versions, case.version, pinned=pinned)
     if found is None:
         raise Unclear(f"no ranges of versions keep the patch {file} apart from what {case.version} needs in its place")
     return found
+
+
+def _times_listed(spec: Spec, file: str) -> int:
+    """How many entries name a patch, for whichever versions and buildroots."""
+    lists = (spec.patches, *(override.patches for override in spec.override))
+    return sum(entry.file == file for entries in lists for entry in entries or ())
 
 
 def _edited(case: Case, text: str, pieces: Mapping[str, Split], fresh: Mapping[str, str]) -> str:
@@ -188,8 +195,10 @@ def _patch_change(case: Case, file: str, text: bytes, *, fresh: bool) -> Change:
     return Change(file=f"patches/{case.spec.name}/{file}", before=before, after=text)
 
 
-def _check(case: Case, spec: Spec, news: Sequence[PatchNews]) -> None:
+def _check(case: Case, spec: Spec, news: Sequence[PatchNews], written: Sequence[Change]) -> None:
     """Make sure that versions that are pinned keep their patches, and the new one has those that were tried."""
+    if written and spec.patches is None:
+        raise Unclear(f"{written[0].file} would be for what lists no [[patches]] as well")
     for version in case.spec.versions:
         if version != case.version and case.files(spec, version) != case.files(case.spec, version):
             raise Unclear(f"{version} would not keep its patches")

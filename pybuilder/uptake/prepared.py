@@ -98,11 +98,6 @@ class Prepared:
         return "\n".join(_message(self)) + "\n"
 
     @property
-    def rejects(self) -> tuple[str, ...]:
-        """The hunks that have no place in the new source."""
-        return tuple(line for patch in self.patches for line in patch.rejects)
-
-    @property
     def as_json(self) -> dict[str, Any]:
         """For programs."""
         return {

@@ -94,7 +94,7 @@ class Workspace:
         """
         from pybuilder.settings import parse_settings
 
-        text = self._text("pybuild.toml")
+        text = self.text("pybuild.toml")
         return parse_settings(text or "", "pybuild.toml")
 
     def spec_path(self, name: str) -> Path:
@@ -132,7 +132,7 @@ class Workspace:
         Raises:
             ConfigError: The file that lists them is wrong.
         """
-        text = self._text(f"specs/{_REJECTED}.toml")
+        text = self.text(f"specs/{_REJECTED}.toml")
         if text is None:
             return {}
         from pybuilder.rejections import parse_rejections
@@ -173,7 +173,7 @@ class Workspace:
 
         normalize(name)  # refuses what is no name, so that no path leads out of specs/
         file = f"specs/{name}.toml"
-        text = None if name == _REJECTED else self._text(file)
+        text = None if name == _REJECTED else self.text(file)
         return None if text is None else parse_spec(text, file)
 
     def buildroot_names(self) -> tuple[str, ...]:
@@ -215,7 +215,7 @@ class Workspace:
         from pybuilder.buildroot import parse_buildroot
 
         file = f"buildroots/{name}.toml"
-        text = self._text(file) if re.fullmatch(r"[A-Za-z0-9._-]+", name) else None
+        text = self.text(file) if re.fullmatch(r"[A-Za-z0-9._-]+", name) else None
         if text is not None:
             return parse_buildroot(text, file)
         known = ", ".join(self.buildroot_names()) or "none"
@@ -382,9 +382,6 @@ class Workspace:
         Raises:
             ConfigError: It can't be read, or is not UTF-8.
         """
-        return self._text(file)
-
-    def _text(self, file: str) -> str | None:
         return _read(self.proposed.get(file, self.root / file), file)
 
 

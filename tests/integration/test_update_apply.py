@@ -153,6 +153,9 @@ def test_what_a_person_must_look_at_is_left_as_it_was(here: Bench) -> None:
     ran = here.pybuild("update", "off", "--apply")
     assert ran.code == 2 and "updates of off are off: a fork is coming" in ran.stderr
     assert here.pybuild("update", "clash", "--apply").code == 40
+    [waits] = here.pybuild("review", "list", "--json").json["review"]
+    assert (waits["requirement"], waits["wanted_by"]) == ("clash==1.1", "update")
+    assert "+# ours 20" in here.pybuild("review", "show", "clash").stdout
     # What a person asks for in the files is put beside their own work.
     ran = here.pybuild("update", "busy", "--apply")
     assert ran.code == 0 and "# a thought" in here.spec_text("busy") and '"1.1" = ' in here.spec_text("busy")

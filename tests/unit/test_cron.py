@@ -177,7 +177,7 @@ class TestAgenda:
 
     def agenda(self, *found: Stale, new: Sequence[Goal] = ()) -> Agenda:
         now, later = (tuple(each for each in found if bool(each.due) is due) for due in (False, True))
-        return draw_up(new, StaleReport(stale=now, delayed=later, problems=()))
+        return draw_up(new, StaleReport(stale=now, delayed=later, problems=(), needed_by={}))
 
     def candidate(
         self, text: str = "[update]\n", *failures: datetime, mark: str = "", seven: datetime = EARLIER

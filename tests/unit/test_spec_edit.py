@@ -8,7 +8,7 @@ from packaging.version import Version
 from pybuilder.errors import ConfigError
 from pybuilder.guess import Guess
 from pybuilder.spec import Pin, parse_spec
-from pybuilder.spec_edit import new_spec, set_value, with_ignored, with_pin, without_pin
+from pybuilder.spec_edit import new_spec, set_at, with_ignored, with_pin, without_pin
 
 SHA = "ab" * 32
 PIN = Pin(file="six-1.17.0.tar.gz", sha256=SHA)
@@ -87,9 +87,9 @@ def test_a_pin_is_taken_away_with_its_line_only() -> None:
 
 def test_setting_a_value_keeps_comments_and_makes_tables() -> None:
     text = 'name = "six" # six\n[update]\nallow = "<2" # why\n'
-    text = set_value(text, "update.allow", "<3")
-    text = set_value(text, "update.series", ["1.*", "2.*"])
-    text = set_value(text, "build.limits.exclusive", True)
+    text = set_at(text, ("update", "allow"), "<3")
+    text = set_at(text, ("update", "series"), ["1.*", "2.*"])
+    text = set_at(text, ("build", "limits", "exclusive"), True)
     assert text.startswith('name = "six" # six\n[update]\nallow = "<3" # why\nseries = ["1.*", "2.*"]\n')
     spec = parse_spec(text, "specs/six.toml")
     assert spec.update.series == ("1.*", "2.*") and spec.build.limits.exclusive
@@ -101,7 +101,7 @@ def test_setting_a_value_keeps_comments_and_makes_tables() -> None:
 )
 def test_an_edit_that_breaks_the_spec_is_refused(dotted: str, value: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        set_value('name = "six"\n', dotted, value)
+        set_at('name = "six"\n', dotted.split("."), value)
 
 
 def test_text_that_is_no_toml_is_refused() -> None:

@@ -23,7 +23,7 @@ from pybuilder.stages.source import SourceGetter
 from pybuilder.staleness import Delays, Stale, StaleReport, find_stale, note_failure, note_settled
 from pybuilder.staleness.judge import Policy
 from pybuilder.workspace import Workspace
-from tests.support.channels import BEGAN, TARGET, Channel, channel, digest
+from tests.support.channels import BEGAN, HOST_ROOT, TARGET, Channel, channel, digest
 
 DAY = timedelta(days=1)
 NOW = BEGAN + 100 * DAY
@@ -478,6 +478,16 @@ class TestLock:
         here.built("six", system=["gcc"])
         assert here.stale() == {}
 
+    def test_a_machines_own_system_has_no_lock_that_could_tell_of_fixes(self, here: Here) -> None:
+        here.spec("six")
+        here.channel.build("six", root=HOST_ROOT)
+        moved = Root(kind="host", digest=digest("moved"), contents={})
+        here.roots = cast(Any, SimpleNamespace(for_build=lambda system: moved))
+        here.policy = "security"
+        assert here.stale() == {}
+        here.policy = "monthly"
+        assert here.only().detail == "this machine's system is not what it was"
+
     def test_what_another_channel_made_the_same_proves_nothing_here(self, here: Here) -> None:
         here.policy = "monthly"
         here.spec("six")
@@ -600,6 +610,9 @@ class TestLive:
         assert here.stale() == {"six==1.0": "environment"}
         here.yanked[NormalizedName("setuptools")] = {Version("2.0"): "broken"}
         assert here.stale() == {}
+        here.built("six", environment=["setuptools==2.0"], requires=["setuptools==2"])
+        here.built("setuptools", "2.0")
+        assert here.only().detail == "setuptools 2.0 is another build"
 
     def test_a_broken_spec_is_a_problem_of_its_own(self, here: Here) -> None:
         here.policy = "monthly"

@@ -60,6 +60,26 @@ class TestPatches:
         assert found.changes == (Change(file="patches/x/a.patch", before=b"old a.patch", after=b"new a.patch"),)
         assert spec in found.text and found.news[0].line == "a.patch: rebased, as a.patch"
 
+    @pytest.mark.parametrize(
+        "spec",
+        [
+            '[[patches]]\nfile = "a.patch"\nversions = "<1.5"\n[[patches]]\nfile = "a.patch"\nversions = ">=2"\n',
+            '[[patches]]\nfile = "a.patch"\nversions = ">=2"\n'
+            '[[override]]\nwhen.versions = "<2"\n[[override.patches]]\nfile = "a.patch"\n',
+        ],
+        ids=["entry", "override"],
+    )
+    def test_a_patch_that_a_pin_has_by_another_entry_stays_what_it_is(self, tmp_path: Path, spec: str) -> None:
+        found = self.taken(tmp_path, spec, "1.0", {"a.patch": "rebased"})
+        assert [change.file for change in found.changes] == ["patches/x/a-2.0.patch"]
+        assert self.files(found, "1.0", tmp_path) == ("a.patch",)
+        assert self.files(found, "2.0", tmp_path) == ("a-2.0.patch",)
+
+    def test_a_new_file_would_be_for_versions_that_have_all_files(self, tmp_path: Path) -> None:
+        spec = '[[override]]\nwhen.versions = ">=2"\n[[override.patches]]\nfile = "a.patch"\n'
+        with pytest.raises(Unclear, match=r"patches/x/a-2\.0\.patch would be for what lists no"):
+            self.taken(tmp_path, spec, "1.0", {"a.patch": "rebased"})
+
     def test_other_series_keep_the_patch_and_names_have_one_version(self, tmp_path: Path) -> None:
         spec = ENTRY.format("a-1.0.patch")
         found = self.taken(tmp_path, spec, "1.0 3.0 3.1", {"a-1.0.patch": "rebased"})
