@@ -7,6 +7,7 @@ many words and believed at once; that a version is gone is believed only when it
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -130,7 +131,10 @@ def yank_told(
             confirmed = confirm(each.name)
             if confirmed is None:
                 continue
-            decision = judge(confirmed)
+            # A version of which there is but a wheel would be missed by the next answer, which may be of sdists alone.
+            about = {*each.versions, *known.there, *known.missing, *pins, *there, *before}
+            versions = {version: why for version, why in confirmed.versions.items() if version in about}
+            decision = judge(replace(confirmed, versions=versions))
         if decision.sight != known:
             sights[each.name] = decision.sight
         for version, reason in decision.changes.items():

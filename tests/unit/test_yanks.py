@@ -310,3 +310,14 @@ def test_doubts_are_kept_until_they_are_gone(world: World) -> None:
 def test_what_was_remembered_is_read_as_it_was_written() -> None:
     sight = Sight(there=frozenset({"1.0"}), missing={"1.1": NOW}, doubt="why")
     assert Sight.load(sight.dump()) == sight
+
+
+def test_what_only_every_file_tells_of_is_not_missed_afterwards(world: World) -> None:
+    """The sdists alone are looked at first; of a version of which there is but a wheel they say nothing."""
+    world.publish("1.0", "1.1")
+    bad = told("1.1", v1_0="bad")
+    world.confirmed = told("0.1", "0.2", "0.3", "1.1", v1_0="bad")
+    world.look(bad)
+    assert world.yanked == {"1.0": "upstream: bad"}
+    world.look(bad, hours=1)
+    assert doubts(world.state) == {}
