@@ -82,12 +82,13 @@ class Finding:
     @property
     def problems(self) -> tuple[PybuildError, ...]:
         """What somebody must look at: why nothing was found out, and every file that was uploaded again."""
-        refused = tuple(self._refusal(each) for each in self.reuploads)
+        refused = tuple(self.refusal(each) for each in self.reuploads)
         # Nobody waits for what an upstream says whose updates are off; it may be gone for good.
         silent = self.spec is not None and self.mode == "off" and isinstance(self.error, FetchError)
         return refused if self.error is None or silent else (self.error, *refused)
 
-    def _refusal(self, reupload: Reupload) -> FetchError:
+    def refusal(self, reupload: Reupload) -> FetchError:
+        """What to say of a file that was uploaded again."""
         assert self.spec is not None
         return FetchError(
             f"{self.name} {reupload.version}: upstream has uploaded {reupload.file} again with other content: "

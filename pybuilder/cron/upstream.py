@@ -17,10 +17,11 @@ def look_up(site: Site, log: Log) -> tuple[Finding, ...]:
     for finding in findings:
         if finding.error is not None:
             log.unlooked.add(finding.name)
-            if finding.spec is not None:  # Else its spec is wrong, which is told where it is read for builds.
+            # Where the spec is wrong, that is told where it is read for builds.
+            if finding.spec is not None and finding.error in finding.problems:
                 log.note("update", finding.name, finding.error)
-        for reupload, error in zip(finding.reuploads, finding.problems[-len(finding.reuploads) :], strict=False):
-            log.note("reupload", f"{finding.name}=={reupload.version}", error)
+        for reupload in finding.reuploads:
+            log.note("reupload", f"{finding.name}=={reupload.version}", finding.refusal(reupload))
     return findings
 
 
