@@ -211,11 +211,16 @@ def newest_pinned(spec: Spec, version: Version) -> Version | None:
 
 
 def _is_released(spec: Spec) -> bool:
-    """Whether somebody should be asked: not about a directory of the workspace, or what a person looks after."""
+    """Whether somebody should be asked: not about a directory of the workspace, or what a person looks after.
+
+    The index and a repository are asked all the same: they tell what is withdrawn.
+    """
     if spec.asks_index:
         return True
     told = "source" in spec.update.model_fields_set
-    return spec.update.mode != "off" and (told or spec.source.type != "path")
+    if spec.update.mode == "off":
+        return spec.update.source == "git"
+    return told or spec.source.type != "path"
 
 
 def _compared(spec: Spec, offered: Offered) -> tuple[tuple[Reupload, ...], tuple[Version, ...]]:
