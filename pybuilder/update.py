@@ -230,9 +230,7 @@ def _compared(spec: Spec, offered: Offered) -> tuple[tuple[Reupload, ...], tuple
     reuploads, gone = [], []
     files = {found.file: found.sha256 for found in offered.listed}
     there = {found.text for found in offered.listed}
-    for version, pin in sorted(spec.versions.items(), reverse=True):
-        if not pin.sha256 or not pin.file:
-            continue
+    for version, pin in sorted(spec.index_pins.items(), reverse=True):
         digest = files.get(pin.file)
         if digest is None and str(version) not in there:
             gone.append(version)

@@ -53,7 +53,7 @@ def yank_upstreams(
             continue
         if finding.listed is not None:
             on_index.add(finding.name)
-            pins = {str(version): pin.file for version, pin in spec.versions.items() if pin.file and not pin.url}
+            pins = {str(version): pin.file for version, pin in spec.index_pins.items()}
             told[finding.name], pinned[finding.name] = Told.of(finding.name, finding.listed, pins), pins
         elif spec.update.source == "git" and spec.source.tag:
             told[finding.name], pinned[finding.name] = _of_tags(finding, spec)

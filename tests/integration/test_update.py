@@ -424,6 +424,13 @@ class TestWrong:
         assert problem.exit_code == 30
         assert A in problem.what and B in problem.what and problem.where.startswith("specs/six.toml:3")
 
+    def test_an_archive_from_elsewhere_is_not_that_of_the_index(self, world: World) -> None:
+        text = "[source]\ntype = 'url'\nurl = 'https://127.0.0.1/six-{version}.tar.gz'\n"
+        world.spec("six", text, **{"0.9": A, "1.0": A})
+        world.server.index("six", {"filename": "six-1.0.tar.gz", "hashes": {"sha256": B}})
+        finding = world.one()
+        assert (finding.problems, finding.gone) == ((), ())
+
 
 def test_a_cooldown_counts_from_the_first_sight_of_a_tag(world: World) -> None:
     update = f"[update]\nsource = 'gitlab'\nid = '{world.server.root}/o/six'\ncooldown = '3d'"

@@ -5,16 +5,21 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from pybuilder.candidates import Found
 from pybuilder.index import Index
 from pybuilder.layout import Layout
+from pybuilder.spec import parse_spec
 from pybuilder.state import PublishedWheel, State
-from pybuilder.upstream import File, Project
-from pybuilder.yanks import doubts, yank_told
+from pybuilder.update import Finding
+from pybuilder.upstream import File, Project, Upstream
+from pybuilder.yanks import doubts, yank_told, yank_upstreams
 from pybuilder.yanks.decide import DELETED, Sight, Told, decide
 
 SIX = NormalizedName("six")
@@ -321,3 +326,20 @@ def test_what_only_every_file_tells_of_is_not_missed_afterwards(world: World) ->
     assert world.yanked == {"1.0": "upstream: bad"}
     world.look(bad, hours=1)
     assert doubts(world.state) == {}
+
+
+def test_an_archive_from_elsewhere_is_not_missed_on_the_index(world: World) -> None:
+    pins = f'"1.0" = {{ file = "six-1.0.tar.gz", sha256 = "{"a" * 64}" }}'
+    source = "[source]\ntype = 'url'\nurl = 'https://127.0.0.1/six-{version}.tar.gz'"
+    spec = parse_spec(f'name = "six"\n{source}\n[versions]\n{pins}\n', "specs/six.toml")
+    world.publish("1.0")
+    for hours in (0, 25, 50):
+        found = yank_upstreams(
+            [Finding(name=SIX, spec=spec, listed=(Found(text="1.1", file="six-1.1.tar.gz"),))],
+            upstream=cast(Upstream, SimpleNamespace(project=lambda name: page(("six-1.1.tar.gz", None)))),
+            index=world.index,
+            state=world.state,
+            channel="host",
+            now=NOW + timedelta(hours=hours),
+        )
+        assert (found, world.yanked) == ((), {})
