@@ -17,13 +17,14 @@ from pybuilder.errors import FetchError
 from pybuilder.fields import expand
 from pybuilder.index import Index
 from pybuilder.names import NormalizedName, numbered_version
+from pybuilder.releases.index import files_of
 from pybuilder.spec import Spec
 from pybuilder.state import State
 from pybuilder.update import Finding
 from pybuilder.upstream import Upstream
 from pybuilder.yanks.decide import Sight, Told, decide
 
-__all__ = ["Told", "doubts", "yank_told", "yank_upstreams"]
+__all__ = ["doubts", "yank_told", "yank_upstreams"]
 
 _FACT = "upstream-versions"
 
@@ -60,9 +61,11 @@ def yank_upstreams(
 
     def confirm(name: NormalizedName) -> Told | None:
         try:
-            return Told.by(upstream.project(name), pinned[name]) if name in on_index else told[name]
+            if name in on_index:
+                return Told.of(name, files_of(upstream.project(name)), pinned[name])
         except FetchError:
             return None
+        return told[name]
 
     return yank_told(
         told.values(),

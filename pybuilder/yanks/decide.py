@@ -9,9 +9,7 @@ from typing import Any
 
 from pybuilder.candidates import Found
 from pybuilder.clock import timestamp
-from pybuilder.filenames import sdist_version, wheel_version
 from pybuilder.names import NormalizedName, printable
-from pybuilder.upstream import Project
 
 PATIENCE = timedelta(hours=24)
 """How long a version must have been missed, in one answer after the other, before it counts as deleted."""
@@ -34,17 +32,6 @@ class Told:
 
     name: NormalizedName
     versions: Mapping[str, str | None]
-
-    @classmethod
-    def by(cls, project: Project, pinned: Mapping[str, str]) -> Told:
-        """What the page of an index says; see ``of``."""
-        files = []
-        for file in project.files:
-            version = wheel_version(file.filename) or sdist_version(file.filename, project.name)
-            if version is not None:
-                why = file.yanked_reason if file.yanked else None
-                files.append(Found(text=str(version), file=file.filename, yanked=why))
-        return cls.of(project.name, files, pinned)
 
     @classmethod
     def of(cls, name: NormalizedName, listed: Iterable[Found], pinned: Mapping[str, str]) -> Told:

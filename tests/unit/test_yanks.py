@@ -15,6 +15,7 @@ from packaging.version import Version
 from pybuilder.candidates import Found
 from pybuilder.index import Index
 from pybuilder.layout import Layout
+from pybuilder.releases.index import files_of
 from pybuilder.spec import parse_spec
 from pybuilder.state import PublishedWheel, State
 from pybuilder.update import Finding
@@ -210,7 +211,7 @@ SDIST, ZIP, WHEEL = "six-1.0.tar.gz", "six-1.0.zip", "six-1.0-py3-none-any.whl"
 def test_what_a_page_says_of_a_version(
     files: list[tuple[str, str | None]], pinned: str, expected: dict[str, str | None]
 ) -> None:
-    assert Told.by(page(*files), {"1.0": pinned}).versions == expected
+    assert Told.of(SIX, files_of(page(*files)), {"1.0": pinned}).versions == expected
 
 
 @dataclass
