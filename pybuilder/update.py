@@ -98,9 +98,10 @@ class Finding:
         )
 
     def replaced(self, version: Version) -> Version | None:
-        """The newest version that is pinned in the series of a new one; None where none is."""
+        """The newest version that is pinned in the series of a new one, or of all where it is in none; None if none."""
         assert self.spec is not None
-        return newest_pinned(self.spec, version)
+        series = [each for each in self.spec.update.series if in_series(version, each)] or [""]
+        return max((pin for pin in self.spec.versions if any(in_series(pin, each) for each in series)), default=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,12 +203,6 @@ class Finder:
     def _is_prebuilt(self, spec: Spec, version: Version) -> bool:
         minor = ".".join(self.pythons[0].split(".")[:2])
         return spec.is_prebuilt(version=version, buildroot=self.buildroot, python=minor, variant=self.variant)
-
-
-def newest_pinned(spec: Spec, version: Version) -> Version | None:
-    """The newest pinned version in a version's series, or of all where the spec has none."""
-    series = [each for each in spec.update.series if in_series(version, each)] or [""]
-    return max((pin for pin in spec.versions if any(in_series(pin, each) for each in series)), default=None)
 
 
 def _is_released(spec: Spec) -> bool:

@@ -125,7 +125,7 @@ def decide(
     # What was yanked before it was deleted is settled.
     seen = before.there | before.missing.keys() | there | (set(pinned) - yanked.keys())
     missed = seen - there
-    most = len(missed) > 1 and 2 * len(missed) > len(seen)
+    most = 2 * len(missed) > len(seen)
     # A clock that was set back must not make it wait until it has caught up.
     absences = {version: min(before.missing.get(version, now), now) for version in missed}
     patience = LONG_PATIENCE if most else PATIENCE

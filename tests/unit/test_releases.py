@@ -148,11 +148,11 @@ class TestNotebook:
         notebook.save()
         return [one.text for one in found]
 
-    def test_asks_whether_it_is_as_it_was_and_parses_it_once(self) -> None:
+    def test_asks_whether_it_is_as_it_was_and_parses_it_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         facts = Facts()
         pages = Pages(page("1 2", etag='"e"', **{"last-modified": "yesterday"}), None, page("1 2", etag='"f"'))
 
-        def never(fetched: Page) -> list[Found]:
+        def never(*arguments: Any) -> list[Found]:
             raise AssertionError
 
         assert self.read(facts, pages) == ["1", "2"]
@@ -162,6 +162,8 @@ class TestNotebook:
         assert pages.asked == [(URL, "", ""), (URL, '"e"', "yesterday"), (URL, '"e"', "yesterday")]
         [entry] = facts.known.values()
         assert entry["etag"] == '"f"'
+        monkeypatch.setattr(facts, "add_facts", never)
+        assert self.read(facts, Pages(page("1 2", etag='"f"')), parse=never) == ["1", "2"]
 
     def test_everything_that_is_known_comes_back(self) -> None:
         full = Found(
