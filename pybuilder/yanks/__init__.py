@@ -35,7 +35,7 @@ def yank_upstreams(
     """Do what follows from what was found out about packages; see ``yank_told``.
 
     Of a package whose source is an sdist or upstream's wheel it is the index that counts; of one from git, whose
-    versions are looked for there, the tags. Nobody else's list is known to be whole.
+    versions are looked for in the same repository, the tags. Nobody else's list is known to be whole.
 
     Args:
         findings: What was found out; of packages with an error nothing follows.
@@ -56,7 +56,7 @@ def yank_upstreams(
             on_index.add(finding.name)
             pins = {str(version): pin.file for version, pin in spec.index_pins.items()}
             told[finding.name], pinned[finding.name] = Told.of(finding.name, finding.listed, pins), pins
-        elif spec.update.source == "git" and spec.source.tag:
+        elif spec.update.source == "git" and spec.update.id in ("", spec.source.url) and spec.source.tag:
             told[finding.name], pinned[finding.name] = _of_tags(finding, spec)
 
     def confirm(name: NormalizedName) -> Told | None:

@@ -12,7 +12,7 @@ import pytest
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from pybuilder.candidates import Found
+from pybuilder.candidates import Candidate, Found, Judged
 from pybuilder.index import Index
 from pybuilder.layout import Layout
 from pybuilder.releases.index import files_of
@@ -331,6 +331,27 @@ def test_what_only_every_file_tells_of_is_not_missed_afterwards(world: World) ->
     assert world.yanked == {"1.0": "upstream: bad"}
     world.look(bad, hours=1)
     assert doubts(world.state) == {}
+
+
+@pytest.mark.parametrize(("identity", "yanked"), [("", {"1.0": DELETED}), ("id = 'https://127.0.0.1/fork'", {})])
+def test_a_tag_is_missed_only_in_the_repository_that_is_built_from(
+    world: World, identity: str, yanked: dict[str, str]
+) -> None:
+    source = "[source]\ntype = 'git'\nurl = 'https://127.0.0.1/six'\ntag = 'v{version}'"
+    pins = f'"1.0" = {{ commit = "{"a" * 40}" }}'
+    text = f'name = "six"\n{source}\n[update]\nsource = "git"\n{identity}\n[versions]\n{pins}\n'
+    tag = Found(text="v1.1", ref="v1.1", commit="b" * 40)
+    judged = Judged(candidates=(Candidate(found=tag, version=Version("1.1"), fate="taken", why=""),))
+    for hours in (0, 24, 48):
+        yank_upstreams(
+            [Finding(name=SIX, spec=parse_spec(text, "specs/six.toml"), judged=judged)],
+            upstream=cast(Upstream, None),
+            index=world.index,
+            state=world.state,
+            channel="host",
+            now=NOW + timedelta(hours=hours),
+        )
+    assert world.yanked == yanked
 
 
 def test_an_archive_from_elsewhere_is_not_missed_on_the_index(world: World) -> None:
