@@ -485,6 +485,8 @@ def test_on_the_command_line(tmp_path: Path) -> None:
             "  1.1     2024-01-02  taken       the newest",
             "  1.0     2024-01-02  pinned      in the spec",
         ]
+        here.spec("local", '[source]\ntype = "path"\npath = "local"\n')
+        assert here.pybuild("update", "local", "--explain").stdout == "local: no version is known\n"
         ran = here.pybuild("update", "idna", "--explain", "--json")
         [package] = ran.json["packages"]
         assert (ran.code, ran.json["ok"], package["news"]) == (0, True, [{"version": "1.0", "replaces": None}])
