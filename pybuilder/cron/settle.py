@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from packaging.utils import NormalizedName
+
 from pybuilder.commits import Change
 from pybuilder.cron.agenda import Goal
 from pybuilder.cron.build import Done
@@ -30,13 +32,20 @@ def settle(site: Site, done: Done, goals: Iterable[Goal], log: Log) -> Iterator[
         Each update, as soon as it is committed.
     """
     updates = {goal.package: goal for goal in goals if goal.is_candidate}
-    for package in sorted(done.outcomes):
+    for name, version in site.workspace.unwritten:
+        package = (NormalizedName(name), version)
         with log.survive("commit", package_id(package)):
-            if package in updates:
+            if package in updates and package in done.outcomes:
                 # Once more: another version of it may be in its spec now, or somebody's work.
                 yield _updated(updates[package], site.uptake.commit(site.uptake.prepare(*package)))
-            elif site.workspace.noted(*package) is not None:
-                site.uptake.commits.commit([_pinned(site, package)], f"{package[0]}: pin {package[1]}\n")
+            elif package not in updates and site.workspace.has_spec(name) and _is_published(site, package):
+                site.uptake.commits.commit([_pinned(site, package)], f"{name}: pin {version}\n")
+
+
+def _is_published(site: Site, package: Package) -> bool:
+    """Whether a version is published, by this pass or by one that was killed then."""
+    adapters = site.adapters
+    return bool(adapters.state.published(adapters.channel.name, package[0], str(package[1])))
 
 
 def _pinned(site: Site, package: Package) -> Change:

@@ -37,6 +37,11 @@ class Held(Drafts):
         self.proposed.update(files)
         self._specs.pop(name, None)
 
+    @property
+    def unwritten(self) -> tuple[tuple[str, Version], ...]:
+        """The versions whose pins were noted, sorted."""
+        return tuple(sorted(self._pins))
+
     def settle(self, packages: Iterable[tuple[str, Version]]) -> tuple[str, ...]:
         """Write nothing yet."""
         return ()

@@ -333,3 +333,22 @@ def test_packages_are_taken_in_unseen_where_the_workspace_says_so(here: Bench) -
     assert line.startswith("pybuild: build broken==1.0: ")
     silent(here)
     assert passed(here).json["postponed"] == 1, "beta waits for its time, since it can't be had without broken"
+
+
+def test_what_an_update_needs_is_pinned_with_it_also_by_the_pass_after_a_kill(here: Bench) -> None:
+    """A version that is no news by itself: the newest is another, which the update does not accept."""
+    here.accept("base")
+    here.accept("alpha", requires=["base"])
+    commit(here)
+    passed(here)
+    here.sdist("base", "2.0")
+    here.sdist("base", "3.0", act=FAILS)
+    here.sdist("alpha", "2.0", requires=["base==2.0"])
+    with here.start("cron") as process:
+        wait_for(lambda: here.published("alpha")[-1:] == ["2.0+pb.1"], seconds=60)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    here.pybuild("cron")
+    assert '"2.0"' in here.spec_text("alpha")
+    assert '"2.0"' in here.spec_text("base") and '"3.0"' not in here.spec_text("base")
+    assert git(here.workspace, "status", "--porcelain") == ""

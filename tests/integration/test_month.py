@@ -187,16 +187,15 @@ def test_a_month(month: Month) -> None:
 
 def check_told(told: Counter[str], twice: set[str]) -> None:
     """Everything was told once, but for what a pass had told that was killed before it could remember."""
-    subjects = {line.partition(": ")[2].partition(": ")[0] for line in told}
+    subjects = Counter(line.partition(": ")[2].partition(": ")[0] for line in told)
     assert subjects == {
-        "build shaky==1.1",
-        "reupload liar==1.0",
-        "review fresh",
-        "review manual",
-        "review unwanted",
-        "update steady",
-    }
-    assert len(told) == len(subjects), told
+        "build shaky==1.1": 1,
+        "reupload liar==1.0": 1,
+        "review fresh": 1,
+        "review manual": 1,
+        "review unwanted": 2,  # It waits; then it is rejected, and what needs it can't be had.
+        "update steady": 1,
+    }, told
     assert [line for line, count in told.items() if count > 1 and line not in twice] == []
 
 
@@ -207,7 +206,7 @@ def check_end(month: Month) -> None:
     here.check_sound()
     check_commits(month)
     assert month.pybuild("review", "list", "--json").json == {"review": []}
-    assert json.loads((here.index.root / "review.json").read_text()) == []
+    assert json.loads((here.index.root / "review.json").read_text())["review"] == []
     check_builds(month)
     heartbeat = (here.state / "cron" / "heartbeat").read_text()
     assert f"{BEGIN + EVERY * (DAYS * 4 - 1):%Y-%m-%dT%H}" in heartbeat, heartbeat

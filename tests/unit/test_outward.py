@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pybuilder import outward
+from pybuilder import outbox, outward
 from pybuilder.errors import StateError
 from pybuilder.http import Client
 from pybuilder.layout import Layout
@@ -135,6 +135,21 @@ def test_a_hook_that_is_down_gets_the_same_messages_from_the_next_pass(world: Wo
     assert server.requests[0][0]["idempotency-key"] == first
     assert len(server.requests) == 2
     assert world.metric("pybuild_messages_waiting") == 0
+
+
+def test_a_hook_that_answers_a_byte_at_a_time_holds_no_pass_back(
+    world: World, server: HookServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.notify = [server.url]
+    outward.begin(channel="host", state=world.state)
+    monkeypatch.setattr(outbox, "PATIENCE", 0.1)
+    monkeypatch.setattr(outbox, "_GRACE", 0.1)
+    server.drip = True
+    [problem] = world.tell(BUSY)
+    assert "does not come to an end" in problem.what
+    assert world.metric("pybuild_messages_waiting") == 2
+    server.closing.set()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_what_a_killed_pass_published_is_told_by_the_next(world: World, server: HookServer) -> None:
