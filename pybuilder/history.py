@@ -14,12 +14,10 @@ from packaging.version import Version
 
 from pybuilder.clock import timestamp
 from pybuilder.names import numbered_version
-from pybuilder.state import State
+from pybuilder.state import INTERRUPTED, State
 
 Outcome = Literal["succeeded", "failed", "interrupted", "running"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-_INTERRUPTED = "interrupted"
-"""How the error of an attempt begins whose run was stopped or killed, which is no fault of the package."""
 
 
 class Try(NamedTuple):
@@ -241,7 +239,7 @@ def read_history(
 
 
 def _told(one: Try, dead: Collection[str]) -> Try:
-    stopped = one.outcome == "failed" and (one.error or "").startswith(_INTERRUPTED)
+    stopped = one.outcome == "failed" and (one.error or "").startswith(INTERRUPTED)
     return one._replace(outcome="interrupted") if stopped or one.id in dead else one
 
 

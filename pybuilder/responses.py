@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pybuilder.errors import FetchError
@@ -96,12 +97,19 @@ def retry_after(header: str, now: float) -> float:
     """Seconds to wait by a Retry-After header: a number or a date (RFC 9110, section 10.2.3); 0 if neither."""
     if header.strip().isdecimal():
         return float(header)
+    moment = http_date(header)
+    return moment.timestamp() - now if moment else 0.0
+
+
+def http_date(text: str) -> datetime | None:
+    """A date in a header field (RFC 9110, section 5.6.7), which means GMT whatever it says; None where it is none."""
     import email.utils
 
     try:
-        return email.utils.parsedate_to_datetime(header).timestamp() - now
-    except ValueError:
-        return 0.0
+        moment = email.utils.parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def range_start(response: httpx2.Response) -> int:

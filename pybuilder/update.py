@@ -82,12 +82,13 @@ class Finding:
     @property
     def problems(self) -> tuple[PybuildError, ...]:
         """What somebody must look at: why nothing was found out, and every file that was uploaded again."""
-        refused = tuple(self._refusal(each) for each in self.reuploads)
+        refused = tuple(self.refusal(each) for each in self.reuploads)
         # Nobody waits for what an upstream says whose updates are off; it may be gone for good.
         silent = self.spec is not None and self.mode == "off" and isinstance(self.error, FetchError)
         return refused if self.error is None or silent else (self.error, *refused)
 
-    def _refusal(self, reupload: Reupload) -> FetchError:
+    def refusal(self, reupload: Reupload) -> FetchError:
+        """What to say of a file that was uploaded again."""
         assert self.spec is not None
         return FetchError(
             f"{self.name} {reupload.version}: upstream has uploaded {reupload.file} again with other content: "
@@ -97,9 +98,10 @@ class Finding:
         )
 
     def replaced(self, version: Version) -> Version | None:
-        """The newest version that is pinned in the series of a new one; None where none is."""
+        """The newest version that is pinned in the series of a new one, or of all where it is in none; None if none."""
         assert self.spec is not None
-        return newest_pinned(self.spec, version)
+        series = [each for each in self.spec.update.series if in_series(version, each)] or [""]
+        return max((pin for pin in self.spec.versions if any(in_series(pin, each) for each in series)), default=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,18 +205,17 @@ class Finder:
         return spec.is_prebuilt(version=version, buildroot=self.buildroot, python=minor, variant=self.variant)
 
 
-def newest_pinned(spec: Spec, version: Version) -> Version | None:
-    """The newest pinned version in a version's series, or of all where the spec has none."""
-    series = [each for each in spec.update.series if in_series(version, each)] or [""]
-    return max((pin for pin in spec.versions if any(in_series(pin, each) for each in series)), default=None)
-
-
 def _is_released(spec: Spec) -> bool:
-    """Whether somebody should be asked: not about a directory of the workspace, or what a person looks after."""
+    """Whether somebody should be asked: not about a directory of the workspace, or what a person looks after.
+
+    The index and a repository are asked all the same: they tell what is withdrawn.
+    """
     if spec.asks_index:
         return True
     told = "source" in spec.update.model_fields_set
-    return spec.update.mode != "off" and (told or spec.source.type != "path")
+    if spec.update.mode == "off":
+        return spec.update.source == "git"
+    return told or spec.source.type != "path"
 
 
 def _compared(spec: Spec, offered: Offered) -> tuple[tuple[Reupload, ...], tuple[Version, ...]]:
@@ -224,9 +225,7 @@ def _compared(spec: Spec, offered: Offered) -> tuple[tuple[Reupload, ...], tuple
     reuploads, gone = [], []
     files = {found.file: found.sha256 for found in offered.listed}
     there = {found.text for found in offered.listed}
-    for version, pin in sorted(spec.versions.items(), reverse=True):
-        if not pin.sha256 or not pin.file:
-            continue
+    for version, pin in sorted(spec.index_pins.items(), reverse=True):
         digest = files.get(pin.file)
         if digest is None and str(version) not in there:
             gone.append(version)

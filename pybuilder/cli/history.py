@@ -14,14 +14,12 @@ from pybuilder.cli.arguments import parse_since
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.lines import duration
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import open_layout, open_workspace
+from pybuilder.cli.places import check_known, open_layout, open_workspace
 from pybuilder.clock import timestamp
-from pybuilder.errors import UsageError
 from pybuilder.history import OUTCOMES, Chronicle, Counts, Flaky, History, Streak, Try, read_history
 from pybuilder.names import normalize, printable
 from pybuilder.stages.reap import is_alive
 from pybuilder.state import State
-from pybuilder.workspace import Workspace
 
 
 @click.command()
@@ -38,22 +36,13 @@ def history(options: Options, name: str | None, since: str | None, as_json: bool
         dead = {attempt.id for attempt in state.running() if not is_alive(attempt)}
         found = read_history(state, name=package, since=begin, dead=dead)
         if package and not found.packages and not state.attempts(package):
-            _check_known(package, workspace)
+            check_known(package, workspace)
     if as_json:
         print(json.dumps(_document(found, package), indent=2))
         return 0
     for line in _package_lines(found) if package else _table_lines(found):
         print(line)
     return 0
-
-
-def _check_known(name: str, workspace: Workspace) -> None:
-    if not workspace.accepts(name):
-        near = workspace.similar(name)
-        raise UsageError(
-            f"{name} is not accepted and was never built" + (f"; did you mean {near[0]}?" if near else ""),
-            cure=f"pybuild new {name}",
-        )
 
 
 def _table_lines(found: History) -> Iterator[str]:

@@ -12,7 +12,7 @@ from packaging.version import Version
 from pybuilder.cli.options import Options
 from pybuilder.errors import UsageError
 from pybuilder.layout import Layout
-from pybuilder.names import BuildName, normalize, split_number
+from pybuilder.names import BuildName, NormalizedName, normalize, split_number
 from pybuilder.processes import run
 from pybuilder.workspace import Workspace
 
@@ -48,6 +48,20 @@ class ChosenBuildroot:
     def channel(self, variant: str) -> str:
         """The channel that it publishes."""
         return f"{self.name}-{variant}" if variant else self.name
+
+
+def check_known(name: NormalizedName, workspace: Workspace) -> None:
+    """Refuse a name under which nothing was built, unless somebody has accepted it.
+
+    Raises:
+        UsageError: Nobody has.
+    """
+    if not workspace.accepts(name):
+        near = workspace.similar(name)
+        raise UsageError(
+            f"{name} is not accepted and was never built" + (f"; did you mean {near[0]}?" if near else ""),
+            cure=f"pybuild new {name}",
+        )
 
 
 def choose_buildroot(options: Options, workspace: Workspace) -> ChosenBuildroot:

@@ -17,7 +17,7 @@ from packaging.version import Version
 from pybuilder import reports
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import find_attempt, open_index, open_layout, open_workspace
+from pybuilder.cli.places import check_known, find_attempt, open_index, open_layout, open_workspace
 from pybuilder.errors import UsageError
 from pybuilder.index.yanked import reason_of
 from pybuilder.layout import Layout
@@ -49,14 +49,9 @@ def show(options: Options, name: str, as_json: bool) -> int:
         json.dump({"name": package, "builds": found, "screening": screened}, sys.stdout, indent=2)
         print()
         return 0
-    spec = workspace.spec(package)
-    if spec is None and not found and not screened:
-        near = workspace.similar(package)
-        raise UsageError(
-            f"{package} is not accepted and was never built" + (f"; did you mean {near[0]}?" if near else ""),
-            cure=f"pybuild new {package}",
-        )
-    if spec is not None:
+    if not found and not screened:
+        check_known(package, workspace)
+    if spec := workspace.spec(package):
         pins = ", ".join(map(str, sorted(spec.versions, reverse=True))) or "none yet"
         print(f"{package}: specs/{package}.toml, pins: {pins}")
     for line in lines:

@@ -150,9 +150,7 @@ def _decided(finding: Finding, *, waits: bool) -> str:
 def _nothing(finding: Finding) -> str:
     if finding.error:
         return "not known"
-    if not finding.judged.candidates:
-        return "nobody is asked" if finding.spec else "not known"
-    return "nothing new"
+    return "nothing new" if finding.judged.candidates else "no version is known"
 
 
 def _named(finding: Finding, error: PybuildError) -> str:

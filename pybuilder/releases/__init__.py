@@ -7,9 +7,8 @@ which Python a version is, digests, all candidates instead of the newest.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
@@ -57,7 +56,7 @@ class Releases:
     upstream: Upstream
     tags: Sequence[str]
     is_prebuilt: Callable[[Spec, Version], bool]
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environ: Mapping[str, str]
 
     def host(self, spec: Spec) -> str:
         """The server that will be asked.

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from packaging.version import Version
+
 from pybuilder.candidates import Found
 from pybuilder.filenames import sdist_version, wheel_version
 from pybuilder.http import NotFoundError, Page
 from pybuilder.names import NormalizedName
 from pybuilder.releases.notebook import Notebook
-from pybuilder.upstream import Project, Upstream, no_project
+from pybuilder.upstream import File, Project, Upstream, no_project
 from pybuilder.upstream.files import preference
 
 # PEP 691, section "Version + format selection"; pypi_simple has the same, but takes long to import.
@@ -48,7 +50,8 @@ class IndexReader:
         def parse(page: Page) -> Sequence[Found]:
             from pybuilder.upstream.pages import parse_project
 
-            return _of_files(parse_project(page, name), wheels=shape == "files")
+            project = parse_project(page, name)
+            return sdists_of(project) if shape == "sdists" else files_of(project)
 
         try:
             return self.notebook.read(url, parse, shape=shape, headers={"Accept": _ACCEPT})
@@ -56,19 +59,24 @@ class IndexReader:
             raise no_project(name, url) from error
 
 
-def _of_files(project: Project, *, wheels: bool) -> list[Found]:
-    found = [(each, sdist_version(each.filename, project.name)) for each in sorted(project.files, key=preference)]
-    if wheels:
-        found += [(each, wheel_version(each.filename)) for each in project.files if each.filename.endswith(".whl")]
-    return [
-        Found(
-            text=str(version),
-            uploaded=each.upload_time,
-            yanked=each.yanked_reason if each.yanked else None,
-            requires_python=each.requires_python,
-            file=each.filename,
-            sha256=each.sha256 or "",
-        )
-        for each, version in found
-        if version is not None
-    ]
+def sdists_of(project: Project) -> list[Found]:
+    """The sdists of a project, the preferred one of a version before its others."""
+    files = sorted(project.files, key=preference)
+    return [_found(file, version) for file in files if (version := sdist_version(file.filename, project.name))]
+
+
+def files_of(project: Project) -> list[Found]:
+    """The same, and the wheels after them."""
+    wheels = [_found(file, version) for file in project.files if (version := wheel_version(file.filename))]
+    return [*sdists_of(project), *wheels]
+
+
+def _found(file: File, version: Version) -> Found:
+    return Found(
+        text=str(version),
+        uploaded=file.upload_time,
+        yanked=file.yanked_reason if file.yanked else None,
+        requires_python=file.requires_python,
+        file=file.filename,
+        sha256=file.sha256 or "",
+    )

@@ -8,16 +8,15 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from pybuilder.candidates import Found
-from pybuilder.clock import timestamp
 from pybuilder.errors import FetchError
 from pybuilder.http import Client, Page, redact
 from pybuilder.releases.turns import Turns
+from pybuilder.responses import http_date
 
 # Raised whenever what is noted has another form.
 _KIND = "upstream-1"
@@ -145,10 +144,7 @@ def _check_age(url: str, known: Mapping[str, Any], entry: Mapping[str, Any]) -> 
     lost = {row[0] for row in known.get("rows", ())} - {row[0] for row in entry["rows"]}
     if not lost:
         return
-    serials = [str(each.get("serial", "")) for each in (known, entry)]
-    times = [_time(each.get("modified", "")) for each in (known, entry)]
-    older = all(serial.isdigit() for serial in serials) and int(serials[1]) < int(serials[0])
-    older = older or (times[0] is not None and times[1] is not None and times[1] < times[0])
+    older = _decreases(known, entry, "serial", _serial) or _decreases(known, entry, "modified", http_date)
     if not older and entry["rows"]:
         return
     named = ", ".join(sorted(lost)[:5]) + (", …" if len(lost) > 5 else "")
@@ -160,20 +156,38 @@ def _check_age(url: str, known: Mapping[str, Any], entry: Mapping[str, Any]) -> 
     )
 
 
-def _time(text: str) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text)
-    except ValueError:
-        return None
+def _decreases(known: Mapping[str, Any], entry: Mapping[str, Any], key: str, read: Callable[[str], Any]) -> bool:
+    before, after = read(known.get(key, "")), read(entry.get(key, ""))
+    return before is not None and after is not None and after < before
+
+
+def _serial(text: str) -> int | None:
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def _row(found: Found) -> list[str | None]:
     """A version in few bytes; what is empty at the end is left out."""
-    uploaded = timestamp(found.uploaded.astimezone(UTC)) if found.uploaded else ""
-    row = [found.text, uploaded, found.yanked, found.requires_python, found.file, found.sha256, found.ref, found.commit]
+    row = [
+        found.text,
+        _utc(found.uploaded),
+        found.yanked,
+        found.requires_python,
+        found.file,
+        found.sha256,
+        found.ref,
+        found.commit,
+    ]
     while row and not row[-1] and len(row) > 3:
         row.pop()
     return row
+
+
+def _utc(moment: datetime | None) -> str:
+    try:
+        return moment.astimezone(UTC).isoformat() if moment else ""
+    except OverflowError:
+        # No date in UTC, and of no upload.
+        return ""
 
 
 def _found(entry: Mapping[str, Any]) -> tuple[Found, ...]:

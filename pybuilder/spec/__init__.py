@@ -108,6 +108,18 @@ class Spec(EffectiveSpec):
         """Whether the upstream index knows versions of it: sdists, or wheels that are used in their place."""
         return self.source.type == "sdist" or self.knows_prebuilt
 
+    @property
+    def index_pins(self) -> Mapping[Version, Pin]:
+        """The pins of files that are on the upstream index, or were; a file from elsewhere may have the same name."""
+        kinds = [(each.when.versions, each.source.type) for each in self.override if each.source]
+
+        def is_sdist(version: Version) -> bool:
+            own = (kind for of, kind in kinds if of is None or of.contains(version, prereleases=True))
+            return {self.source.type, *own} == {"sdist"}
+
+        files = {version: pin for version, pin in self.versions.items() if pin.file and not pin.url}
+        return {version: pin for version, pin in files.items() if pin.is_wheel or is_sdist(version)}
+
     def is_prebuilt(self, *, version: Version, buildroot: str, python: str, variant: str = "") -> bool:
         """Whether ``effective`` would say that upstream's wheel is used; the arguments are the same."""
         target = {"buildroot": buildroot, "python": python, "variant": variant}

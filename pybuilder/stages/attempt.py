@@ -21,7 +21,7 @@ from pybuilder.screening.account import remembered
 from pybuilder.signing import load_private
 from pybuilder.stages import Adapters, Source
 from pybuilder.stages.taint import environment_taints, remember
-from pybuilder.state import Attempt
+from pybuilder.state import INTERRUPTED, Attempt
 from pybuilder.timing import timed
 from pybuilder.wheel.canonical import canonicalise
 from pybuilder.work import make_work
@@ -112,7 +112,7 @@ class UnderWay:
             error.attempt, error.log = self.row.id, str(self.kept_log)
             raise
         except BaseException as error:
-            self.end(failure=BuildError(f"interrupted by {type(error).__name__}"))
+            self.end(failure=BuildError(f"{INTERRUPTED} by {type(error).__name__}"))
             raise
 
     def keep(self, wheel: Path) -> Built:

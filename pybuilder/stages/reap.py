@@ -10,7 +10,7 @@ from pybuilder import record
 from pybuilder.files import fsync_dir, remove_tree
 from pybuilder.layout import Layout
 from pybuilder.processes import process_identity
-from pybuilder.state import Attempt, State
+from pybuilder.state import INTERRUPTED, Attempt, State
 from pybuilder.work import strays
 
 
@@ -28,7 +28,8 @@ def reap(layout: Layout, state: State, clear: Callable[[Path], None]) -> tuple[A
     dead = [attempt for attempt in state.running() if not is_alive(attempt)]
     for attempt in dead:
         _keep_log(layout, attempt)
-        state.end_attempt(attempt.id, seconds=0.0, sealed=False, failure=("build", "interrupted: the run was killed"))
+        failure = ("build", f"{INTERRUPTED}: the run was killed")
+        state.end_attempt(attempt.id, seconds=0.0, sealed=False, failure=failure)
     left = {layout.work(attempt.id) for attempt in dead} | set(strays(layout))
     for work in left:
         # A check has a state of its own in there, with what it had started.

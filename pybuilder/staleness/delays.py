@@ -17,11 +17,8 @@ from pybuilder.plan import digest
 from pybuilder.staleness.failures import Noted, noted_failures
 from pybuilder.staleness.living import Maker
 from pybuilder.staleness.today import Today
-from pybuilder.state import Attempt
+from pybuilder.state import INTERRUPTED, Attempt
 from pybuilder.tree import Package
-
-# How an attempt ends whose process was stopped, or whose machine was: that is no fault of the package.
-_INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +61,7 @@ class Delays:
         state, channel = today.adapters.state, today.adapters.channel.name
         failing: dict[Package, list[Attempt]] = {}
         for attempt in state.failing(channel):
-            if not (attempt.error or "").startswith(_INTERRUPTED):
+            if not (attempt.error or "").startswith(INTERRUPTED):
                 package = (NormalizedName(attempt.name), Version(attempt.version))
                 failing.setdefault(package, []).append(attempt)
         return cls(today=today, failing=failing, noted=noted_failures(state, channel))

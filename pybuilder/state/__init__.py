@@ -6,12 +6,12 @@ cached build may take.
 
 from __future__ import annotations
 
-from pybuilder.state.attempts import Attempt, Attempts
+from pybuilder.state.attempts import INTERRUPTED, Attempt, Attempts
 from pybuilder.state.database import check_owner
 from pybuilder.state.memory import Memory
 from pybuilder.state.numbers import Numbers, PublishedWheel
 
-__all__ = ["Attempt", "PublishedWheel", "State", "check_owner"]
+__all__ = ["INTERRUPTED", "Attempt", "PublishedWheel", "State", "check_owner"]
 
 
 class State(Attempts, Numbers, Memory):

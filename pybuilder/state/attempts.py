@@ -10,6 +10,9 @@ from typing import Any
 
 from pybuilder.state.database import Database
 
+INTERRUPTED = "interrupted"
+"""How the error of an attempt begins whose run was stopped or killed: that is no fault of the package."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:

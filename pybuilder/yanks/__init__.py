@@ -7,6 +7,7 @@ many words and believed at once; that a version is gone is believed only when it
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -16,13 +17,14 @@ from pybuilder.errors import FetchError
 from pybuilder.fields import expand
 from pybuilder.index import Index
 from pybuilder.names import NormalizedName, numbered_version
+from pybuilder.releases.index import files_of
 from pybuilder.spec import Spec
 from pybuilder.state import State
 from pybuilder.update import Finding
 from pybuilder.upstream import Upstream
 from pybuilder.yanks.decide import Sight, Told, decide
 
-__all__ = ["Told", "doubts", "yank_told", "yank_upstreams"]
+__all__ = ["doubts", "yank_told", "yank_upstreams"]
 
 _FACT = "upstream-versions"
 
@@ -33,7 +35,7 @@ def yank_upstreams(
     """Do what follows from what was found out about packages; see ``yank_told``.
 
     Of a package whose source is an sdist or upstream's wheel it is the index that counts; of one from git, whose
-    versions are looked for there, the tags. Nobody else's list is known to be whole.
+    versions are looked for in the same repository, the tags. Nobody else's list is known to be whole.
 
     Args:
         findings: What was found out; of packages with an error nothing follows.
@@ -52,16 +54,18 @@ def yank_upstreams(
             continue
         if finding.listed is not None:
             on_index.add(finding.name)
-            pins = {str(version): pin.file for version, pin in spec.versions.items() if pin.file and not pin.url}
+            pins = {str(version): pin.file for version, pin in spec.index_pins.items()}
             told[finding.name], pinned[finding.name] = Told.of(finding.name, finding.listed, pins), pins
-        elif spec.update.source == "git" and spec.source.tag:
+        elif spec.update.source == "git" and spec.update.id in ("", spec.source.url) and spec.source.tag:
             told[finding.name], pinned[finding.name] = _of_tags(finding, spec)
 
     def confirm(name: NormalizedName) -> Told | None:
         try:
-            return Told.by(upstream.project(name), pinned[name]) if name in on_index else told[name]
+            if name in on_index:
+                return Told.of(name, files_of(upstream.project(name)), pinned[name])
         except FetchError:
             return None
+        return told[name]
 
     return yank_told(
         told.values(),
@@ -130,7 +134,10 @@ def yank_told(
             confirmed = confirm(each.name)
             if confirmed is None:
                 continue
-            decision = judge(confirmed)
+            # A version of which there is but a wheel would be missed by the next answer, which may be of sdists alone.
+            about = {*each.versions, *known.there, *known.missing, *pins, *there, *before}
+            versions = {version: why for version, why in confirmed.versions.items() if version in about}
+            decision = judge(replace(confirmed, versions=versions))
         if decision.sight != known:
             sights[each.name] = decision.sight
         for version, reason in decision.changes.items():

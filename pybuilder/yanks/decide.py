@@ -9,9 +9,7 @@ from typing import Any
 
 from pybuilder.candidates import Found
 from pybuilder.clock import timestamp
-from pybuilder.filenames import sdist_version, wheel_version
 from pybuilder.names import NormalizedName, printable
-from pybuilder.upstream import Project
 
 PATIENCE = timedelta(hours=24)
 """How long a version must have been missed, in one answer after the other, before it counts as deleted."""
@@ -34,17 +32,6 @@ class Told:
 
     name: NormalizedName
     versions: Mapping[str, str | None]
-
-    @classmethod
-    def by(cls, project: Project, pinned: Mapping[str, str]) -> Told:
-        """What the page of an index says; see ``of``."""
-        files = []
-        for file in project.files:
-            version = wheel_version(file.filename) or sdist_version(file.filename, project.name)
-            if version is not None:
-                why = file.yanked_reason if file.yanked else None
-                files.append(Found(text=str(version), file=file.filename, yanked=why))
-        return cls.of(project.name, files, pinned)
 
     @classmethod
     def of(cls, name: NormalizedName, listed: Iterable[Found], pinned: Mapping[str, str]) -> Told:
@@ -138,7 +125,7 @@ def decide(
     # What was yanked before it was deleted is settled.
     seen = before.there | before.missing.keys() | there | (set(pinned) - yanked.keys())
     missed = seen - there
-    most = len(missed) > 1 and 2 * len(missed) > len(seen)
+    most = 2 * len(missed) > len(seen)
     # A clock that was set back must not make it wait until it has caught up.
     absences = {version: min(before.missing.get(version, now), now) for version in missed}
     patience = LONG_PATIENCE if most else PATIENCE

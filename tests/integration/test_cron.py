@@ -275,6 +275,8 @@ def test_what_upstream_does_to_what_is_published(here: Bench) -> None:
     commit(here)
     passed(here)
     here.upstream.yanked["alpha-1.0.tar.gz"] = "it deletes files"
+    # Nobody has yanked this one, but it is not what is pinned.
+    (here.upstream.directory / "alpha-1.0.zip").touch()
     here.sdist("beta", module="VERSION = 'another'\n")
     here.sdist("stranger")
     here.sdist("gamma", "2.0", requires=["stranger"])

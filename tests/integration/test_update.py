@@ -93,6 +93,13 @@ class TestKinds:
         [taken] = [one for one in world.one().judged.candidates if one.fate == "taken"]
         assert taken.found.file == "six-1.1.tar.gz"
 
+    def test_what_is_replaced_is_of_the_same_series(self, world: World) -> None:
+        world.spec("six", "[update]\nseries = ['1.*', '2.*', '3.*']", **{"1.0": A, "2.0": A})
+        world.server.sdists("six", "1.0", "1.1", "2.0", "2.1", "3.0")
+        finding = world.one()
+        replaced = {str(version): str(finding.replaced(version)) for version in finding.news}
+        assert replaced == {"1.1": "1.0", "2.1": "2.0", "3.0": "None"}
+
     def test_another_name_on_the_index(self, world: World) -> None:
         world.spec("six", "[update]\nid = 'Six_Next'")
         world.server.sdists("six-next", "1.1")
@@ -155,6 +162,11 @@ class TestKinds:
             world.spec("six", GIT.format(url="https://127.0.0.1/six") + update)
             assert world.news() == [newest]
             assert world.one().judged.taken(Version(newest)).commit == COMMIT
+        # When it was released its author says, and may say what they like.
+        young = {"created_at": "2026-01-09T00:00:00.000Z", "released_at": "2025-01-01T00:00:00.000Z"}
+        world.server.gitlab_releases("group/sub/six", {"tag_name": "v1.0", **made, **young})
+        world.spec("six", f"{GIT.format(url='https://127.0.0.1/six')}{update}\ncooldown = '3d'")
+        assert fates(world.one()) == {"v1.0": "too young"}
 
     def test_anitya(self, world: World) -> None:
         update = f"[update]\nsource = 'anitya'\nid = '{world.server.root}/project/42/'"
@@ -402,6 +414,10 @@ class TestWrong:
         world.server.put("/simple/six/", self.page(world, "1.0"), X_PyPI_Last_Serial="21")
         finding = world.one()
         assert (finding.error, finding.gone, finding.news) == (None, (Version("1.1"),), ())
+        # Another archive of it is there.
+        files = ({"filename": name} for name in ("six-1.0.tar.gz", "six-1.1.zip"))
+        world.server.index("six", *files)
+        assert world.one().gone == ()
 
     def test_an_index_that_has_lost_everything(self, world: World) -> None:
         world.spec("six", **{"1.0": A})
@@ -423,6 +439,13 @@ class TestWrong:
         [problem] = finding.problems
         assert problem.exit_code == 30
         assert A in problem.what and B in problem.what and problem.where.startswith("specs/six.toml:3")
+
+    def test_an_archive_from_elsewhere_is_not_that_of_the_index(self, world: World) -> None:
+        text = "[source]\ntype = 'url'\nurl = 'https://127.0.0.1/six-{version}.tar.gz'\n"
+        world.spec("six", text, **{"0.9": A, "1.0": A})
+        world.server.index("six", {"filename": "six-1.0.tar.gz", "hashes": {"sha256": B}})
+        finding = world.one()
+        assert (finding.problems, finding.gone) == ((), ())
 
 
 def test_a_cooldown_counts_from_the_first_sight_of_a_tag(world: World) -> None:
@@ -462,6 +485,8 @@ def test_on_the_command_line(tmp_path: Path) -> None:
             "  1.1     2024-01-02  taken       the newest",
             "  1.0     2024-01-02  pinned      in the spec",
         ]
+        here.spec("local", '[source]\ntype = "path"\npath = "local"\n')
+        assert here.pybuild("update", "local", "--explain").stdout == "local: no version is known\n"
         ran = here.pybuild("update", "idna", "--explain", "--json")
         [package] = ran.json["packages"]
         assert (ran.code, ran.json["ok"], package["news"]) == (0, True, [{"version": "1.0", "replaces": None}])

@@ -134,7 +134,8 @@ def test_what_upstream_deletes(here: Bench) -> None:
     commits = [repository(repo, {"file": version.encode()}, tag=f"v{version}") for version in ("1.0", "1.1", "1.2")]
     pins = "".join(f'"1.{minor}" = {{ commit = "{commit}" }}\n' for minor, commit in enumerate(commits))
     source = f'[source]\ntype = "git"\nurl = "{repo.as_uri()}"\ntag = "v{{version}}"\n'
-    here.spec("gamma", f'{source}[update]\nsource = "git"\ntag-prefix = "v"\n[versions]\n{pins}')
+    for name, mode in (("gamma", ""), ("delta", 'mode = "off"\nreason = "we stay where we are"\n')):
+        here.spec(name, f'{source}[update]\nsource = "git"\ntag-prefix = "v"\n{mode}[versions]\n{pins}')
     for version in ("0.1", "0.2", "0.3"):
         here.sdist("alpha", version)
     assert look(here) == ()
@@ -152,7 +153,8 @@ def test_what_upstream_deletes(here: Bench) -> None:
     here.upstream.faults.clear()
     wheel = make_wheel(here.upstream.directory, "alpha", "1.0")
     assert look(here, 28) == ()
-    assert {str(version): why for version, why in here.index.yanked()["gamma"].items()} == {"1.0": DELETED}  # type: ignore[index]
+    for name in (NormalizedName("gamma"), NormalizedName("delta")):
+        assert {str(version): why for version, why in here.index.yanked()[name].items()} == {"1.0": DELETED}
     assert marks(here)["1.0+pb.1"] is None
     wheel.unlink()
     assert look(here, 30) == () and look(here, 53) == ()
@@ -161,4 +163,4 @@ def test_what_upstream_deletes(here: Bench) -> None:
     (here.root / gone.name).rename(gone)
     git(repo, "tag", "v1.0", commits[0])
     assert look(here, 55) == ()
-    assert marks(here)["1.0+pb.1"] is None and "gamma" not in here.index.yanked()
+    assert marks(here)["1.0+pb.1"] is None and not {"gamma", "delta"} & here.index.yanked().keys()

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
+from types import SimpleNamespace
+from typing import ClassVar, cast
 
 import pytest
 from packaging.version import Version
@@ -15,9 +16,12 @@ from packaging.version import Version
 from pybuilder.candidates import Candidate, Found, Judged
 from pybuilder.cron.agenda import Agenda, Goal, candidates, draw_up
 from pybuilder.cron.budget import Budget
+from pybuilder.cron.log import Log
 from pybuilder.cron.problems import Told, Trouble, compare, together, written
+from pybuilder.cron.site import Site
+from pybuilder.cron.upstream import look_up
 from pybuilder.cron.waiting import forsaken
-from pybuilder.errors import BuildError, PostponedError
+from pybuilder.errors import BuildError, FetchError, PostponedError
 from pybuilder.names import normalize
 from pybuilder.passes import Awaited, Problem
 from pybuilder.processes import run
@@ -25,7 +29,7 @@ from pybuilder.review_queue import Waiting
 from pybuilder.spec import parse_spec
 from pybuilder.staleness import Stale, StaleReport, Why
 from pybuilder.staleness.failures import Failure, Noted
-from pybuilder.update import Finding
+from pybuilder.update import Finding, Reupload
 from pybuilder.workspace import Workspace
 
 NOW = datetime(2026, 11, 26, 6, tzinfo=UTC)
@@ -240,3 +244,22 @@ class TestAgenda:
         goal = self.candidate()
         assert (goal.detail, str(goal.replaces), goal.needed_by) == ("1.0 -> 2.0", "1.0", 7)
         assert goal.is_met_by((normalize("six"), TWO)) and not goal.is_met_by((normalize("six"), Version("1.0")))
+
+
+class TestLookUp:
+    def look(self, finding: Finding) -> Log:
+        log = Log()
+        site = cast(Site, SimpleNamespace(finder=SimpleNamespace(find=lambda: (finding,))))
+        assert look_up(site, log) == (finding,)
+        return log
+
+    @pytest.mark.parametrize(("update", "told"), [("", ["update"]), ("mode = 'off'\nreason = 'it is dead'", [])])
+    def test_an_upstream_that_does_not_answer_where_somebody_waits_for_it(self, update: str, told: list[str]) -> None:
+        spec = parse_spec(f'name = "six"\n[update]\n{update}\n', FILE)
+        log = self.look(Finding(name=SIX[0], spec=spec, error=FetchError("it is down")))
+        assert ([each.kind for each in log.troubles], log.unlooked) == (told, {"six"})
+
+    def test_a_file_that_was_uploaded_again(self) -> None:
+        again = Reupload(version=SIX[1], file="six-1.0.tar.gz", pinned=SHA, offered="cd" * 32)
+        log = self.look(Finding(name=SIX[0], spec=parse_spec('name = "six"\n', FILE), reuploads=(again,)))
+        assert [(each.kind, each.subject, each.exit_code) for each in log.troubles] == [("reupload", "six==1.0", 30)]

@@ -124,7 +124,14 @@ def test_the_last_failure_ends_it_and_says_why(client: Client, server: UpstreamS
 
 @pytest.mark.parametrize(
     ("header", "wait"),
-    [("7", 7.0), ("9999", 60.0), ("Tue, 14 Nov 2023 22:13:30 GMT", 10.0), ("soon", 0.5)],
+    [
+        ("7", 7.0),
+        ("9999", 60.0),
+        ("Tue, 14 Nov 2023 22:13:30 GMT", 10.0),
+        ("Tue, 14 Nov 2023 22:13:30", 10.0),
+        ("Tue, 14 Nov 99999999999999999999 22:13:30 GMT", 0.5),
+        ("soon", 0.5),
+    ],
 )
 def test_retry_after(client: Client, server: UpstreamServer, waits: list[float], header: str, wait: float) -> None:
     server.faults["/simple/big/"] = Fault(status=503, retry_after=header, times=1)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, cast
 
 import pytest
@@ -148,11 +148,11 @@ class TestNotebook:
         notebook.save()
         return [one.text for one in found]
 
-    def test_asks_whether_it_is_as_it_was_and_parses_it_once(self) -> None:
+    def test_asks_whether_it_is_as_it_was_and_parses_it_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         facts = Facts()
         pages = Pages(page("1 2", etag='"e"', **{"last-modified": "yesterday"}), None, page("1 2", etag='"f"'))
 
-        def never(fetched: Page) -> list[Found]:
+        def never(*arguments: Any) -> list[Found]:
             raise AssertionError
 
         assert self.read(facts, pages) == ["1", "2"]
@@ -162,6 +162,8 @@ class TestNotebook:
         assert pages.asked == [(URL, "", ""), (URL, '"e"', "yesterday"), (URL, '"e"', "yesterday")]
         [entry] = facts.known.values()
         assert entry["etag"] == '"f"'
+        monkeypatch.setattr(facts, "add_facts", never)
+        assert self.read(facts, Pages(page("1 2", etag='"f"')), parse=never) == ["1", "2"]
 
     def test_everything_that_is_known_comes_back(self) -> None:
         full = Found(
@@ -192,6 +194,52 @@ class TestNotebook:
         with pytest.raises(FetchError, match="rubbish"):
             self.read(facts, Pages(page("1")), parse=lambda _: (_ for _ in ()).throw(FetchError("rubbish")))
         assert facts.known == {}
+
+    @pytest.mark.parametrize(
+        "uploaded",
+        [
+            datetime(1, 1, 1, tzinfo=UTC),
+            datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=10))),
+            datetime.max.replace(tzinfo=timezone(timedelta(hours=-10))),
+            datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=2))),
+        ],
+    )
+    def test_a_date_at_the_end_of_all_dates_counts_for_what_it_is_or_as_none(self, uploaded: datetime) -> None:
+        facts = Facts()
+        notebook = Notebook(client=cast(Client, Pages(page("x"))), facts=facts)
+        [found] = notebook.read(URL, lambda _: [Found(text="1", uploaded=uploaded)], shape="all")
+        assert found.uploaded in (uploaded, None)
+        assert found.uploaded is None or found.uploaded.tzinfo is UTC
+
+    @pytest.mark.parametrize(
+        ("before", "after", "older"),
+        [
+            ("Thu, 08 Jan 2026 10:00:00 GMT", "Wed, 07 Jan 2026 10:00:00 -0000", True),
+            ("Thu, 08 Jan 2026 10:00:00", "Thu, 08 Jan 2026 11:00:00 GMT", False),
+            ("Thu, 08 Jan 2026 10:00:00 GMT", "Thu, 08 Jan 99999999999999999999 10:00:00 GMT", False),
+            ("Thu, 08 Jan 2026 10:00:00 GMT", "yesterday", False),
+        ],
+    )
+    def test_dates_of_pages_however_they_are_written(self, before: str, after: str, older: bool) -> None:
+        self.later({"last-modified": before}, {"last-modified": after}, older=older)
+
+    @pytest.mark.parametrize(
+        ("before", "after", "older"),
+        [("20", "19", True), ("20", "20", False), ("20", "²", False), ("9" * 5000, "1", False)],
+    )
+    def test_serials_however_they_are_written(self, before: str, after: str, older: bool) -> None:
+        self.later({"x-pypi-last-serial": before}, {"x-pypi-last-serial": after}, older=older)
+
+    def later(self, before: dict[str, str], after: dict[str, str], *, older: bool) -> None:
+        """A page that lacks something, with other header fields."""
+        facts = Facts()
+        assert self.read(facts, Pages(page("1 2", **before))) == ["1", "2"]
+        pages = Pages(page("1", **after))
+        if older:
+            with pytest.raises(FetchError, match="older than the one it gave before; 2 would be missing"):
+                self.read(facts, pages)
+        else:
+            assert self.read(facts, pages) == ["1"]
 
     def test_pages_without_end(self) -> None:
         notebook = Notebook(client=cast(Client, Pages(*[page("1", link=f'<{URL}>; rel="next"')] * 99)), facts=Facts())

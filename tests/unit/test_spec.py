@@ -343,3 +343,33 @@ def test_the_schema_knows_every_key_by_the_name_people_write() -> None:
     assert build["add-requires"]["items"] == {"type": "string"}
     assert all("description" in key or "$ref" in key for key in build.values())
     assert made["$defs"]["Limits"]["properties"]["memory"]["type"] == "string"
+
+
+def test_pins_of_files_that_the_index_has() -> None:
+    spec = parse_spec(
+        f'''
+name = "six"
+[[override]]
+when = {{ versions = "<1.1" }}
+source = {{ type = "url", url = "https://127.0.0.1/six-{{version}}.tar.gz" }}
+[[override]]
+when = {{ versions = ">=1.4" }}
+source.subdirectory = "python"
+[versions]
+"1.0" = {{ file = "six-1.0.tar.gz", sha256 = "{"a" * 64}" }}
+"1.1" = {{ file = "six-1.1.tar.gz", sha256 = "{"a" * 64}" }}
+"1.2" = {{ file = "six-1.2.tar.gz", sha256 = "{"a" * 64}", url = "https://127.0.0.1/six-1.2.tar.gz" }}
+"1.3" = {{ commit = "{"a" * 40}" }}
+"1.4" = {{ file = "six-1.4.tar.gz", sha256 = "{"a" * 64}" }}
+''',
+        "specs/six.toml",
+    )
+    assert list(map(str, spec.index_pins)) == ["1.1", "1.4"]
+    elsewhere = f'''
+name = "six"
+source = {{ type = "url", url = "https://127.0.0.1/six-{{version}}.tar.gz" }}
+[versions]
+"1.0" = {{ file = "six-1.0.tar.gz", sha256 = "{"a" * 64}" }}
+"1.1" = {{ file = "six-1.1-py3-none-any.whl", sha256 = "{"a" * 64}" }}
+'''
+    assert list(map(str, parse_spec(elsewhere, "specs/six.toml").index_pins)) == ["1.1"]

@@ -5,16 +5,22 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from pybuilder.candidates import Candidate, Found, Judged
 from pybuilder.index import Index
 from pybuilder.layout import Layout
+from pybuilder.releases.index import files_of
+from pybuilder.spec import parse_spec
 from pybuilder.state import PublishedWheel, State
-from pybuilder.upstream import File, Project
-from pybuilder.yanks import doubts, yank_told
+from pybuilder.update import Finding
+from pybuilder.upstream import File, Project, Upstream
+from pybuilder.yanks import doubts, yank_told, yank_upstreams
 from pybuilder.yanks.decide import DELETED, Sight, Told, decide
 
 SIX = NormalizedName("six")
@@ -97,8 +103,9 @@ class TestDeleted:
         without = told("1.0", *TEN[2:])
         assert [days.look(without, hours=hours) for hours in (6, 12, 29.9)] == [{}, {}, {}]
         assert days.look(without, hours=30) == {"1.1": DELETED}
-        assert [days.look(without, hours=hours) for hours in (36, 90)] == [{}, {}]
-        assert not days.sight.missing
+        for hours in (36, 90):
+            assert days.look(without, hours=hours) == {}
+            assert not days.sight.missing
         assert days.look(told(*TEN), hours=96) == {"1.1": None}
 
     def test_one_look_after_a_long_time_is_not_enough(self) -> None:
@@ -205,7 +212,7 @@ SDIST, ZIP, WHEEL = "six-1.0.tar.gz", "six-1.0.zip", "six-1.0-py3-none-any.whl"
 def test_what_a_page_says_of_a_version(
     files: list[tuple[str, str | None]], pinned: str, expected: dict[str, str | None]
 ) -> None:
-    assert Told.by(page(*files), {"1.0": pinned}).versions == expected
+    assert Told.of(SIX, files_of(page(*files)), {"1.0": pinned}).versions == expected
 
 
 @dataclass
@@ -258,6 +265,9 @@ def test_every_build_of_the_version_is_told_once(world: World) -> None:
     assert world.look(bad) == told_of
     assert world.look(bad, hours=1) == ()
     assert world.yanked == {"1.0": "upstream: bad"}
+    world.confirmed = told("1.1", v1_0="worse")
+    assert world.look(world.confirmed, hours=1.5) == ()
+    assert world.yanked == {"1.0": "upstream: worse"}
     world.confirmed = told("1.0", "1.1")
     assert world.look(told("1.0", "1.1"), hours=2) == ()
     assert world.yanked == {}
@@ -310,3 +320,52 @@ def test_doubts_are_kept_until_they_are_gone(world: World) -> None:
 def test_what_was_remembered_is_read_as_it_was_written() -> None:
     sight = Sight(there=frozenset({"1.0"}), missing={"1.1": NOW}, doubt="why")
     assert Sight.load(sight.dump()) == sight
+
+
+def test_what_only_every_file_tells_of_is_not_missed_afterwards(world: World) -> None:
+    """The sdists alone are looked at first; of a version of which there is but a wheel they say nothing."""
+    world.publish("1.0", "1.1")
+    bad = told("1.1", v1_0="bad")
+    world.confirmed = told("0.1", "0.2", "0.3", "1.1", v1_0="bad")
+    world.look(bad)
+    assert world.yanked == {"1.0": "upstream: bad"}
+    world.look(bad, hours=1)
+    assert doubts(world.state) == {}
+
+
+@pytest.mark.parametrize(("identity", "yanked"), [("", {"1.0": DELETED}), ("id = 'https://127.0.0.1/fork'", {})])
+def test_a_tag_is_missed_only_in_the_repository_that_is_built_from(
+    world: World, identity: str, yanked: dict[str, str]
+) -> None:
+    source = "[source]\ntype = 'git'\nurl = 'https://127.0.0.1/six'\ntag = 'v{version}'"
+    pins = f'"1.0" = {{ commit = "{"a" * 40}" }}'
+    text = f'name = "six"\n{source}\n[update]\nsource = "git"\n{identity}\n[versions]\n{pins}\n'
+    tag = Found(text="v1.1", ref="v1.1", commit="b" * 40)
+    judged = Judged(candidates=(Candidate(found=tag, version=Version("1.1"), fate="taken", why=""),))
+    for hours in (0, 24, 48):
+        yank_upstreams(
+            [Finding(name=SIX, spec=parse_spec(text, "specs/six.toml"), judged=judged)],
+            upstream=cast(Upstream, None),
+            index=world.index,
+            state=world.state,
+            channel="host",
+            now=NOW + timedelta(hours=hours),
+        )
+    assert world.yanked == yanked
+
+
+def test_an_archive_from_elsewhere_is_not_missed_on_the_index(world: World) -> None:
+    pins = f'"1.0" = {{ file = "six-1.0.tar.gz", sha256 = "{"a" * 64}" }}'
+    source = "[source]\ntype = 'url'\nurl = 'https://127.0.0.1/six-{version}.tar.gz'"
+    spec = parse_spec(f'name = "six"\n{source}\n[versions]\n{pins}\n', "specs/six.toml")
+    world.publish("1.0")
+    for hours in (0, 25, 50):
+        found = yank_upstreams(
+            [Finding(name=SIX, spec=spec, listed=(Found(text="1.1", file="six-1.1.tar.gz"),))],
+            upstream=cast(Upstream, SimpleNamespace(project=lambda name: page(("six-1.1.tar.gz", None)))),
+            index=world.index,
+            state=world.state,
+            channel="host",
+            now=NOW + timedelta(hours=hours),
+        )
+        assert (found, world.yanked) == ((), {})
