@@ -149,6 +149,9 @@ class Repository:
             if new:
                 self._git("rm", "--cached", "--quiet", "--force", "--", *map(_literal, new))
             raise
+        if self._git("diff", "--cached", "--quiet", "HEAD", "--", *named).returncode:
+            # A hook changed them: git has committed that, and left what was staged before it.
+            self._git("reset", "--quiet", "HEAD", "--", *named, writing=True)
         return self.head()
 
     @contextmanager

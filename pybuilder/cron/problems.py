@@ -17,6 +17,8 @@ from pybuilder.passes import Awaited, Problem
 
 # So many that one server answers alike are one problem: that of the server.
 _MANY = 3
+LATE = "report"
+"""The kind of what goes wrong after a pass, which no pass can know of itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
