@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.support.git import git
 from tests.support.upstream import JSON_TYPE, Fault
-from tests.support.workspaces import Bench, bench
+from tests.support.workspaces import Bench, bench, wait_for
 
 FAILS = "raise SystemExit('this release does not build')"
 
@@ -87,6 +90,39 @@ def test_a_hook_that_rewrites_what_is_committed(here: Bench) -> None:
         assert f'"{version}"' in git(here.workspace, "show", "HEAD:specs/alpha.toml")
         assert git(here.workspace, "status", "--porcelain") == ""
     assert here.spec_text("alpha").count("# by a hook") == 2
+
+
+def test_a_machine_that_stops_in_the_middle_of_a_commit(here: Bench) -> None:
+    """It leaves git's lock; while it may be that of somebody at work it is told, and later taken away."""
+    silent(here)
+    here.sdist("alpha", "2.0")
+    hook, lock = (here.workspace / ".git" / name for name in ("hooks/pre-commit", "index.lock"))
+    hook.write_text("#!/bin/sh\nsleep 60\n")
+    hook.chmod(0o755)
+    with here.start("cron") as process:
+        wait_for(lock.exists)
+        # git has a process group of its own.
+        for running in (process.pid, *git_processes(here.workspace)):
+            os.kill(running, signal.SIGKILL)
+        process.communicate()
+    hook.unlink()
+    assert '"2.0"' in here.spec_text("alpha")
+    tells(here, "pybuild: commit: another git works in this repository, or one died there", str(lock), code=3)
+    os.utime(lock, (1_700_000_000, 1_700_000_000))
+    silent(here)
+    assert git(here.workspace, "log", "-1", "--format=%s") == "alpha: update to 2.0 from 1.0"
+    assert git(here.workspace, "status", "--porcelain") == "" and not lock.exists()
+    here.check_sound()
+
+
+def git_processes(directory: Path) -> list[int]:
+    """The processes that work in a directory: git, and the hooks that it runs."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (entry / "cwd").readlink() == directory:
+                found.append(int(entry.name))
+    return found
 
 
 def test_a_workspace_that_was_broken_and_mended_where_it_is_pulled_from(here: Bench, tmp_path: Path) -> None:
