@@ -23,7 +23,10 @@ _LONGEST_PAUSE = 0.05  # seconds
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk, a read-only file system and missing rights under ``path`` into an error with a cure.
+    """Turn a full disk, a read-only file system, missing rights and a file in the way into an error with a cure.
+
+    Args:
+        path: What is about to be written.
 
     Raises:
         StateError: Instead of the OSError that has one of these causes.
@@ -44,6 +47,8 @@ def disk_errors(path: Path) -> Iterator[None]:
             "run as the owner of this directory, or choose another with --state",
         ),
         errno.EIO: ("the disk can't be read", "check the disk; what is whole stays usable"),
+        errno.ENOTDIR: ("a file stands where a directory belongs", "move it away, then run the same command again"),
+        errno.EEXIST: ("a file stands where a directory belongs", "move it away, then run the same command again"),
     }
     try:
         yield

@@ -19,7 +19,7 @@ from pybuilder.interruption import side_by_side
 from pybuilder.names import NormalizedName
 from pybuilder.releases import Notebook, Offered, Releases
 from pybuilder.releases.turns import AT_ONCE
-from pybuilder.spec import Spec
+from pybuilder.spec import Pin, Spec
 from pybuilder.state import State
 from pybuilder.upstream import Upstream
 from pybuilder.workspace import Workspace
@@ -34,7 +34,7 @@ class Reupload:
     """A file that upstream offers under the name, but not with the content, that a version is pinned to.
 
     Attributes:
-        version: The version.
+        version: The version; pinned in the spec, or a new one that was tried and is pinned in the state.
         file: The file's name.
         pinned: The sha256 of the pin.
         offered: The sha256 that upstream says it has now.
@@ -94,8 +94,14 @@ class Finding:
             f"{self.name} {reupload.version}: upstream has uploaded {reupload.file} again with other content: "
             f"sha256 {reupload.offered}, pinned is {reupload.pinned}",
             where=self.spec.document.place(("versions",)),
-            cure="it is refused; find out from upstream which of them is meant, and remove the pin to take the other",
+            cure=f"it is refused; find out from upstream which of them is meant; {self._way_out(reupload.version)}",
         )
+
+    def _way_out(self, version: Version) -> str:
+        assert self.spec is not None
+        if version in self.spec.versions:
+            return "to take the other, remove the pin and begin a new state with --state"
+        return f'to do without this version, write ignore = ["{version}"] into [update] of its spec'
 
     def replaced(self, version: Version) -> Version | None:
         """The newest version that is pinned in the series of a new one, or of all where it is in none; None if none."""
@@ -197,8 +203,14 @@ class Finder:
             judged = judge(offered.found, rules, pinned=spec.versions, first_seen=first_seen)
         except PybuildError as error:
             return Finding(name=spec.name, spec=spec, error=error)
-        reuploads, gone = _compared(spec, offered)
+        reuploads, gone = _compared(self._pins(spec, judged.news), offered)
         return Finding(name=spec.name, spec=spec, judged=judged, reuploads=reuploads, gone=gone, listed=offered.listed)
+
+    def _pins(self, spec: Spec, news: Sequence[Version]) -> Mapping[Version, Pin]:
+        """The pins of the spec, and of new versions what the state pinned where a pass has tried them, on the index."""
+        tried = {version: self.state.pin(spec.name, str(version)) for version in news}
+        known = {version: Pin.model_validate(dict(pin)) for version, pin in tried.items() if pin}
+        return spec.model_copy(update={"versions": {**known, **spec.versions}}).index_pins
 
     def _is_prebuilt(self, spec: Spec, version: Version) -> bool:
         minor = ".".join(self.pythons[0].split(".")[:2])
@@ -218,14 +230,14 @@ def _is_released(spec: Spec) -> bool:
     return told or spec.source.type != "path"
 
 
-def _compared(spec: Spec, offered: Offered) -> tuple[tuple[Reupload, ...], tuple[Version, ...]]:
+def _compared(pins: Mapping[Version, Pin], offered: Offered) -> tuple[tuple[Reupload, ...], tuple[Version, ...]]:
     """Which pinned files upstream has put other content under, and which versions it has no more."""
     if offered.listed is None:
         return (), ()
     reuploads, gone = [], []
     files = {found.file: found.sha256 for found in offered.listed}
     there = {found.text for found in offered.listed}
-    for version, pin in sorted(spec.index_pins.items(), reverse=True):
+    for version, pin in sorted(pins.items(), reverse=True):
         digest = files.get(pin.file)
         if digest is None and str(version) not in there:
             gone.append(version)

@@ -22,16 +22,15 @@ from pybuilder.cli.progress import listener
 from pybuilder.cli.session import Session, open_session
 from pybuilder.cli.whole import make_bootstrap
 from pybuilder.commits import Commits
-from pybuilder.cron import Ended, Preview, World, preview, run, told
+from pybuilder.cron import Ended, Preview, World, late, preview, run, told
 from pybuilder.cron.budget import Budget
-from pybuilder.cron.problems import Standing, Trouble
 from pybuilder.cron.site import Site
-from pybuilder.errors import PybuildError, ReviewError, combined_exit_code
+from pybuilder.errors import ConfigError, PybuildError, ReviewError, combined_exit_code
 from pybuilder.fields import duration as parse_duration
 from pybuilder.files import file_lock
 from pybuilder.http import Client
 from pybuilder.layout import Layout
-from pybuilder.passes import Pass, Problem
+from pybuilder.passes import Pass
 from pybuilder.state import State
 from pybuilder.update import Finder
 from pybuilder.workspace import Workspace
@@ -56,15 +55,17 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 @click.option("--print-units", is_flag=True, help="Print the systemd units that run this, and do nothing else.")
 @click.option("--print-manifest", is_flag=True, help="Print the OpenShift manifest that runs this.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option("-v", "--verbose", is_flag=True, help="Also what went well, and what was told before.")
 @click.pass_obj
-def cron(options: Options, /, *, print_units: bool, print_manifest: bool, **typed: Any) -> int:
+def cron(options: Options, /, *, print_units: bool, print_manifest: bool, verbose: bool, **typed: Any) -> int:
     """Update, build what is new or stale, publish, prune and report: once, silently if all is well."""
     if print_units or print_manifest:
         from pybuilder.cli import running
 
         show = running.print_units if print_units else running.print_manifest
         return show(options, cron, typed)
-    return _Command(options=options, **typed).run()
+    shown = dataclasses.replace(options, verbose=options.verbose or verbose)
+    return _Command(options=shown, **typed).run()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +82,7 @@ class _Command:
     as_json: bool
 
     def run(self) -> int:
-        workspace = open_workspace(self.options)
+        workspace = self._readable()
         layout = open_layout(self.options, workspace)
         one_at_a_time = file_lock(layout.lock("cron"), wait=self.wait, what="another pass of cron is at work")
         with one_at_a_time, contextlib.closing(State.open(layout)) as state:
@@ -91,13 +92,23 @@ class _Command:
                 return 0
             outward.begin(channel=world.channel, state=state)
             ended = run(world)
-            unsent = _tell_others(ended.passed, workspace, layout, state)
-            passed = dataclasses.replace(ended.passed, problems=(*ended.passed.problems, *unsent))
-            ended = dataclasses.replace(ended, passed=passed)
+            ended = _tell_others(world, ended, workspace, layout)
             self._tell(ended, state, layout)
             # Only now: who dies before has told nobody, and is to tell it again.
             told(state, world.channel, ended.memory)
-        return _exit_code(passed)
+        return _exit_code(ended.passed)
+
+    def _readable(self) -> Workspace:
+        """The workspace; where its pybuild.toml is broken, somebody may have mended it upstream."""
+        workspace = open_workspace(self.options)
+        if self.is_pulled and not self.dry_run:
+            try:
+                workspace.settings  # noqa: B018 - whether they can be read
+            except ConfigError:
+                # They say where the state is, and the lock: git takes care that nobody pulls beside us.
+                pull(workspace.root, run=workspace.run)
+                return open_workspace(self.options)
+        return workspace
 
     def _world(self, workspace: Workspace, layout: Layout, state: State) -> World:
         channel, run_id = channel_name(self.options, workspace), clock.new_attempt_id(clock.now())
@@ -145,16 +156,17 @@ class _Command:
             print("\n".join(summary_lines(ended.passed)), flush=True)
 
 
-def _tell_others(passed: Pass, workspace: Workspace, layout: Layout, state: State) -> tuple[Problem, ...]:
-    """Report, metrics and messages; what is wrong with them."""
+def _tell_others(world: World, ended: Ended, workspace: Workspace, layout: Layout) -> Ended:
+    """Write report and metrics, send messages; the pass, with what is wrong with them."""
+    passed = ended.passed
     try:
         with Client() as client:
-            return outward.tell(
-                passed, layout=layout, settings=workspace.settings, state=state, client=client, now=clock.now
+            unsent = outward.tell(
+                passed, layout=layout, settings=workspace.settings, state=world.state, client=client, now=clock.now
             )
     except PybuildError as error:
-        trouble = Trouble.of(error, kind="report", subject="")
-        return (Standing(trouble=trouble, first_seen=clock.now(), new=True).problem,)
+        return late(world, ended, error)
+    return dataclasses.replace(ended, passed=dataclasses.replace(passed, problems=(*passed.problems, *unsent)))
 
 
 def _made_site(session: Session, workspace: Held, jobs: int | None) -> Site:

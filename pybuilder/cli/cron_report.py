@@ -55,7 +55,8 @@ def summary_lines(ended: Pass) -> Iterator[str]:
         yield f"waits      {awaited.requirement}, wanted by {awaited.wanted_by}"
     for problem in ended.problems:
         yield f"problem    {_problem(problem)}"
-    counts = {"built": len(ended.built), "cached": ended.cached, "postponed": ended.postponed}
+    failing = sum(1 for problem in ended.problems if problem.kind == "build")
+    counts = {"built": len(ended.built), "cached": ended.cached, "failing": failing, "postponed": ended.postponed}
     told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "nothing to do"
     phases = ", ".join(f"{name} {duration(seconds)}" for name, seconds in ended.phases.items())
     yield f"{told}; took {duration(ended.seconds)} ({phases})"

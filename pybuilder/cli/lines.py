@@ -15,7 +15,8 @@ def event_line(event: events.Event) -> str:
         case events.Damaged():
             return f"damaged, and set aside as {event.file}: {event.what}"
         case events.Planned():
-            return f"{event.total} packages, {event.cached} of them cached; about {watch(event.seconds)} to go"
+            packages = "1 package" if event.total == 1 else f"{event.total} packages"
+            return f"{packages}, {event.cached} of them cached; about {watch(event.seconds)} to go"
         case events.Started(phase="build"):
             return f"{event.name} {event.version}: build, log {event.detail}"
         case events.Started():

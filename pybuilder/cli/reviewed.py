@@ -193,8 +193,10 @@ def _screening(found: Dossier) -> Iterator[str]:
 def _update(found: Dossier) -> Iterator[str]:
     if found.prepared is None:
         return
-    yield f"in place of {found.prepared.old}:" if found.prepared.old else "the first that is pinned:"
-    yield from (f"  {line}" for line in prepared_lines(found.prepared))
+    head = f"in place of {found.prepared.old}" if found.prepared.old else "the first that is pinned"
+    lines = list(prepared_lines(found.prepared))
+    yield head + (":" if lines else "" if found.prepared.review else "; nothing else changes")
+    yield from (f"  {line}" for line in lines)
     if found.prepared.review:
         yield f"it can't be taken in as it is: {found.prepared.review}"
 

@@ -143,6 +143,8 @@ class Commits:
             # Somebody has gone on with it by hand, and knows better.
             self._journal.clear()
             return ""
+        if self._repository.exists:
+            self._repository.forget_lock()
         return self._commit(entry)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -86,6 +86,13 @@ class Repository:
                 )
             interruption.sleep(0.05)
 
+    def forget_lock(self) -> None:
+        """Take away the lock of a git that was killed together with us, once it is older than any commit of ours."""
+        lock = Path(self._line("rev-parse", "--absolute-git-dir")) / "index.lock"
+        with suppress(FileNotFoundError):
+            if self.now().timestamp() - lock.stat().st_mtime > _HOOK_SECONDS:
+                lock.unlink()
+
     def status(self, file: str) -> str:
         """Two letters about a file, as ``git status --porcelain`` has them; empty where it is as it was committed."""
         options = ("--porcelain", "-z", "--untracked-files=all", "--no-renames", "--ignored")
@@ -149,6 +156,9 @@ class Repository:
             if new:
                 self._git("rm", "--cached", "--quiet", "--force", "--", *map(_literal, new))
             raise
+        if self._git("diff", "--cached", "--quiet", "HEAD", "--", *named).returncode:
+            # A hook changed them: git has committed that, and left what was staged before it.
+            self._git("reset", "--quiet", "HEAD", "--", *named, writing=True)
         return self.head()
 
     @contextmanager

@@ -22,7 +22,7 @@ from pybuilder.cron.agenda import Agenda, Goal, candidates, draw_up
 from pybuilder.cron.budget import Budget
 from pybuilder.cron.build import build, built, choose, remember
 from pybuilder.cron.log import Log
-from pybuilder.cron.problems import Told, Trouble, together
+from pybuilder.cron.problems import LATE, Told, Trouble, compare, together, written
 from pybuilder.cron.settle import settle
 from pybuilder.cron.site import Site
 from pybuilder.cron.taking import take_up
@@ -148,6 +148,19 @@ def preview(world: World) -> Preview:
         delayed=agenda.delayed,
         review=tuple(to_review(findings)),
         troubles=tuple(together(log.troubles)),
+    )
+
+
+def late(world: World, ended: Ended, error: PybuildError) -> Ended:
+    """The same pass, with what went wrong after it had come to its end: its report can't be written."""
+    before = Told.read(world.state.fact(_FACT, world.channel))
+    trouble = Trouble.of(error, kind=LATE, subject="")
+    [standing] = compare([trouble], before, stays=lambda _: False, now=world.now())
+    more = written([standing], ())["standing"]
+    return replace(
+        ended,
+        passed=replace(ended.passed, problems=(*ended.passed.problems, standing.problem)),
+        memory={**ended.memory, "standing": [*ended.memory["standing"], *more]},
     )
 
 

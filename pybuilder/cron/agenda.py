@@ -122,7 +122,10 @@ def candidates(
     """
     found = []
     for finding in findings:
+        refused = {each.version for each in finding.reuploads}
         for version in finding.news if finding.mode == "auto" else ():
+            if version in refused:
+                continue
             replaces = finding.replaced(version)
             goal = Goal(
                 name=finding.name,

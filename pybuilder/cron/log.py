@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from pybuilder.cron.problems import Told, Trouble, compare, written
+from pybuilder.cron.problems import LATE, Told, Trouble, compare, written
 from pybuilder.errors import PybuildError
 from pybuilder.passes import Awaited, Built, Pass, Updated
 from pybuilder.results import Result
@@ -101,6 +101,8 @@ class Log:
 
     def _stays(self, trouble: Trouble) -> bool:
         """Whether a problem that was not met is still there: nobody has looked, or tried."""
+        if trouble.kind == LATE:
+            return False
         if self.failed and trouble.kind != "pass":
             return True
         subjects = (trouble.subject, *trouble.holds)

@@ -17,6 +17,8 @@ from pybuilder.passes import Awaited, Problem
 
 # So many that one server answers alike are one problem: that of the server.
 _MANY = 3
+LATE = "report"
+"""The kind of what goes wrong after a pass, which no pass can know of itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,11 +131,19 @@ def compare(
     found: dict[tuple[str, str], Standing] = {}
     for trouble in together(troubles):
         identity = (trouble.kind, trouble.subject)
-        known = before.standing.get(identity)
+        known = before.standing.get(identity) or _told_as_one_of_many(trouble, before)
         new = known is None or _words(known.trouble) != _words(trouble)
         found.setdefault(identity, Standing(trouble=trouble, first_seen=known.first_seen if known else now, new=new))
     kept = {i: each for i, each in before.standing.items() if i not in found and stays(each.trouble)}
     return tuple(each for _, each in sorted({**found, **kept}.items()))
+
+
+def _told_as_one_of_many(trouble: Trouble, before: Told) -> Standing | None:
+    """What a server's trouble was told as, of which this is what is left."""
+    many = (each for each in before.standing.values() if each.trouble.subject == _host(trouble) != "")
+    return next(
+        (each for each in many if each.trouble.kind == trouble.kind and trouble.subject in each.trouble.holds), None
+    )
 
 
 def together(troubles: Iterable[Trouble]) -> list[Trouble]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from collections.abc import Mapping
 from datetime import UTC
@@ -39,7 +40,7 @@ def parse_project(page: Page, name: NormalizedName, *, credentials: str = "") ->
     try:
         packages, status, reason = (_read_json if is_json else _read_html)(page, name)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise _no_index_page(page, str(error).partition("\n")[0]) from error
+        raise _no_index_page(page, _why(error)) from error
     except UnsupportedRepoVersionError as error:
         what = f"the index speaks version {error.declared_version} of the simple API, which is too new"
         raise FetchError(what, where=redact(page.url), cure="update pypi-simple") from error
@@ -50,12 +51,24 @@ def parse_project(page: Page, name: NormalizedName, *, credentials: str = "") ->
 def _quieten() -> None:
     """Keep pypi_simple from warning of each index newer than itself, on stderr, where nobody can do anything about it.
 
-    Filters are common to all threads, and one that is set again is not there for a moment.
+    And its parser from warning of what is no text: such a page is refused, or its links are read all the same. Filters
+    are common to all threads, and one that is set again is not there for a moment.
     """
     from pypi_simple import UnexpectedRepoVersionWarning
 
     if all(category is not UnexpectedRepoVersionWarning for _, _, category, *_ in warnings.filters):
         warnings.filterwarnings("ignore", category=UnexpectedRepoVersionWarning)
+    logging.getLogger("bs4.dammit").setLevel(logging.ERROR)
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with a page, in a line; of several things that one lacks, the first."""
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error).partition("\n")[0] if isinstance(error, ValueError) else "it does not say what files there are"
 
 
 def _no_index_page(page: Page, why: str) -> FetchError:

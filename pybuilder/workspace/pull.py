@@ -43,8 +43,9 @@ class _Pull:
             yield error
 
     def _steps(self) -> Iterator[PybuildError]:
-        if Checkout(root=self.root, run=self.run).commit_id() is None:
-            yield ConfigError("there is no git commit to start from", where=str(self.root), cure="git clone it anew")
+        found = self._git("rev-parse", "--verify", "HEAD^{commit}")
+        if found.returncode:
+            yield self._no_commit(found)
             return
         changed = Checkout(root=self.root, run=self.run).changed_files()
         if changed:
@@ -70,6 +71,17 @@ class _Pull:
             yield ConfigError(what, where=str(self.root), cure="git pull --rebase there, then git push")
         elif theirs and (merged := self._git("merge", "--ff-only", "--quiet", "@{upstream}")).returncode:
             yield refusal(merged, "git merge --ff-only", root=self.root)
+
+    def _no_commit(self, done: Completed) -> ConfigError:
+        """Why git can't tell what is checked out; it looks at no repository that belongs to another user."""
+        if b"dubious ownership" in done.stderr:
+            what, cure = (
+                "the git repository belongs to another user",
+                f"git config --global --add safe.directory {self.root}",
+            )
+            return ConfigError(what, where=str(self.root), cure=cure)
+        what = f"there is no git commit to start from: {_last_line(done)}"
+        return ConfigError(what, where=str(self.root), cure="git clone it anew, or do without --pull")
 
     def _git(self, *arguments: str) -> Completed:
         environment = own_environment() | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}

@@ -98,6 +98,15 @@ class TestProblems:
         troubles = [trouble(name, "the server answers 503", where=f"https://files.example/{name}") for name in "abc"]
         assert [each.subject for each in together(troubles[:hosts])] == told
 
+    def test_what_is_left_of_many_is_nothing_new(self) -> None:
+        memory = Memory()
+        troubles = [trouble(name, "the server answers 503", where=f"https://files.example/{name}") for name in "abcd"]
+        [many] = memory.tell(*troubles)
+        left = memory.tell(*troubles[:2])
+        assert many.new and [(each.subject, each.new) for each in left] == [("a", False), ("b", False)]
+        assert [each.new for each in memory.tell(*troubles[1:3])] == [False, True]
+        assert [each.new for each in memory.tell(replace(troubles[1], what="it is gone"))] == [True]
+
     def test_what_is_with_no_server_or_said_otherwise_stays_apart(self) -> None:
         files = [trouble(name, where=f"specs/{name}.toml") for name in "abc"]
         others = [trouble(name, what=name, where=f"https://files.example/{name}") for name in "abc"]

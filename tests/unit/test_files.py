@@ -35,6 +35,8 @@ def names(directory: Path) -> list[str]:
         (errno.EACCES, "permission"),
         (errno.EPERM, "permission"),
         (errno.EIO, "can't be read"),
+        (errno.ENOTDIR, "where a directory belongs"),
+        (errno.EEXIST, "where a directory belongs"),
     ],
 )
 def test_what_a_disk_can_do_to_us(number: int, says: str, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ def test_durations(seconds: float, long: str, short: str) -> None:
 @pytest.mark.parametrize(
     ("event", "line"),
     [
+        (events.Planned(total=1, cached=0, seconds=5.0), "1 package, 0 of them cached; about 0:05 to go"),
         (events.Planned(total=9, cached=2, seconds=61.0), "9 packages, 2 of them cached; about 1:01 to go"),
         (events.Waiting(name="six", version="1.0", on="review"), "six 1.0: waits for review"),
         (events.Waiting(name="six", version="1.0", on="a==1"), "six 1.0: held back by a==1"),

@@ -236,6 +236,9 @@ def test_a_new_version_with_a_patch_that_does_not_apply() -> None:
     ]
     assert "it can't be taken in as it is: the patch 0001.patch does not apply" in told
     assert dossier_json(replace(EMPTY, prepared=prepared))["update"]["patches"][0]["fate"] == "rejected"
+    plain = replace(prepared, review="", patches=(), notes=(), needed_by=0)
+    assert "in place of 1.0; nothing else changes" in lines(standing="accepted", prepared=plain)
+    assert "in place of 1.0" in lines(standing="accepted", prepared=replace(plain, review="it is the same"))
 
 
 def test_what_screening_holds_of_an_accepted_one() -> None:
