@@ -33,7 +33,6 @@ from pybuilder.gc import Report
 from pybuilder.passes import Pass, Updated
 from pybuilder.results import Result
 from pybuilder.staleness import find_stale
-from pybuilder.staleness.failures import noted_failures
 from pybuilder.state import State
 from pybuilder.update import Finding
 
@@ -207,17 +206,7 @@ def plan(site: Site, findings: Sequence[Finding], log: Log) -> Agenda:
     report = find_stale(site.bootstrap.packages, policy=policy, now=adapters.now())
     for unclear in report.problems:
         log.note("spec", unclear.subject, unclear.error)
-    state, channel = adapters.state, adapters.channel.name
-    # The newest come first.
-    published = {wheel.name: datetime.fromisoformat(wheel.published) for wheel in reversed(state.published_in(channel))}
-    new = candidates(
-        findings,
-        site.workspace,
-        needed_by=report.needed_by,
-        noted=noted_failures(state, channel),
-        published=published,
-        now=adapters.now(),
-    )
+    new = candidates(findings, needed_by=report.needed_by, delay=report.delays.of, now=adapters.now())
     return draw_up(new, report)
 
 

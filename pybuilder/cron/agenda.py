@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from pybuilder.backoff import next_try
-from pybuilder.plan import digest
-from pybuilder.staleness import Stale, StaleReport
-from pybuilder.staleness.failures import Noted
+from pybuilder.staleness import Delay, Stale, StaleReport
 from pybuilder.tree import Package, package_id
 from pybuilder.update import Finding
-from pybuilder.workspace import Workspace
 
 # Of what waits for the same budget, this comes first. What a person did is looked at by that person.
 _ORDER = ("request", "recipe", "new", "update", "environment", "lock")
@@ -103,21 +99,17 @@ def draw_up(candidates: Iterable[Goal], report: StaleReport) -> Agenda:
 
 def candidates(
     findings: Sequence[Finding],
-    workspace: Workspace,
     *,
     needed_by: Mapping[str, int],
-    noted: Mapping[str, Noted],
-    published: Mapping[str, datetime],
+    delay: Callable[[NormalizedName, Version], Delay],
     now: datetime,
 ) -> list[Goal]:
     """The new versions that the rules let be taken without asking anybody.
 
     Args:
         findings: What upstream has.
-        workspace: Whose specs and patches they are built with.
         needed_by: How many packages need each.
-        noted: What has failed before, by ``name==version``.
-        published: When a package was last published, by name.
+        delay: How long a version waits because it has failed.
         now: The time.
     """
     found = []
@@ -126,44 +118,19 @@ def candidates(
         for version in finding.news if finding.mode == "auto" else ():
             if version in refused:
                 continue
-            replaces = finding.replaced(version)
+            replaces, waits = finding.replaced(version), delay(finding.name, version)
             goal = Goal(
                 name=finding.name,
                 version=version,
                 why="update",
                 detail=f"{replaces} -> {version}" if replaces else f"{version} is the first",
                 needed_by=needed_by.get(finding.name, 0),
-                mark=_mark(finding, version, workspace),
-                due=None,
+                mark=waits.mark,
+                due=waits.due if waits.due > now else None,
                 replaces=replaces,
             )
-            found.append(_delayed(goal, noted.get(str(goal)), published, now))
+            found.append(goal)
     return found
-
-
-def _delayed(goal: Goal, noted: Noted | None, published: Mapping[str, datetime], now: datetime) -> Goal:
-    """The goal with the time from which it is tried again, where it has failed as it is now."""
-    if noted is None or noted.mark != goal.mark:
-        return goal
-    # What another package held back may go on once that is there.
-    never = datetime.min.replace(tzinfo=UTC)
-    failed = [each.at for each in noted.failures if each.at >= published.get(each.because_of, never)]
-    again = next_try(failed, now=now)
-    return replace(goal, due=again) if again > now else goal
-
-
-def _mark(finding: Finding, version: Version, workspace: Workspace) -> str:
-    """The digest of all that a person or upstream may change so that a version builds."""
-    assert finding.spec is not None
-    patches = sorted((workspace.root / "patches" / finding.name).glob("*.patch"))
-    return digest(
-        [
-            str(version),
-            finding.judged.taken(version).sha256,
-            {key: value for key, value in finding.spec.document.data.items() if key != "versions"},
-            [path.read_text(errors="replace") for path in patches if path.is_file()],
-        ]
-    )
 
 
 def _goal(stale: Stale) -> Goal:

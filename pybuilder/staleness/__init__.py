@@ -101,12 +101,14 @@ class StaleReport:
         delayed: What is to be built later: it has failed lately, or a policy or a request says so; soonest first.
         problems: What nobody can judge, in order of name.
         needed_by: How many packages need each, by what is published.
+        delays: Knows how long anything else waits, such as a new version that nothing pins yet.
     """
 
     stale: tuple[Stale, ...]
     delayed: tuple[Stale, ...]
     problems: tuple[Unclear, ...]
     needed_by: Mapping[str, int]
+    delays: Delays
 
 
 def find_stale(packages: Packages, *, policy: Policy, now: datetime) -> StaleReport:
@@ -193,4 +195,5 @@ def _report(
         delayed=tuple(each for _, each in sorted(delayed, key=lambda pair: pair[0])),
         problems=tuple(sorted(problems, key=lambda each: each.subject)),
         needed_by=living.needed_by,
+        delays=delays,
     )

@@ -12,7 +12,6 @@ from packaging.version import Version
 from pybuilder.backoff import next_try
 from pybuilder.clock import timestamp
 from pybuilder.errors import PybuildError
-from pybuilder.packages import Packages
 from pybuilder.plan import digest
 from pybuilder.staleness.failures import Noted, noted_failures
 from pybuilder.staleness.living import Maker
@@ -49,11 +48,6 @@ class Delays:
     today: Today
     failing: Mapping[Package, Sequence[Attempt]]
     noted: Mapping[str, Noted]
-
-    @classmethod
-    def look(cls, packages: Packages, *, now: datetime) -> Delays:
-        """For whoever builds what ``find_stale`` does not know of, such as a new version that nothing pins yet."""
-        return cls.on(Today.look(packages, now=now))
 
     @classmethod
     def on(cls, today: Today) -> Delays:

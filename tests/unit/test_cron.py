@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar, cast
 
@@ -24,13 +23,11 @@ from pybuilder.cron.waiting import forsaken
 from pybuilder.errors import BuildError, FetchError, PostponedError
 from pybuilder.names import normalize
 from pybuilder.passes import Awaited, Problem
-from pybuilder.processes import run
 from pybuilder.review_queue import Waiting
 from pybuilder.spec import parse_spec
-from pybuilder.staleness import Stale, StaleReport, Why
-from pybuilder.staleness.failures import Failure, Noted
+from pybuilder.staleness import Delay, Delays, Stale, StaleReport, Why
+from pybuilder.staleness.today import Today
 from pybuilder.update import Finding, Reupload
-from pybuilder.workspace import Workspace
 
 NOW = datetime(2026, 11, 26, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -190,25 +187,20 @@ class TestAgenda:
 
     def agenda(self, *found: Stale, new: Sequence[Goal] = ()) -> Agenda:
         now, later = (tuple(each for each in found if bool(each.due) is due) for due in (False, True))
-        return draw_up(new, StaleReport(stale=now, delayed=later, problems=(), needed_by={}))
+        delays = Delays(today=cast(Today, None), failing={}, noted={})
+        return draw_up(new, StaleReport(stale=now, delayed=later, problems=(), needed_by={}, delays=delays))
 
-    def candidate(
-        self, text: str = "[update]\n", *failures: datetime, mark: str = "", seven: datetime = EARLIER
-    ) -> Goal:
+    def candidate(self, due: datetime = NOW) -> Goal:
         pin = f'"1.0" = {{ file = "six-1.0.tar.gz", sha256 = "{SHA}" }}'
-        spec = parse_spec(f'name = "six"\n{text}[versions]\n{pin}\n', FILE)
+        spec = parse_spec(f'name = "six"\n[versions]\n{pin}\n', FILE)
         found = Found(text="2.0", file="six-2.0.tar.gz", sha256=SHA)
         judged = Judged(
             candidates=(Candidate(found=found, version=TWO, fate="taken", why=""),),
             news=(TWO,),
         )
         finding = Finding(name=normalize("six"), spec=spec, judged=judged)
-        workspace = Workspace(root=Path("/nowhere"), run=run)
-        failed = tuple(Failure(at=at, attempt="", because_of="seven") for at in failures)
-        noted = {"six==2.0": Noted(mark=mark, failures=failed)}
-        [goal] = candidates(
-            [finding], workspace, needed_by={"six": 7}, noted=noted, published={"seven": seven}, now=NOW
-        )
+        waits = {(SIX[0], TWO): Delay(mark="m", failures=0, due=due)}
+        [goal] = candidates([finding], needed_by={"six": 7}, delay=lambda name, version: waits[name, version], now=NOW)
         return goal
 
     def test_what_somebody_asked_for_comes_first_and_what_most_need(self) -> None:
@@ -230,20 +222,11 @@ class TestAgenda:
         ]
 
     def test_what_has_failed_waits(self) -> None:
-        mark = self.candidate().mark
-        waits = self.candidate("[update]\n", NOW - HOUR / 2, mark=mark)
-        assert waits.due == NOW + HOUR / 2
+        waits = self.candidate(due=NOW + HOUR / 2)
+        assert (waits.due, waits.mark) == (NOW + HOUR / 2, "m")
+        assert self.candidate(due=NOW).due is None
         agenda = self.agenda(self.stale("bad", "recipe", due=True), new=[waits])
         assert agenda.goals == () and [str(goal) for goal in agenda.delayed] == ["six==2.0", "bad==1.0"]
-
-    def test_what_another_package_held_back_goes_on_once_that_is_published(self) -> None:
-        mark = self.candidate().mark
-        assert self.candidate("[update]\n", NOW - HOUR / 2, mark=mark, seven=NOW - HOUR / 4).due is None
-
-    def test_another_spec_is_another_matter_and_another_pin_is_not(self) -> None:
-        mark = self.candidate().mark
-        assert self.candidate("[test]\nimports = ['six']\n", NOW, mark=mark).due is None
-        assert self.candidate("[update]\n", NOW, mark=mark).due == NOW + HOUR
 
     def test_the_first_version_of_a_package_is_no_update(self) -> None:
         agenda = self.agenda(self.stale("six", "new", version=None), new=[self.candidate()])

@@ -20,7 +20,7 @@ from pybuilder.plan import Root, rpm_root_digest
 from pybuilder.processes import run
 from pybuilder.stages import Channel as StagesChannel
 from pybuilder.stages.source import SourceGetter
-from pybuilder.staleness import Delays, Stale, StaleReport, find_stale, note_failure, note_settled
+from pybuilder.staleness import Stale, StaleReport, find_stale, note_failure, note_settled
 from pybuilder.staleness.judge import Policy
 from pybuilder.workspace import Workspace
 from tests.support.channels import BEGAN, HOST_ROOT, TARGET, Channel, channel, digest
@@ -770,10 +770,10 @@ class TestFailures:
     def test_a_candidate_that_nothing_pins_yet_waits_as_well(self, here: Here) -> None:
         here.spec("six")
         candidate = Version("2.0")
-        first = Delays.look(here.packages(), now=NOW).of(SIX, candidate)
+        first = here.find().delays.of(SIX, candidate)
         assert (first.failures, first.due) == (0, NOW)
         note_failure(here.channel.state, "host", "six", candidate, mark=first.mark, now=NOW)
         here.failed("six", version="2.0", began=NOW)
-        again = Delays.look(here.packages(), now=NOW).of(SIX, candidate)
+        again = here.find().delays.of(SIX, candidate)
         assert (again.mark, again.failures, again.due) == (first.mark, 2, NOW + DAY / 12)
-        assert Delays.look(here.packages(), now=NOW).of(SIX, Version("3.0")).due == NOW
+        assert here.find().delays.of(SIX, Version("3.0")).due == NOW
