@@ -155,6 +155,7 @@ class Commits:
         repository, root = self._repository, self.workspace.root
         self.check(entry.changes)
         self._journal.begin(entry)
+        ended = True
         try:
             write(root, entry.changes)
             if not repository.exists:
@@ -164,12 +165,16 @@ class Commits:
             except BaseException as error:
                 # git may have made it: interrupted at its very end, or for a run that was killed before.
                 if not self._is_committed(entry.changes):
+                    ended = False
                     undo(root, entry.changes)
+                    ended = True
                 elif isinstance(error, CommitError):
                     return repository.last([each.file for each in entry.changes])
                 raise
         finally:
-            self._journal.clear()
+            # What is half undone is finished by the next run.
+            if ended:
+                self._journal.clear()
 
     def _is_committed(self, changes: Sequence[Change]) -> bool:
         return all(self._repository.committed(each.file) == each.after for each in changes)

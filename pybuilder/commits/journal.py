@@ -51,7 +51,9 @@ class Journal:
     def begin(self, entry: Entry) -> None:
         """Note what is about to happen."""
         changes = [[each.file, _text(each.before), _text(each.after)] for each in entry.changes]
-        self.state.add_fact(_FACT, str(self.root), {"message": entry.message, "changes": changes})
+        # Alone, a fact may come to the disk after what is written next.
+        with self.state.transaction():
+            self.state.add_fact(_FACT, str(self.root), {"message": entry.message, "changes": changes})
 
     def clear(self) -> None:
         """Say that it has happened, or never will."""

@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from pybuilder.commits import Change, Commits
 from pybuilder.commits.journal import Entry, Journal
-from pybuilder.errors import CommitError, ConfigError
+from pybuilder.errors import CommitError, ConfigError, StateError
 from pybuilder.layout import Layout
 from pybuilder.processes import run
 from pybuilder.spec import Pin
@@ -133,6 +133,28 @@ def test_a_hook_that_fails_is_told_and_leaves_everything_as_it_was(home: Path, c
         commits.commit(update(home), "x")
     assert snapshot(home) == before
     assert commits.finish() == ""
+
+
+def test_what_could_not_be_undone_is_finished_by_the_next(
+    home: Path, commits: Commits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = Path(git(home, "rev-parse", "--git-path", "hooks/pre-commit").strip())
+    hook = home / hook
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+
+    def fail(root: Path, changes: object) -> None:
+        raise StateError("no room on the disk", where=str(root))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pybuilder.commits.undo", fail)
+        with pytest.raises(StateError, match="no room"):
+            commits.commit(update(home), "two")
+    hook.unlink()
+    commits.finish()
+    assert git(home, "log", "-1", "--format=%s").strip() == "two"
+    assert git(home, "status", "--porcelain") == ""
 
 
 def test_work_that_somebody_has_begun_is_never_committed(home: Path, commits: Commits) -> None:
