@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import solv
 
 from pybuilder.evr import compare_evr, without_arch
 
@@ -43,7 +44,6 @@ def test_what_is_the_same(one: str, other: str) -> None:
 
 def test_as_rpm_itself_says() -> None:
     """Every pair of these, against libsolv, which has rpm's own comparison."""
-    solv = pytest.importorskip("solv")
     pool = solv.Pool()
     parts = [
         "1",
