@@ -180,7 +180,8 @@ def _confined(job: Job) -> Iterator[str]:
         yield "PrivateDevices=yes"
         yield "RestrictSUIDSGID=yes"
         # A new /tmp would hide what is in the old one.
-        if not any(path.is_relative_to(tmp) for path in (job.workspace, job.state) for tmp in ("/tmp", "/var/tmp")):
+        needed = (Path(job.program[0]), job.workspace, job.state)
+        if not any(path.is_relative_to(tmp) for path in needed for tmp in ("/tmp", "/var/tmp")):
             yield "PrivateTmp=yes"
 
 

@@ -18,6 +18,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "alone: fills the machine, so that nothing else should be timed beside it")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The one test that takes minutes begins first, or all but one worker wait for it in the end."""
+    items.sort(key=lambda item: item.path.name != "test_month.py")
+
+
 @pytest.fixture(autouse=True)
 def beside_others(request: pytest.FixtureRequest) -> Iterator[None]:
     """Wait until nothing runs that must be alone; or, for what must be, until nothing runs at all."""

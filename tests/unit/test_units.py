@@ -79,6 +79,7 @@ def test_podman_without_root_gets_its_session_and_no_filter_that_takes_newuidmap
 def test_a_workspace_in_tmp_is_not_hidden(where: str) -> None:
     assert service(JOB)["PrivateTmp"] == ["yes"]
     assert "PrivateTmp" not in service(replace(JOB, workspace=Path(where), state=Path(where)))
+    assert "PrivateTmp" not in service(replace(JOB, program=(f"{where}/pybuild",)))
 
 
 def test_what_systemd_would_read_otherwise_is_escaped() -> None:
