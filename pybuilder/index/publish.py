@@ -237,7 +237,8 @@ def _copy_record(record: Path, target: Path) -> None:
         for directory, _, names in os.walk(record):
             there = fresh / Path(directory).relative_to(record)
             there.mkdir(exist_ok=True)
-            for name in names:
+            # A run that was killed while it added to the record leaves what it had not finished.
+            for name in (each for each in names if not each.endswith(".tmp")):
                 shutil.copy2(Path(directory, name), there / name)
                 with (there / name).open("rb") as stream:
                     os.fsync(stream.fileno())

@@ -48,6 +48,7 @@ def test_a_release_is_all_there(index: Index, tmp_path: Path) -> None:
     (record / "deep").mkdir(parents=True)
     (record / "deep" / "build.log").write_text("log")
     wheel, source = make_wheel(tmp_path / "out"), make_source(tmp_path / "out")
+    (record / ".system.json.0a1b2c3d.tmp").write_bytes(b"what a killed run has not finished")
     release = make_release(wheel, source=source, record=record, beside={".cdx.json": b"bill"})
 
     (published,) = index.publish([release])
