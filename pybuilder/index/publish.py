@@ -158,7 +158,9 @@ class Index:
         """Every problem the index has, each as ``path: what``; reads all the files."""
         with filesystem.disk_errors(self.root), filesystem.file_lock(self._lock):
             interrupted = (f"{_NOTE}: a publish was interrupted; `pybuild index refresh` settles it",)
-            return (interrupted if self._note.exists() else ()) + verify.verify(self.root)
+            # A kill may come while the note itself is being written.
+            noted = self._note.exists() or any(self.root.glob(f".{_NOTE}.*.tmp"))
+            return (interrupted if noted else ()) + verify.verify(self.root)
 
     def write_review(self, waiting: Sequence[Mapping[str, str]], rejected: Sequence[Mapping[str, str]]) -> None:
         """Publish who waits for review, for programs and for people; what is right already is not touched.
