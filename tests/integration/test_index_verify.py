@@ -105,6 +105,13 @@ def test_a_damaged_page_is_reported_and_mended_byte_for_byte(
     assert tree_bytes(index.root) == whole
 
 
+def test_a_publish_that_was_interrupted_while_it_was_noted_is_told_as_one(index: Index) -> None:
+    create(index.root / "..unfinished.json.0a1b2c3d.tmp")
+    assert "a publish was interrupted" in index.verify()[0]
+    index.refresh()
+    assert index.verify() == ()
+
+
 @pytest.mark.parametrize("damage", [remove, spoil])
 def test_publishing_mends_the_pages_it_touches(index: Index, tmp_path: Path, damage: Callable[[Path], None]) -> None:
     for page in ("index.json", "index.v1_json"):
