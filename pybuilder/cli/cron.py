@@ -158,15 +158,15 @@ class _Command:
 
 def _tell_others(world: World, ended: Ended, workspace: Workspace, layout: Layout) -> Ended:
     """Write report and metrics, send messages; the pass, with what is wrong with them."""
-    passed = ended.passed
+    settings = workspace.settings
     try:
         with Client() as client:
-            unsent = outward.tell(
-                passed, layout=layout, settings=workspace.settings, state=world.state, client=client, now=clock.now
+            passed = outward.tell(
+                ended.passed, layout=layout, settings=settings, state=world.state, client=client, now=clock.now
             )
     except PybuildError as error:
         return late(world, ended, error)
-    return dataclasses.replace(ended, passed=dataclasses.replace(passed, problems=(*passed.problems, *unsent)))
+    return dataclasses.replace(ended, passed=passed)
 
 
 def _made_site(session: Session, workspace: Held, jobs: int | None) -> Site:

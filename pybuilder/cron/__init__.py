@@ -158,7 +158,7 @@ def late(world: World, ended: Ended, error: PybuildError) -> Ended:
     more = written([standing], ())["standing"]
     return replace(
         ended,
-        passed=replace(ended.passed, problems=(*ended.passed.problems, standing.problem)),
+        passed=ended.passed.with_problems((standing.problem,)),
         memory={**ended.memory, "standing": [*ended.memory["standing"], *more]},
     )
 

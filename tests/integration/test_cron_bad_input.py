@@ -156,7 +156,11 @@ def test_a_file_where_the_state_has_a_directory(here: Bench) -> None:
     shutil.rmtree(here.layout.cron)
     here.layout.cron.write_text("")
     here.sdist("alpha", "2.0")
-    tells(here, "pybuild: report: a file stands where a directory belongs", str(here.layout.cron), code=1)
+    ran = here.pybuild("cron", "--json")
+    [line] = ran.stderr.splitlines()
+    assert line.startswith("pybuild: report: a file stands where a directory belongs") and str(here.layout.cron) in line
+    assert (ran.code, ran.json["ok"], [each["kind"] for each in ran.json["problems"]]) == (1, False, ["report"])
+    silent(here)
     assert here.published("alpha") == ["1.0+pb.1", "2.0+pb.1"]
     here.layout.cron.unlink()
     silent(here)
