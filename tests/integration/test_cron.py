@@ -265,6 +265,8 @@ def test_patches_are_taken_over_and_a_person_looks_at_what_does_not_fit(here: Be
     # What was built is what the workspace says now.
     silent(here)
     assert here.build("moved==1.0", "moved==2.0").built() == []
+    # What waits is looked at in each pass, and was fetched by the first.
+    assert len(here.upstream.asked("/lost-2.0.tar.gz")) == 1
 
 
 def test_what_upstream_does_to_what_is_published(here: Bench) -> None:
