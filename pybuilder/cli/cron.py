@@ -170,23 +170,11 @@ def _tell_others(world: World, ended: Ended, workspace: Workspace, layout: Layou
 
 
 def _made_site(session: Session, workspace: Held, jobs: int | None) -> Site:
-    adapters, chooser, packages = session.adapters, session.chooser, session.packages()
-    finder = Finder(
-        workspace=workspace,
-        state=adapters.state,
-        upstream=chooser.upstream,
-        buildroot=chooser.buildroot,
-        variant=chooser.variant,
-        pythons=(chooser.python,),
-        tags=chooser.tags,
-        now=adapters.now,
-    )
     return Site(
         workspace=workspace,
-        adapters=adapters,
-        bootstrap=make_bootstrap(session, packages, workspace, jobs=jobs),
-        finder=finder,
-        upstream=chooser.upstream,
+        adapters=session.adapters,
+        bootstrap=make_bootstrap(session, session.packages(), workspace, jobs=jobs),
+        finder=Finder.of(session.chooser),
         uptake=session.uptake(),
     )
 
