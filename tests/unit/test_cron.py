@@ -19,7 +19,7 @@ from pybuilder.cron.agenda import Agenda, Goal, candidates, draw_up
 from pybuilder.cron.budget import Budget
 from pybuilder.cron.build import Done, choose, remember
 from pybuilder.cron.log import Log
-from pybuilder.cron.problems import Told, Trouble, compare, together, written
+from pybuilder.cron.problems import LATE, Told, Trouble, compare, together, written
 from pybuilder.cron.site import Site
 from pybuilder.cron.taking import Taken
 from pybuilder.cron.upstream import look_up
@@ -34,6 +34,7 @@ from pybuilder.staleness import Delay, Delays, Stale, StaleReport, Why
 from pybuilder.staleness.today import Today
 from pybuilder.state import State
 from pybuilder.update import Finding, Reupload
+from tests.support.passing import PASS
 
 NOW = datetime(2026, 11, 26, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -282,3 +283,24 @@ def test_what_waits_for_a_person_does_not_take_the_room_of_others(tmp_path: Path
         site = cast(Site, SimpleNamespace(adapters=adapters))
         passes = ["abcdefgh", "abcdefgh", "abcdefgh", "abcdgh", "abcd", "abcdi"]
         assert [one_pass(*there) for there in passes] == ["ab", "cd", "ef", "gh", "ab", "ia"]
+
+
+def test_a_pass_that_broke_off_knows_nothing_of_what_it_did_not_look_at(tmp_path: Path) -> None:
+    met = (("build", "six==1.0"), ("update", "seven"), (LATE, ""))
+    memory = None
+
+    def one_pass(log: Log, *found: tuple[str, str]) -> tuple[str, list[tuple[str, str, bool]]]:
+        nonlocal memory
+        for kind, subject in found:
+            log.note(kind, subject, FetchError("it can't be had"))
+        passed, memory = log.passed(PASS, state, Told.read(memory), now=NOW)
+        return passed.outcome, [(each.kind, each.subject, each.new) for each in passed.problems]
+
+    with closing(State.open(Layout(root=tmp_path))) as state:
+        outcome, told = one_pass(Log(), *met)
+        assert outcome == "problems" and {(kind, subject) for kind, subject, _ in told} == set(met)
+        broken = [("build", "six==1.0", False), ("pass", "", True), ("update", "seven", False)]
+        assert one_pass(Log(failed=True), ("pass", "")) == ("failed", broken)
+        assert one_pass(Log(untried={"six==1.0"})) == ("ok", [("build", "six==1.0", False)])
+        assert one_pass(Log(unlooked={"six"})) == ("ok", [("build", "six==1.0", False)])
+        assert one_pass(Log()) == ("ok", [])
