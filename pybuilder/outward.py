@@ -58,25 +58,34 @@ def tell(
         now: The time, in UTC.
 
     Returns:
-        The pass, with what is wrong with sending; a new problem has ``new`` set, and one that stays is told again
-        without.
+        The pass, with what is wrong with sending; a problem has ``new`` set until ``told`` is called.
 
     Raises:
         StateError: The disk can't be written.
     """
     news.collect(state, pass_, now, lambda messages: outbox.put(state, settings.notify, messages))
     pass_ = pass_.with_problems(outbox.deliver(state, _couriers(settings, client), now))
-    told = report(pass_)
+    document = report(pass_)
     if pass_.outcome != "failed":
         state.add_fact(_SUCCESS, pass_.channel, now().isoformat())
     with disk_errors(layout.cron):
-        write_atomic(layout.cron / "report.txt", report_text(told).encode())
-        write_atomic(layout.cron / "report.html", report_html(told).encode())
+        write_atomic(layout.cron / "report.txt", report_text(document).encode())
+        write_atomic(layout.cron / "report.html", report_html(document).encode())
         write_atomic(layout.cron / "pybuild.prom", metrics(pass_, _standing(pass_, settings, state)).encode())
         if pass_.outcome != "failed":
             heartbeat = {"time": now().isoformat(), "run": pass_.run}
             write_atomic(layout.cron / "heartbeat", json.dumps(heartbeat).encode() + b"\n")
     return pass_
+
+
+def told(*, settings: Settings, state: State) -> None:
+    """To be called once somebody has been told what ``tell`` returned, so that the next pass does not tell it again.
+
+    Args:
+        settings: Say who gets messages.
+        state: Remembers it.
+    """
+    outbox.told(state, settings.notify)
 
 
 def _couriers(settings: Settings, client: Client) -> Mapping[str, Courier]:

@@ -96,6 +96,8 @@ class _Command:
             self._tell(ended, state, layout)
             # Only now: who dies before has told nobody, and is to tell it again.
             told(state, world.channel, ended.memory)
+            if any(problem.kind == "notify" for problem in ended.passed.problems):
+                outward.told(settings=workspace.settings, state=state)
         return _exit_code(ended.passed)
 
     def _readable(self) -> Workspace:
