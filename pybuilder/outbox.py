@@ -31,12 +31,14 @@ class Trouble:
         cure: What to do.
         exit_code: What it counts as.
         since: When it was found first, ISO 8601.
+        told: Whether somebody has been told of it.
     """
 
     what: str
     cure: str
     exit_code: int
     since: str
+    told: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +97,7 @@ def deliver(state: State, couriers: Mapping[str, Courier], now: Callable[[], dat
         now: The time, in UTC.
 
     Returns:
-        What is wrong with addresses.
+        What is wrong with addresses; new until ``told`` is called.
     """
     began = now()
     queues = {address: _queue(state, address) for address in couriers}
@@ -107,13 +109,20 @@ def deliver(state: State, couriers: Mapping[str, Courier], now: Callable[[], dat
         if turn := rounds.get(address):
             fault = _SLOW if turn in unanswered else turn.fault
             queue = _after(_without(_queue(state, address), set(turn.done.copy())), fault, began)
-        elif not queue.waiting:
+        elif not queue.waiting and queue.problem and queue.problem.told:
             queue = replace(queue, problem=None)
         if queue != queues[address]:
             _keep(state, address, queue)
         if queue.problem:
-            problems.append(_told(address, queue.problem, new=_is_new(queue.problem, queues[address].problem)))
+            problems.append(_problem(address, queue.problem))
     return tuple(problems)
+
+
+def told(state: State, addresses: Sequence[str]) -> None:
+    """Note that somebody has been told what is wrong with these addresses."""
+    for address, queue in queues(state, addresses).items():
+        if queue.problem and not queue.problem.told:
+            _keep(state, address, replace(queue, problem=replace(queue.problem, told=True)))
 
 
 def _run(rounds: Sequence[_Round]) -> list[_Round]:
@@ -141,12 +150,13 @@ def _after(queue: Queue, fault: Fault | None, now: datetime) -> Queue:
     what = fault.what
     if queue.dropped and len(queue.waiting) == MOST:
         what += f"; {MOST} messages wait for it, and the oldest are dropped"
-    before = queue.problem
-    since = before.since if before and before.what == what else now.isoformat()
+    trouble = Trouble(what=what, cure=fault.cure, exit_code=fault.exit_code, since=now.isoformat())
+    if (before := queue.problem) and before.what == what:
+        trouble = replace(trouble, since=before.since, told=before.told)
     rest = timedelta(seconds=min(fault.wait, _LONGEST_REST.total_seconds()))
     return replace(
         queue,
-        problem=Trouble(what=what, cure=fault.cure, exit_code=fault.exit_code, since=since),
+        problem=trouble,
         not_before=(now + rest).isoformat() if rest > timedelta() else "",
     )
 
@@ -159,11 +169,7 @@ def _rests(queue: Queue, now: datetime) -> bool:
     return now < until <= now + _LONGEST_REST
 
 
-def _is_new(trouble: Trouble, before: Trouble | None) -> bool:
-    return before is None or before.what != trouble.what
-
-
-def _told(address: str, trouble: Trouble, *, new: bool) -> Problem:
+def _problem(address: str, trouble: Trouble) -> Problem:
     return Problem(
         kind="notify",
         subject=public(address),
@@ -172,7 +178,7 @@ def _told(address: str, trouble: Trouble, *, new: bool) -> Problem:
         cure=trouble.cure,
         exit_code=trouble.exit_code,
         first_seen=datetime.fromisoformat(trouble.since),
-        new=new,
+        new=not trouble.told,
     )
 
 

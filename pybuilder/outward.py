@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from pybuilder import news, outbox
@@ -17,7 +16,7 @@ from pybuilder.pass_html import report_html
 from pybuilder.pass_metrics import Standing, metrics
 from pybuilder.pass_report import report
 from pybuilder.pass_text import report_text
-from pybuilder.passes import Pass, Problem, Updated
+from pybuilder.passes import Pass, Updated
 from pybuilder.settings import Settings
 from pybuilder.state import State
 
@@ -47,7 +46,7 @@ def note(updated: Updated, *, channel: str, state: State) -> None:
 
 def tell(
     pass_: Pass, *, layout: Layout, settings: Settings, state: State, client: Client, now: Callable[[], datetime]
-) -> tuple[Problem, ...]:
+) -> Pass:
     """Send messages to whom ``notify`` names, and write report, metrics and heartbeat below ``<state>/cron``.
 
     Args:
@@ -59,31 +58,34 @@ def tell(
         now: The time, in UTC.
 
     Returns:
-        What is wrong with sending; a new problem has ``new`` set, and one that stays is told again without.
+        The pass, with what is wrong with sending; a problem has ``new`` set until ``told`` is called.
 
     Raises:
         StateError: The disk can't be written.
     """
     news.collect(state, pass_, now, lambda messages: outbox.put(state, settings.notify, messages))
-    problems = outbox.deliver(state, _couriers(settings, client), now)
-    pass_ = _with(pass_, problems)
-    told = report(pass_)
+    pass_ = pass_.with_problems(outbox.deliver(state, _couriers(settings, client), now))
+    document = report(pass_)
     if pass_.outcome != "failed":
         state.add_fact(_SUCCESS, pass_.channel, now().isoformat())
     with disk_errors(layout.cron):
-        write_atomic(layout.cron / "report.txt", report_text(told).encode())
-        write_atomic(layout.cron / "report.html", report_html(told).encode())
+        write_atomic(layout.cron / "report.txt", report_text(document).encode())
+        write_atomic(layout.cron / "report.html", report_html(document).encode())
         write_atomic(layout.cron / "pybuild.prom", metrics(pass_, _standing(pass_, settings, state)).encode())
         if pass_.outcome != "failed":
             heartbeat = {"time": now().isoformat(), "run": pass_.run}
             write_atomic(layout.cron / "heartbeat", json.dumps(heartbeat).encode() + b"\n")
-    return problems
+    return pass_
 
 
-def _with(pass_: Pass, problems: tuple[Problem, ...]) -> Pass:
-    """The pass, with what is wrong with sending."""
-    worse = pass_.outcome == "ok" and any(problem.new for problem in problems)
-    return replace(pass_, problems=(*pass_.problems, *problems), outcome="problems" if worse else pass_.outcome)
+def told(*, settings: Settings, state: State) -> None:
+    """To be called once somebody has been told what ``tell`` returned, so that the next pass does not tell it again.
+
+    Args:
+        settings: Say who gets messages.
+        state: Remembers it.
+    """
+    outbox.told(state, settings.notify)
 
 
 def _couriers(settings: Settings, client: Client) -> Mapping[str, Courier]:

@@ -97,7 +97,7 @@ def _many(count: int, noun: str) -> str:
 
 
 def _tone(pass_: Pass) -> Tone:
-    if pass_.outcome != "ok":
+    if pass_.outcome == "failed" or any(problem.new for problem in pass_.problems):
         return "bad"
     return "ask" if any(each.new for each in pass_.review) else "good"
 

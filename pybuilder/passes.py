@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -128,3 +128,8 @@ class Pass:
     review: tuple[Awaited, ...] = ()
     problems: tuple[Problem, ...] = ()
     postponed: int = 0
+
+    def with_problems(self, problems: tuple[Problem, ...]) -> Pass:
+        """The same, with what went wrong after it had come to its end."""
+        worse = self.outcome == "ok" and any(problem.new for problem in problems)
+        return replace(self, problems=(*self.problems, *problems), outcome="problems" if worse else self.outcome)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, zip_longest
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -23,6 +23,9 @@ from pybuilder.spec import Pin, Spec
 from pybuilder.state import State
 from pybuilder.upstream import Upstream
 from pybuilder.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pybuilder.stages.choose import Chooser
 
 Mode = Literal["auto", "review", "off"]
 _THREADS = 32
@@ -135,6 +138,25 @@ class Finder:
     tags: Sequence[str]
     now: Callable[[], datetime]
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    @classmethod
+    def of(cls, chooser: Chooser, *, pythons: tuple[str, ...] = ()) -> Finder:
+        """What finds new versions for those for whom a chooser chooses.
+
+        Args:
+            chooser: Knows workspace, state, upstream and target.
+            pythons: As in the class; none for the chooser's own.
+        """
+        return cls(
+            workspace=chooser.workspace,
+            state=chooser.state,
+            upstream=chooser.upstream,
+            buildroot=chooser.buildroot,
+            variant=chooser.variant,
+            pythons=pythons or (chooser.python,),
+            tags=chooser.tags,
+            now=chooser.now,
+        )
 
     def find(self, names: Sequence[str] = ()) -> tuple[Finding, ...]:
         """Ask upstream about packages, side by side and politely; what goes wrong with one is that one's error.

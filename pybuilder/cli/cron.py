@@ -96,6 +96,8 @@ class _Command:
             self._tell(ended, state, layout)
             # Only now: who dies before has told nobody, and is to tell it again.
             told(state, world.channel, ended.memory)
+            if any(problem.kind == "notify" for problem in ended.passed.problems):
+                outward.told(settings=workspace.settings, state=state)
         return _exit_code(ended.passed)
 
     def _readable(self) -> Workspace:
@@ -158,35 +160,23 @@ class _Command:
 
 def _tell_others(world: World, ended: Ended, workspace: Workspace, layout: Layout) -> Ended:
     """Write report and metrics, send messages; the pass, with what is wrong with them."""
-    passed = ended.passed
+    settings = workspace.settings
     try:
         with Client() as client:
-            unsent = outward.tell(
-                passed, layout=layout, settings=workspace.settings, state=world.state, client=client, now=clock.now
+            passed = outward.tell(
+                ended.passed, layout=layout, settings=settings, state=world.state, client=client, now=clock.now
             )
     except PybuildError as error:
         return late(world, ended, error)
-    return dataclasses.replace(ended, passed=dataclasses.replace(passed, problems=(*passed.problems, *unsent)))
+    return dataclasses.replace(ended, passed=passed)
 
 
 def _made_site(session: Session, workspace: Held, jobs: int | None) -> Site:
-    adapters, chooser, packages = session.adapters, session.chooser, session.packages()
-    finder = Finder(
-        workspace=workspace,
-        state=adapters.state,
-        upstream=chooser.upstream,
-        buildroot=chooser.buildroot,
-        variant=chooser.variant,
-        pythons=(chooser.python,),
-        tags=chooser.tags,
-        now=adapters.now,
-    )
     return Site(
         workspace=workspace,
-        adapters=adapters,
-        bootstrap=make_bootstrap(session, packages, workspace, jobs=jobs),
-        finder=finder,
-        upstream=chooser.upstream,
+        adapters=session.adapters,
+        bootstrap=make_bootstrap(session, session.packages(), workspace, jobs=jobs),
+        finder=Finder.of(session.chooser),
         uptake=session.uptake(),
     )
 

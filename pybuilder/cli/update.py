@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pybuilder import clock
+from pybuilder import events
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
-from pybuilder.cli.places import choose_buildroot, open_layout, open_workspace
+from pybuilder.cli.places import open_workspace
 from pybuilder.cli.taking import How, finish, take
 from pybuilder.clock import timestamp
 from pybuilder.errors import PybuildError, combined_exit_code
@@ -162,25 +161,12 @@ def _named(finding: Finding, error: PybuildError) -> str:
 @contextlib.contextmanager
 def _finder(options: Options) -> Iterator[Finder]:
     """What finding needs: upstream and the state, but no buildroot that works."""
-    from pybuilder.http import Client
-    from pybuilder.sandbox.host_root import this_target
-    from pybuilder.state import State
+    from pybuilder.cli.reach import reach
     from pybuilder.update import Finder
-    from pybuilder.upstream import Upstream
 
     workspace = open_workspace(options)
-    chosen, target = choose_buildroot(options, workspace), this_target()
-    with contextlib.closing(State.open(open_layout(options, workspace))) as state, Client() as client:
-        yield Finder(
-            workspace=workspace,
-            state=state,
-            upstream=Upstream(client=client, url=str(workspace.settings.index or ""), environ=os.environ),
-            buildroot=chosen.name,
-            variant=options.variant,
-            pythons=_pythons(workspace, chosen.name) or (target.full_version,),
-            tags=target.tags,
-            now=clock.now,
-        )
+    with reach(options, workspace, events.ignore) as world:
+        yield Finder.of(world.chooser, pythons=_pythons(workspace, world.chooser.buildroot))
 
 
 def _pythons(workspace: Workspace, buildroot: str) -> tuple[str, ...]:

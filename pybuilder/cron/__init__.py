@@ -158,7 +158,7 @@ def late(world: World, ended: Ended, error: PybuildError) -> Ended:
     more = written([standing], ())["standing"]
     return replace(
         ended,
-        passed=replace(ended.passed, problems=(*ended.passed.problems, standing.problem)),
+        passed=ended.passed.with_problems((standing.problem,)),
         memory={**ended.memory, "standing": [*ended.memory["standing"], *more]},
     )
 
@@ -188,7 +188,7 @@ def _keep_up(world: World, site: Site, log: Log, *, began: datetime) -> None:
             taken = take_up(site, goals, log, scratch=Path(scratch))
         done = build(site, taken.goals, world.budget, log)
     log.built += built(site, done, goals, began=began)
-    remember(site, done, goals, taken.failed)
+    remember(site, done, goals, taken, log)
     for updated in settle(site, done, taken.goals, log):
         log.updated.append(updated)
         world.note(updated)

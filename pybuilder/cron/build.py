@@ -14,6 +14,7 @@ from pybuilder.cron.budget import Budget
 from pybuilder.cron.log import Log
 from pybuilder.cron.problems import Trouble
 from pybuilder.cron.site import Site
+from pybuilder.cron.taking import Taken
 from pybuilder.errors import EngineError, LockedError, PostponedError, PybuildError, ReviewError, StateError
 from pybuilder.names import numbered_version
 from pybuilder.passes import Built
@@ -45,7 +46,7 @@ class Done:
 def choose(site: Site, agenda: Agenda, budget: Budget, log: Log) -> tuple[Goal, ...]:
     """What there is room for in a budget; the rest is left for a later pass.
 
-    What waited for a person in the last pass comes last: it takes the room of others and may leave it unused.
+    What waited for a person when it was tried last comes last: it takes the room of others and may leave it unused.
     """
     waited = site.adapters.state.fact(_WAITED, site.adapters.channel.name) or ()
     ordered = sorted(agenda.goals, key=lambda goal: str(goal) in waited)
@@ -138,18 +139,19 @@ def _trouble(failure: Failure, held: Collection[str]) -> Trouble:
     return trouble.holding(each for each in held if each != subject)
 
 
-def remember(site: Site, done: Done, goals: Sequence[Goal], failed: Mapping[Goal, PybuildError]) -> None:
+def remember(site: Site, done: Done, goals: Sequence[Goal], taken: Taken, log: Log) -> None:
     """Note what the next pass must know of what was tried: what failed waits, what ended well is not stale.
 
     Args:
         site: The world.
         done: What came of the run.
         goals: What was asked for.
-        failed: What failed before the run.
+        taken: What became of it before the run.
+        log: Knows what was not tried.
     """
     adapters = site.adapters
     state, channel, now = adapters.state, adapters.channel.name, adapters.now()
-    for goal, error in (*done.unmet.items(), *failed.items()):
+    for goal, error in (*done.unmet.items(), *taken.failed.items()):
         if error is not None and not isinstance(error, _NOT_ITS_FAULT):
             other = error.package[0] if error.package and error.package[0] != goal.name else ""
             note_failure(
@@ -162,8 +164,9 @@ def remember(site: Site, done: Done, goals: Sequence[Goal], failed: Mapping[Goal
                 attempt=error.attempt,
                 because_of=other,
             )
-    waits = [str(goal) for goal, error in done.unmet.items() if error is None]
-    state.add_fact(_WAITED, channel, waits)
+    waits = {str(goal) for goal in (*taken.waits, *(goal for goal, error in done.unmet.items() if error is None))}
+    still = log.untried.intersection(state.fact(_WAITED, channel) or ())
+    state.add_fact(_WAITED, channel, sorted(waits | still))
     for goal in goals:
         if goal.stale and goal not in done.unmet and any(map(goal.is_met_by, done.outcomes)):
             note_settled(state, channel, goal.stale)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pybuilder.bootstrap import Bootstrap
 from pybuilder.stages import Adapters
 from pybuilder.update import Finder
-from pybuilder.upstream import Upstream
 from pybuilder.uptake import Uptake
 from pybuilder.workspace.held import Held
 
@@ -21,7 +20,6 @@ class Site:
         adapters: The world.
         bootstrap: Plans and builds.
         finder: Finds what is new upstream.
-        upstream: The upstream index.
         uptake: Takes new versions into specs.
     """
 
@@ -29,5 +27,4 @@ class Site:
     adapters: Adapters
     bootstrap: Bootstrap
     finder: Finder
-    upstream: Upstream
     uptake: Uptake

@@ -25,10 +25,12 @@ class Taken:
     Attributes:
         goals: What is left of the goals.
         failed: Those that can't be built, and why.
+        waits: Those that wait for a person.
     """
 
     goals: tuple[Goal, ...]
     failed: Mapping[Goal, PybuildError]
+    waits: frozenset[Goal]
 
 
 def take_up(site: Site, goals: Sequence[Goal], log: Log, *, scratch: Path) -> Taken:
@@ -67,7 +69,8 @@ def take_up(site: Site, goals: Sequence[Goal], log: Log, *, scratch: Path) -> Ta
     log.untried.update(map(str, later))
     log.postponed += len(later)
     stopped = {*failed, *waits, *later}
-    return Taken(goals=tuple(goal for goal in goals if goal not in stopped), failed=failed)
+    left = tuple(goal for goal in goals if goal not in stopped)
+    return Taken(goals=left, failed=failed, waits=frozenset(waits))
 
 
 def _propose_all(site: Site, ready: Mapping[Goal, Prepared], scratch: Path) -> set[Goal]:

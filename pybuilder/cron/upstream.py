@@ -30,7 +30,7 @@ def yank(site: Site, findings: Sequence[Finding], log: Log) -> None:
     adapters = site.adapters
     log.yanked += yank_upstreams(
         findings,
-        upstream=site.upstream,
+        upstream=site.finder.upstream,
         index=adapters.index,
         state=adapters.state,
         channel=adapters.channel.name,

@@ -15,6 +15,7 @@ from pybuilder.layout import Layout
 from pybuilder.lockfile import Lock
 from pybuilder.reachability import Inputs, Needed, Tried, needed, newest
 from pybuilder.record import PLAN, read_record
+from pybuilder.review_queue import waiting
 from pybuilder.state import State
 from pybuilder.workspace import Workspace
 
@@ -66,10 +67,13 @@ class Facts:
     _rpms: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def needed(self, keep: int) -> tuple[Needed, Needed]:
-        """What must stay in any case, and what should stay besides: what the last attempts at each package need.
+        """What must stay in any case, and what should stay besides.
+
+        The latter: what the last attempts at each package need, and what waits for a person, which each pass of cron
+        looks at again.
 
         Args:
-            keep: How many these are.
+            keep: How many the last attempts are.
         """
         ended = [_tried(row) for row in self.state.ended()]
         numbered = [_tried(row) for row in self.state.numbered()]
@@ -79,8 +83,14 @@ class Facts:
         payloads = [path.name for path in self.layout.indexes.glob("*/records/*")]
         return (
             needed(attempts, self._inputs, wanted=must, payloads=payloads),
-            needed(attempts, self._inputs, wanted=newest(ended, keep)),
+            needed(attempts, self._inputs, wanted=newest(ended, keep)) | Needed(sources=self._awaited()),
         )
+
+    def _awaited(self) -> frozenset[str]:
+        """The sources of versions that wait for a person, where they have been fetched."""
+        entries = [each for each in waiting(self.state) if each.is_update or each.is_screening]
+        pins = (self.state.pin(each.name, str(each.version)) for each in entries)
+        return frozenset(pin["sha256"] for pin in pins if pin and "sha256" in pin)
 
     def _inputs(self, attempt: Tried) -> Inputs | None:
         if attempt.id not in self._known:

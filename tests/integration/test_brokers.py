@@ -42,7 +42,8 @@ def tell(pass_: Pass, state: State, root: Path, *notify: str) -> tuple[Problem, 
     settings = parse_settings(f"notify = {json.dumps(notify)}", "pybuild.toml")
     layout = Layout(root=root / "state")
     with Client() as client:
-        return outward.tell(pass_, layout=layout, settings=settings, state=state, client=client, now=lambda: NOW)
+        told = outward.tell(pass_, layout=layout, settings=settings, state=state, client=client, now=lambda: NOW)
+    return told.problems
 
 
 def received(channel: Any, queue: str) -> list[Message]:

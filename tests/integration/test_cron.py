@@ -149,6 +149,9 @@ def test_another_recipe_and_a_request_are_built(here: Bench) -> None:
     (here.workspace / "rebuild.toml").write_text(f'"alpha==1.0" = {{ requested = {requested}, reason = "a test" }}\n')
     assert passed(here).built() == ["alpha==1.0+pb.3"]
     silent(here)
+    # It was really built again, and not published once more; and that was all that was asked for.
+    assert [each["state"] for each in here.attempts("alpha")] == ["succeeded"] * 3
+    assert here.published("alpha") == ["1.0+pb.1", "1.0+pb.2", "1.0+pb.3"]
 
 
 def test_a_dry_run_changes_nothing(here: Bench) -> None:
@@ -265,6 +268,8 @@ def test_patches_are_taken_over_and_a_person_looks_at_what_does_not_fit(here: Be
     # What was built is what the workspace says now.
     silent(here)
     assert here.build("moved==1.0", "moved==2.0").built() == []
+    # What waits is looked at in each pass, and was fetched by the first.
+    assert len(here.upstream.asked("/lost-2.0.tar.gz")) == 1
 
 
 def test_what_upstream_does_to_what_is_published(here: Bench) -> None:

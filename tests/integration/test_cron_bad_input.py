@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.git import git
+from tests.support.hooked import hook
 from tests.support.upstream import JSON_TYPE, Fault
 from tests.support.workspaces import Bench, bench, wait_for
 
@@ -151,14 +152,24 @@ def test_a_workspace_that_was_broken_and_mended_where_it_is_pulled_from(here: Be
     tells(here, "pybuild: pull: the program 'git' is missing", "do: ", code=20, arguments=("--pull",))
 
 
-def test_a_file_where_the_state_has_a_directory(here: Bench) -> None:
+def test_a_file_where_the_state_has_a_directory_and_a_hook_that_is_gone(here: Bench) -> None:
     silent(here)
     shutil.rmtree(here.layout.cron)
     here.layout.cron.write_text("")
     here.sdist("alpha", "2.0")
-    tells(here, "pybuild: report: a file stands where a directory belongs", str(here.layout.cron), code=1)
-    assert here.published("alpha") == ["1.0+pb.1", "2.0+pb.1"]
-    here.layout.cron.unlink()
-    silent(here)
+    with hook() as server:
+        server.answers = [(404, "")] * 9
+        here.settings(f'notify = ["{server.url}"]\n')
+        ran = here.pybuild("cron", "--json")
+        [line] = ran.stderr.splitlines()
+        assert line.startswith("pybuild: report: a file stands where a directory belongs"), line
+        assert str(here.layout.cron) in line
+        assert (ran.code, ran.json["ok"], [each["kind"] for each in ran.json["problems"]]) == (1, False, ["report"])
+        silent(here)
+        assert here.published("alpha") == ["1.0+pb.1", "2.0+pb.1"]
+        here.layout.cron.unlink()
+        # No pass has told it yet: their reports could not be written.
+        tells(here, "pybuild: notify http://", "404", code=30)
+        assert len(server.answers) == 5
     assert (here.layout.cron / "heartbeat").exists()
     here.check_sound()

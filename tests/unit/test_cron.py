@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar, cast
 
@@ -15,19 +17,24 @@ from packaging.version import Version
 from pybuilder.candidates import Candidate, Found, Judged
 from pybuilder.cron.agenda import Agenda, Goal, candidates, draw_up
 from pybuilder.cron.budget import Budget
+from pybuilder.cron.build import Done, choose, remember
 from pybuilder.cron.log import Log
-from pybuilder.cron.problems import Told, Trouble, compare, together, written
+from pybuilder.cron.problems import LATE, Told, Trouble, compare, together, written
 from pybuilder.cron.site import Site
+from pybuilder.cron.taking import Taken
 from pybuilder.cron.upstream import look_up
 from pybuilder.cron.waiting import forsaken
 from pybuilder.errors import BuildError, FetchError, PostponedError
+from pybuilder.layout import Layout
 from pybuilder.names import normalize
 from pybuilder.passes import Awaited, Problem
 from pybuilder.review_queue import Waiting
 from pybuilder.spec import parse_spec
 from pybuilder.staleness import Delay, Delays, Stale, StaleReport, Why
 from pybuilder.staleness.today import Today
+from pybuilder.state import State
 from pybuilder.update import Finding, Reupload
+from tests.support.passing import PASS
 
 NOW = datetime(2026, 11, 26, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -36,6 +43,7 @@ TWO = Version("2.0")
 EARLIER = NOW - timedelta(days=9)
 SHA = "ab" * 32
 FILE = "specs/six.toml"
+GOAL = Goal(name=SIX[0], version=TWO, why="update", detail="", needed_by=0, mark="m")
 
 
 def trouble(subject: str = "six==1.0", what: str = "it does not build", **facts: str) -> Trouble:
@@ -255,3 +263,44 @@ class TestLookUp:
         again = Reupload(version=SIX[1], file="six-1.0.tar.gz", pinned=SHA, offered="cd" * 32)
         log = self.look(Finding(name=SIX[0], spec=parse_spec('name = "six"\n', FILE), reuploads=(again,)))
         assert [(each.kind, each.subject, each.exit_code) for each in log.troubles] == [("reupload", "six==1.0", 30)]
+
+
+def test_what_waits_for_a_person_does_not_take_the_room_of_others(tmp_path: Path) -> None:
+    """However many wait: those come last that did when they were tried last, however long ago that is."""
+
+    def one_pass(*there: str) -> str:
+        goals = {name: replace(GOAL, name=normalize(name)) for name in there}
+        log = Log()
+        chosen = choose(site, Agenda(goals=tuple(goals.values()), delayed=()), Budget(max_builds=2), log)
+        by_patch = frozenset(goal for goal in chosen if goal.name in "ab")
+        taken = Taken(goals=tuple(goal for goal in chosen if goal not in by_patch), failed={}, waits=by_patch)
+        needing_somebody = {goal: None for goal in taken.goals if goal.name in "cd"}
+        remember(site, Done(outcomes={}, unmet=needing_somebody), chosen, taken, log)
+        return "".join(goal.name for goal in chosen)
+
+    with closing(State.open(Layout(root=tmp_path))) as state:
+        adapters = SimpleNamespace(state=state, channel=SimpleNamespace(name="host"), now=lambda: NOW)
+        site = cast(Site, SimpleNamespace(adapters=adapters))
+        passes = ["abcdefgh", "abcdefgh", "abcdefgh", "abcdgh", "abcd", "abcdi"]
+        assert [one_pass(*there) for there in passes] == ["ab", "cd", "ef", "gh", "ab", "ia"]
+
+
+def test_a_pass_that_broke_off_knows_nothing_of_what_it_did_not_look_at(tmp_path: Path) -> None:
+    met = (("build", "six==1.0"), ("update", "seven"), (LATE, ""))
+    memory = None
+
+    def one_pass(log: Log, *found: tuple[str, str]) -> tuple[str, list[tuple[str, str, bool]]]:
+        nonlocal memory
+        for kind, subject in found:
+            log.note(kind, subject, FetchError("it can't be had"))
+        passed, memory = log.passed(PASS, state, Told.read(memory), now=NOW)
+        return passed.outcome, [(each.kind, each.subject, each.new) for each in passed.problems]
+
+    with closing(State.open(Layout(root=tmp_path))) as state:
+        outcome, told = one_pass(Log(), *met)
+        assert outcome == "problems" and {(kind, subject) for kind, subject, _ in told} == set(met)
+        broken = [("build", "six==1.0", False), ("pass", "", True), ("update", "seven", False)]
+        assert one_pass(Log(failed=True), ("pass", "")) == ("failed", broken)
+        assert one_pass(Log(untried={"six==1.0"})) == ("ok", [("build", "six==1.0", False)])
+        assert one_pass(Log(unlooked={"six"})) == ("ok", [("build", "six==1.0", False)])
+        assert one_pass(Log()) == ("ok", [])

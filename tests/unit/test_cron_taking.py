@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from packaging.version import Version
 
 from pybuilder.cron.agenda import Goal
@@ -50,5 +52,23 @@ def test_of_several_of_a_package_one_at_a_time(tmp_path: Path) -> None:
     log = Log()
     taken = take_up(cast(Any, site), goals, log, scratch=tmp_path)
     assert list(map(str, taken.goals)) == ["six==1.1", "six==3.1", "seven==1.1"]
-    assert proposed == ["six", "seven"] and taken.failed == {}
+    assert proposed == ["six", "seven"] and taken.failed == {} and taken.waits == frozenset()
     assert (log.untried, log.postponed, log.troubles) == ({"six==2.1"}, 1, [])
+
+
+def test_what_waits_for_a_person_is_asked_for_and_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(
+        "pybuilder.cron.taking.ask", lambda state, workspace, indexes, wanted, now: asked.extend(wanted)
+    )
+    there = prepared("six", "2.1")
+    goal = Goal(name=there.name, version=there.version, why="update", detail="", needed_by=0, mark="")
+    site = SimpleNamespace(
+        uptake=SimpleNamespace(prepare=lambda name, version: replace(there, review="a patch does not apply")),
+        workspace=None,
+        adapters=SimpleNamespace(state=None, index=None, now=lambda: None),
+    )
+    log = Log()
+    taken = take_up(cast(Any, site), [goal], log, scratch=tmp_path)
+    assert (taken.goals, taken.failed, taken.waits) == ((), {}, frozenset([goal]))
+    assert asked == [("six", "six==2.1", "update")] and log.troubles == []

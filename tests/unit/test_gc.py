@@ -14,6 +14,7 @@ from pybuilder.errors import LockedError
 from pybuilder.files import file_lock
 from pybuilder.gc.facts import keep, kept, let_go
 from pybuilder.layout import Layout
+from pybuilder.review_queue import UPDATE
 from pybuilder.store import Store
 from pybuilder.usage import at_work
 from tests.support.stores import LONG_AGO, Ledger, digest, ledger
@@ -96,6 +97,26 @@ class TestWhatIsNeeded:
         for kind in ("sources", "rpms"):
             assert here.has(kind, "wanted") and not here.has(kind, "other")
         assert [path.stem for path in here.layout.kind("repodata").iterdir()] == [digest("wanted")]
+
+    def test_the_source_of_what_waits_for_a_person(self, here: Ledger) -> None:
+        wanted = [("alpha", "alpha==2.0", UPDATE), ("beta", "beta==1.0", "the screening of its source: odd")]
+        wanted += [
+            ("gamma", "gamma>=1", "alpha 2.0"),
+            ("delta", "delta==1.0", UPDATE),
+            ("from-git", "from-git==1.0", UPDATE),
+        ]
+        here.state.ask_review(wanted, now="2026-11-26T06:00:00Z")
+        for name, version in (("alpha", "2.0"), ("beta", "1.0"), ("other", "1.0")):
+            here.put("sources", name)
+            here.state.add_pin(
+                name, version, {"file": f"{name}.tar.gz", "sha256": digest(name)}, now="2026-11-26T06:00:00Z"
+            )
+        here.state.add_pin("from-git", "1.0", {"commit": "c0ffee"}, now="2026-11-26T06:00:00Z")
+        here.collect()
+        assert here.has("sources", "alpha", "beta") and not here.has("sources", "other")
+        here.state.settle_review([("alpha", "alpha==2.0", UPDATE)])
+        here.collect()
+        assert here.has("sources", "beta") and not here.has("sources", "alpha")
 
     def test_roots_of_the_locks(self, here: Ledger) -> None:
         current, old, mixed = here.root(["a", "b"]), here.root(["a", "old"]), here.root(["old"])

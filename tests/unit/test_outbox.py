@@ -13,7 +13,7 @@ import pytest
 from pybuilder import outbox
 from pybuilder.hooks import Fault
 from pybuilder.layout import Layout
-from pybuilder.outbox import MOST, deliver, put, queues
+from pybuilder.outbox import MOST, deliver, put, queues, told
 from pybuilder.passes import Problem
 from pybuilder.state import State
 from tests.support.passing import NOW
@@ -53,7 +53,10 @@ def waiting(state: State, address: str = HERE) -> list[str]:
 
 
 def sent(state: State, door: Door, *, days: float = 0.0) -> tuple[Problem, ...]:
-    return deliver(state, {HERE: door}, lambda: NOW + timedelta(days=days))
+    """A pass that comes to the point at which it tells."""
+    problems = deliver(state, {HERE: door}, lambda: NOW + timedelta(days=days))
+    told(state, [HERE])
+    return problems
 
 
 def test_what_is_taken_is_sent_once_and_in_order(state: State) -> None:
@@ -92,6 +95,16 @@ def test_a_problem_is_new_once_and_again_when_it_changes_or_comes_back(state: St
     put(state, [HERE], messages(2))
     [back] = sent(state, Door(0, DOWN), days=4)
     assert back.new and back.first_seen == NOW + timedelta(days=4)
+
+
+@pytest.mark.parametrize("most", [0, 1])
+def test_a_problem_is_new_until_somebody_has_been_told(state: State, most: int) -> None:
+    """Also one with a message that was given up, of which nothing waits any more."""
+    put(state, [HERE], messages(1))
+    passes = [deliver(state, {HERE: Door(most, DOWN)}, lambda: NOW) for _ in range(2)]
+    assert [[each.new for each in problems] for problems in passes] == [[True], [True]]
+    assert [each.new for each in sent(state, Door(most, DOWN))] == [True]
+    assert [each.new for each in sent(state, Door(most, DOWN))] == ([] if most else [False])
 
 
 def test_a_message_that_was_refused_and_given_up_is_told_once(state: State) -> None:

@@ -17,7 +17,7 @@ from pybuilder.errors import StateError
 from pybuilder.http import Client
 from pybuilder.layout import Layout
 from pybuilder.pass_messages import SCHEMAS
-from pybuilder.passes import Awaited, Built, Pass, Problem, Updated
+from pybuilder.passes import Awaited, Built, Pass, Updated
 from pybuilder.settings import parse_settings
 from pybuilder.state import State
 from tests.support.hooked import HookServer, hook
@@ -38,7 +38,7 @@ class World:
         self.now = NOW
         self.notify: list[str] = []
 
-    def tell(self, pass_: Pass) -> tuple[Problem, ...]:
+    def tell(self, pass_: Pass) -> Pass:
         settings = parse_settings(f"notify = {json.dumps(self.notify)}", "pybuild.toml")
         with Client(sleep=lambda seconds: None) as client:
             return outward.tell(
@@ -74,7 +74,7 @@ def server() -> Iterator[HookServer]:
 
 def test_a_pass_leaves_report_metrics_and_heartbeat(world: World) -> None:
     outward.begin(channel="host", state=world.state)
-    assert world.tell(BUSY) == ()
+    assert world.tell(BUSY) == BUSY
     assert (world.layout.cron / "report.txt").read_text().startswith("Subject: pybuild wheels (host): 1 new review")
     assert "<title>pybuild wheels (host): 1 new review" in (world.layout.cron / "report.html").read_text()
     assert world.heartbeat() == {"time": NOW.isoformat(), "run": PASS.run}
@@ -102,8 +102,8 @@ def test_one_message_for_each_thing_in_a_form_that_is_written_down(world: World,
     outward.begin(channel="host", state=world.state)
     published(world.state, "alpha", "1.1", 1)
     outward.note(UPDATE, channel="host", state=world.state)
-    assert world.tell(BUSY) == ()
-    assert world.tell(replace(PASS, review=(AWAITED,))) == ()
+    assert world.tell(BUSY) == BUSY
+    assert world.tell(replace(PASS, review=(AWAITED,))).problems == ()
     topics = [document["topic"] for document in server.documents]
     assert topics == ["pybuild.update.applied", "pybuild.build.complete", "pybuild.review.requested"]
     for document in server.documents:
@@ -124,14 +124,15 @@ def test_a_hook_that_is_down_gets_the_same_messages_from_the_next_pass(world: Wo
     world.notify = [server.url]
     outward.begin(channel="host", state=world.state)
     server.answers = [(503, "")] * 4
-    [problem] = world.tell(BUSY)
-    assert problem.new and "answers 503" in problem.cure
+    told = world.tell(BUSY)
+    [problem] = told.problems
+    assert problem.new and "answers 503" in problem.cure and told.outcome == "problems"
     text = (world.layout.cron / "report.txt").read_text()
     assert "1 new problem" in text.partition("\n")[0] and "the hook takes no messages" in text
     assert world.metric("pybuild_messages_waiting") == 2
     first = server.requests[0][0]["idempotency-key"]
     server.requests.clear()
-    assert world.tell(replace(PASS, review=(AWAITED,))) == ()
+    assert world.tell(replace(PASS, review=(AWAITED,))).problems == ()
     assert server.requests[0][0]["idempotency-key"] == first
     assert len(server.requests) == 2
     assert world.metric("pybuild_messages_waiting") == 0
@@ -145,7 +146,7 @@ def test_a_hook_that_answers_a_byte_at_a_time_holds_no_pass_back(
     monkeypatch.setattr(outbox, "PATIENCE", 0.1)
     monkeypatch.setattr(outbox, "_GRACE", 0.1)
     server.drip = True
-    [problem] = world.tell(BUSY)
+    [problem] = world.tell(BUSY).problems
     assert "does not come to an end" in problem.what
     assert world.metric("pybuild_messages_waiting") == 2
     server.closing.set()

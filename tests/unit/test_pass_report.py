@@ -195,3 +195,17 @@ def test_of_very_many_things_the_first_are_told_and_the_rest_counted() -> None:
     assert report_text(report(many)).count("host/lxml") == MOST
     assert "and 7 more" in report_html(report(many))
     assert "more" not in report_text(report(replace(PASS, built=FULL.built * MOST)))
+
+
+@pytest.mark.parametrize(
+    ("pass_", "tone"),
+    [
+        (PASS, "good"),
+        (replace(PASS, problems=(replace(FAILED, new=False),)), "good"),
+        (replace(PASS, outcome="problems", review=FULL.review), "ask"),
+        (FULL, "bad"),
+        (replace(PASS, outcome="failed"), "bad"),
+    ],
+)
+def test_a_pass_after_which_somebody_is_only_asked_is_not_a_bad_one(pass_: Pass, tone: str) -> None:
+    assert report(pass_).tone == tone
