@@ -120,7 +120,7 @@ def _refusals(result: Result) -> list[Trouble]:
     found = []
     for name, refusal in result.refusals.items():
         wanted = sorted({f"{by} needs {requirement}" for each, requirement, by in result.review if each == name})
-        error = ReviewError(f"{'; '.join(wanted)}, but {refusal}", wanted=(), cure=f"pybuild review show {name}")
+        error = ReviewError(f"{'; '.join(wanted)}: {name} was {refusal}", wanted=(), cure=f"pybuild review show {name}")
         found.append(Trouble.of(error, kind="review", subject=name))
     return found
 
