@@ -17,7 +17,7 @@ from pybuilder.errors import FetchError, ReviewError
 from pybuilder.filenames import wheel_version
 from pybuilder.http import NotFoundError
 from pybuilder.joint import Offer
-from pybuilder.names import numbered_version, split_number
+from pybuilder.names import minor_version, numbered_version, split_number
 from pybuilder.resolution import Wanted, applies
 from pybuilder.spec import Spec
 from pybuilder.state import State
@@ -294,7 +294,7 @@ class Chooser:
         return [version for version in exact if not self._is_prebuilt(spec, version)]
 
     def _is_prebuilt(self, spec: Spec, version: Version) -> bool:
-        minor = ".".join(self.python.split(".")[:2])
+        minor = minor_version(self.python)
         return spec.is_prebuilt(version=version, buildroot=self.buildroot, python=minor, variant=self.variant)
 
     def _lack_of_wheel(self, name: NormalizedName) -> str:
