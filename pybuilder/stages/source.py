@@ -211,7 +211,9 @@ class SourceGetter:
     def _origin(self, fetched: Fetched) -> str:
         """Where an archive came from when it was fetched, also if that was in an earlier run."""
         if fetched.origin != _IN_STORE:
-            self.adapters.state.add_fact("origin", fetched.sha256, fetched.origin)
+            # Who finds it in the store can't find this out again, so it waits for the disk.
+            with self.adapters.state.transaction():
+                self.adapters.state.add_fact("origin", fetched.sha256, fetched.origin)
             return fetched.origin
         return str(self.adapters.state.fact("origin", fetched.sha256) or "")
 

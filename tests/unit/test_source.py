@@ -188,3 +188,20 @@ def test_a_commit_that_a_person_pins_is_known_by_digest_once_it_was_fetched(worl
     assert world.getter().pinned(SIX, ONE) is None
     world.spec(f"{git}{pins}".replace("12" * 20, "34" * 20))
     assert world.getter().pinned(SIX, ONE) is None
+
+
+def test_where_a_source_came_from_is_on_the_disk_before_it_is_used(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[tuple[str, int]] = []
+    add_fact = State.add_fact
+
+    def noted(state: State, kind: str, key: str, value: Any) -> None:
+        add_fact(state, kind, key, value)
+        with state._connection() as connection:
+            waited.append((kind, connection.in_transaction and connection.execute("PRAGMA synchronous").fetchone()[0]))
+
+    monkeypatch.setattr(State, "add_fact", noted)
+    world.spec("", SDIST)
+    assert world.getter().acquire(SIX, ONE).origin == "https://localhost/x"
+    assert waited == [("origin", 2)]  # FULL
