@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from pybuilder import events
-from pybuilder.errors import PybuildError, ReviewError
+from pybuilder.errors import PybuildError, ReviewError, blame
 from pybuilder.estimates import estimates, wall_seconds
 from pybuilder.execution import MAX_REPLANS, Execution
-from pybuilder.packages import Packages, blame
+from pybuilder.packages import Packages
 from pybuilder.planner import plan
 from pybuilder.request import Planned, Request, Resolver
 from pybuilder.results import Failure, Result

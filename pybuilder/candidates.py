@@ -17,6 +17,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from pybuilder.metadata import supports_python
+from pybuilder.names import minor_version
 from pybuilder.spec import Spec, Update
 from pybuilder.spec.tables import substitution
 
@@ -134,7 +135,7 @@ class Rules:
 
     def update(self, version: Version) -> Update:
         """What the spec says of one version."""
-        minor = ".".join(self.pythons[0].split(".")[:2])
+        minor = minor_version(self.pythons[0])
         return self.spec.update_of(version=version, buildroot=self.buildroot, python=minor, variant=self.variant)
 
     def objection(self, version: Version, found: Found, seen: Mapping[str, str]) -> Objection | None:

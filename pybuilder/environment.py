@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from pybuilder.errors import BuildError, EngineError, StateError
 from pybuilder.files import atomic_dir, disk_errors, file_lock, sync_filesystem
 from pybuilder.layout import Layout
+from pybuilder.names import minor_version
 from pybuilder.plan import ENVIRONMENT_PATH, Ingredient, digest
 from pybuilder.processes import run
 from pybuilder.store import Store
@@ -55,7 +56,7 @@ class PythonTarget:
     @property
     def minor(self) -> str:
         """``3.14``."""
-        return ".".join(self.version.split(".")[:2])
+        return minor_version(self.version)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,7 +150,7 @@ def _compile(tree: Path, python: PythonTarget) -> None:
     unchecked, since the environment can't change, and since times of files would make it differ from run to run. It
     is left out where the target's Python is of another minor version than ours, whose bytecode it could not read.
     """
-    if python.minor != ".".join(platform.python_version_tuple()[:2]):
+    if python.minor != minor_version(platform.python_version()):
         return
     compiler = [sys.executable, "-I", "-S", "-c", _COMPILER]
     site_packages = tree / "lib" / f"python{python.minor}" / "site-packages"

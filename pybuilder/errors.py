@@ -6,7 +6,8 @@ a URL, a log), and what to do about it; only the command line prints it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 
@@ -180,6 +181,16 @@ class LockedError(PybuildError):
 
     exit_code = 60
     phase = "lock"
+
+
+@contextlib.contextmanager
+def blame(package: tuple[str, object]) -> Iterator[None]:
+    """Say which package, by name and version, an error happened to: the innermost."""
+    try:
+        yield
+    except PybuildError as error:
+        error.package = error.package or (package[0], str(package[1]))
+        raise
 
 
 EXIT_PRECEDENCE = (1, 3, 60, 20, 30, 50, 10, 11, 40)

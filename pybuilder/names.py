@@ -15,6 +15,7 @@ __all__ = [
     "BuildName",
     "NormalizedName",
     "any_number",
+    "minor_version",
     "normalize",
     "numbered_version",
     "package_url",
@@ -25,6 +26,11 @@ __all__ = [
 _LABEL = re.compile(r"[a-z][a-z0-9]*\Z")
 _PLAIN = re.compile(r"[A-Za-z0-9._~:-]*")
 _NAME = re.compile(r"[A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9]", re.IGNORECASE | re.ASCII)
+
+
+def minor_version(python: str) -> str:
+    """``3.14`` of a Python's full version, such as ``3.14.2``."""
+    return ".".join(python.split(".")[:2])
 
 
 def normalize(name: str) -> NormalizedName:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from pybuilder.sources.members import Member, damage
 from pybuilder.spec import Pin, Source
 from pybuilder.spec_edit import new_spec
 from pybuilder.stages.choose import Chooser
+from pybuilder.stages.source import origin_of
 from pybuilder.state import State
 from pybuilder.workspace import Workspace
 
@@ -187,7 +188,8 @@ def fetch_as_seen(sources: Sources, state: State, name: NormalizedName, version:
     """
     seen = state.pin(name, str(version))
     pin = Pin.model_validate(dict(seen)) if seen else None
-    return sources.fetch(fetch.Wanted(name=name, version=version, source=Source(), pin=pin))
+    fetched = sources.fetch(fetch.Wanted(name=name, version=version, source=Source(), pin=pin))
+    return replace(fetched, origin=origin_of(state, fetched))
 
 
 def draft_spec(name: NormalizedName, version: Version, file: Path, sha256: str) -> tuple[Findings, str]:

@@ -7,7 +7,7 @@ steps. Safe to use from several threads, as long as each package is in the hands
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,15 +16,13 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pybuilder import events
-from pybuilder.clock import timestamp
-from pybuilder.errors import BuildError, FetchError, PybuildError
+from pybuilder.errors import BuildError, FetchError, blame
 from pybuilder.files import file_lock
 from pybuilder.metadata import supports_python
 from pybuilder.names import numbered_version, split_number
 from pybuilder.plan import Plan, digest
 from pybuilder.resolution import satisfied_by
-from pybuilder.review_queue import renew
-from pybuilder.screening.policy import is_screening
+from pybuilder.review_queue import replace_waits
 from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.stages.choose import Chooser
 from pybuilder.stages.inspect import inspect_source, made_from_payload, published_build
@@ -374,16 +372,11 @@ class Packages:
         Args:
             wanted: ``(name, requirement, wanted_by)``.
         """
-        state, workspace = self.adapters.state, self.adapters.workspace
-        there = [(each["name"], each["requirement"], each["wanted_by"]) for each in state.review()]
-        if not wanted and not there:
-            return
+        adapters = self.adapters
         looked_at = {name for name, _, _ in wanted} | {name for name, _ in self._sources}
-        # What still waits for the same keeps the time since when it does.
-        passed = [each for each in there if is_screening(each[2]) and each[0] in looked_at and each not in wanted]
-        state.settle_review(passed)
-        state.ask_review(wanted, now=timestamp(self.adapters.now()))
-        renew(state, workspace, [self.adapters.index])
+        replace_waits(
+            adapters.state, adapters.workspace, [adapters.index], wanted, looked_at=looked_at, now=adapters.now()
+        )
 
     def refusals(self, wanted: Iterable[tuple[str, str, str]]) -> dict[str, str]:
         """What somebody has said against packages that are wanted all the same, by name."""
@@ -398,18 +391,3 @@ class _BuiltMeanwhile(BuildError):
     def __init__(self, made: Made) -> None:
         super().__init__(f"another run has built {made.name} {made.version} meanwhile")
         self.made = made
-
-
-@contextlib.contextmanager
-def blame(package: Package) -> Iterator[None]:
-    """Say which package an error happened to: the innermost."""
-    try:
-        yield
-    except PybuildError as error:
-        error.package = error.package or (package[0], str(package[1]))
-        raise
-
-
-def differ(told: Iterable[Requirement], real: Iterable[Requirement]) -> bool:
-    """Whether two lists of requirements say different things."""
-    return {str(requirement) for requirement in told} != {str(requirement) for requirement in real}

@@ -11,7 +11,7 @@ build another is provided in just the same way.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -22,10 +22,10 @@ from packaging.version import Version
 from resolvelib import ResolutionImpossible
 
 from pybuilder import events
-from pybuilder.errors import ConfigError, FetchError, PybuildError
+from pybuilder.errors import ConfigError, FetchError, PybuildError, blame
 from pybuilder.graph import components, describe_cycle, reachable
 from pybuilder.names import split_number
-from pybuilder.packages import Packages, blame, differ
+from pybuilder.packages import Packages
 from pybuilder.plan import Plan
 from pybuilder.resolution import Chosen, Wanted, applies, exactly, resolve
 from pybuilder.results import Result, Setbacks
@@ -188,7 +188,7 @@ class Pipeline:
         fresh = [package for package in packages if not self._is_public(package)]
         told = {package: self.requirements(*package) for package in fresh}
         made = {package: self.produce(package) for package in fresh}
-        if any(differ(told[package], made[package].requires_dist) for package in fresh):
+        if any(_differ(told[package], made[package].requires_dist) for package in fresh):
             return False
         closure = {name: [(n, chosen[n][0]) for n in sorted(reachable(edges, name))] for name in group}
         for package in fresh:
@@ -309,3 +309,8 @@ class Pipeline:
             cure="pin an older version of one of them that needs less, or take upstream's wheel of one:"
             " [prebuilt] reason",
         )
+
+
+def _differ(told: Iterable[Requirement], real: Iterable[Requirement]) -> bool:
+    """Whether two lists of requirements say different things."""
+    return {str(requirement) for requirement in told} != {str(requirement) for requirement in real}

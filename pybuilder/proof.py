@@ -12,9 +12,8 @@ import secrets
 from pydantic import ValidationError as ModelError
 
 from pybuilder import record
-from pybuilder.errors import EngineError, ReproducibilityError, ValidationError
+from pybuilder.errors import EngineError, ReproducibilityError, ValidationError, blame
 from pybuilder.layout import Layout
-from pybuilder.packages import blame
 from pybuilder.plan import BUILD_PATH, ENVIRONMENT_PATH
 from pybuilder.plan_diff import Account, input_changes
 from pybuilder.recorded import Recorded

@@ -6,7 +6,7 @@ settles it like one that pybuild has written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -100,6 +100,39 @@ def ask(
     """
     state.ask_review(wanted, now=timestamp(now))
     renew(state, workspace, indexes)
+
+
+def replace_waits(
+    state: State,
+    workspace: Workspace,
+    indexes: Sequence[Index],
+    wanted: Sequence[tuple[str, str, str]],
+    *,
+    looked_at: Collection[str],
+    now: datetime,
+) -> None:
+    """The same for what a run has found, in place of what was found in the sources that it has looked at.
+
+    What the screening of a source has put there stays until a source of that package has passed.
+
+    Args:
+        state: Has the queue.
+        workspace: Settles it.
+        indexes: Where it is published.
+        wanted: ``(name, requirement, wanted_by)``.
+        looked_at: The packages whose sources the run has looked at.
+        now: The time.
+
+    Raises:
+        ConfigError: The file that lists rejected packages is wrong.
+    """
+    there = [(each.name, each.requirement, each.wanted_by) for each in waiting(state)]
+    if not wanted and not there:
+        return
+    # What still waits for the same keeps the time since when it does.
+    passed = [each for each in there if is_screening(each[2]) and each[0] in looked_at and each not in wanted]
+    state.settle_review(passed)
+    ask(state, workspace, indexes, wanted, now=now)
 
 
 def renew(state: State, workspace: Workspace, indexes: Sequence[Index]) -> tuple[Waiting, ...]:

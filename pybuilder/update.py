@@ -16,7 +16,7 @@ from pybuilder.candidates import Found, Judged, Rules, in_series, judge
 from pybuilder.clock import timestamp
 from pybuilder.errors import FetchError, PybuildError, ReviewError
 from pybuilder.interruption import side_by_side
-from pybuilder.names import NormalizedName
+from pybuilder.names import NormalizedName, minor_version
 from pybuilder.releases import Notebook, Offered, Releases
 from pybuilder.releases.turns import AT_ONCE
 from pybuilder.spec import Pin, Spec
@@ -235,7 +235,7 @@ class Finder:
         return spec.model_copy(update={"versions": {**known, **spec.versions}}).index_pins
 
     def _is_prebuilt(self, spec: Spec, version: Version) -> bool:
-        minor = ".".join(self.pythons[0].split(".")[:2])
+        minor = minor_version(self.pythons[0])
         return spec.is_prebuilt(version=version, buildroot=self.buildroot, python=minor, variant=self.variant)
 
 

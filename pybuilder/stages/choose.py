@@ -13,12 +13,11 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from pybuilder.clock import timestamp
 from pybuilder.errors import FetchError, ReviewError
 from pybuilder.filenames import wheel_version
 from pybuilder.http import NotFoundError
 from pybuilder.joint import Offer
-from pybuilder.names import numbered_version, split_number
+from pybuilder.names import minor_version, numbered_version, split_number
 from pybuilder.resolution import Wanted, applies
 from pybuilder.spec import Spec
 from pybuilder.state import State
@@ -26,7 +25,7 @@ from pybuilder.upstream import File, Upstream
 from pybuilder.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pybuilder.candidates import Found, Rules
+    from pybuilder.stages.verdict import Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,7 +191,7 @@ class Chooser:
         self, name: NormalizedName, spec: Spec, asked_for: Collection[Version]
     ) -> dict[Version, Offer]:
         files = self._files(name, spec)
-        verdict = self._verdict(name, spec, files)
+        verdict = self._verdict(spec, files)
         return {
             version: Offer(
                 version=version,
@@ -245,7 +244,7 @@ class Chooser:
         if not spec.asks_index:
             return ""
         files = self._files(name, spec)
-        verdict = self._verdict(name, spec, files)
+        verdict = self._verdict(spec, files)
         young = sorted(filter(verdict.is_only_young, files), reverse=True)[:8]
         listed = ", ".join(f"{version} until {verdict.ripe_at(version):%Y-%m-%d %H:%M} UTC" for version in young)
         return f"too young are {listed}; asking for one of these by == takes it all the same" if young else ""
@@ -259,7 +258,7 @@ class Chooser:
         if not spec.asks_index:
             return exact
         files = self._files(name, spec)
-        verdict = self._verdict(name, spec, files)
+        verdict = self._verdict(spec, files)
         offered = [version for version in files if verdict.takes(version, asked_for=version in exact)]
         return [*offered, *self._named_by_spec(spec, exact)]
 
@@ -295,7 +294,7 @@ class Chooser:
         return [version for version in exact if not self._is_prebuilt(spec, version)]
 
     def _is_prebuilt(self, spec: Spec, version: Version) -> bool:
-        minor = ".".join(self.python.split(".")[:2])
+        minor = minor_version(self.python)
         return spec.is_prebuilt(version=version, buildroot=self.buildroot, python=minor, variant=self.variant)
 
     def _lack_of_wheel(self, name: NormalizedName) -> str:
@@ -304,8 +303,9 @@ class Chooser:
         newest = max(filter(None, (wheel_version(file.filename) for file in project.files)), default=None)
         return project.lack_of_wheel(newest, "this target") if newest else ""
 
-    def _verdict(self, name: NormalizedName, spec: Spec, files: Mapping[Version, File]) -> _Verdict:
+    def _verdict(self, spec: Spec, files: Mapping[Version, File]) -> Verdict:
         from pybuilder.candidates import Rules
+        from pybuilder.stages.verdict import Verdict
 
         rules = Rules(
             spec=spec,
@@ -315,33 +315,7 @@ class Chooser:
             cooldown=self.workspace.settings.cooldown,
             now=self.now(),
         )
-        found = {version: _found(file) for version, file in files.items()}
-        undated = rules.undated(found.items())
-        seen = self.state.first_sights(name, undated, now=timestamp(rules.now)) if undated else {}
-        return _Verdict(rules=rules, found=found, seen=seen)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Verdict:
-    """What the rules say of what upstream has of a package."""
-
-    rules: Rules
-    found: Mapping[Version, Found]
-    seen: Mapping[str, str]
-
-    def takes(self, version: Version, *, asked_for: bool) -> bool:
-        """Whether nothing forbids a version; one that is asked for by name may be yanked or young."""
-        objection = self.rules.objection(version, self.found[version], self.seen)
-        return objection is None or (asked_for and objection[0] in ("yanked", "too young"))
-
-    def is_only_young(self, version: Version) -> bool:
-        """Whether a version's age is all that forbids it."""
-        objection = self.rules.objection(version, self.found[version], self.seen)
-        return objection is not None and objection[0] == "too young"
-
-    def ripe_at(self, version: Version) -> datetime | None:
-        """When a version will be old enough; None where it is."""
-        return self.rules.ripe_at(version, self.found[version], self.seen)
+        return Verdict.on(files, rules, self.state)
 
 
 def taken(
@@ -365,19 +339,6 @@ def taken(
         if found := _newest_first(there, wanted, prereleases=spec.update.prereleases or None):
             return found
     return ()
-
-
-def _found(file: File) -> Found:
-    from pybuilder.candidates import Found
-
-    return Found(
-        text=file.filename,
-        uploaded=file.upload_time,
-        yanked=file.yanked_reason if file.yanked else None,
-        requires_python=file.requires_python,
-        file=file.filename,
-        sha256=file.sha256 or "",
-    )
 
 
 def review_cure(names: Sequence[str], refusals: Mapping[str, str]) -> str:

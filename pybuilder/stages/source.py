@@ -16,6 +16,7 @@ from pybuilder.sources.fetch import Fetched, Sources, Wanted, WantedWheel
 from pybuilder.spec import EffectiveSpec, Pin
 from pybuilder.stages import Adapters, AppliedPatch, Pinned, Source
 from pybuilder.stages.intact import intact_source
+from pybuilder.state import State
 from pybuilder.timing import timed
 from pybuilder.wheel.read import WheelName
 from pybuilder.wheel.tags import accepted
@@ -87,7 +88,7 @@ class SourceGetter:
             sha256=fetched.sha256,
             patches=patches,
             file=fetched.file,
-            origin=self._origin(fetched),
+            origin=origin_of(self.adapters.state, fetched),
             scm=spec.source.type != "sdist" and not spec.prebuilt,
         )
 
@@ -208,12 +209,15 @@ class SourceGetter:
         if in_spec is None or in_spec.is_wheel != pin.is_wheel:
             self.workspace.write_pin(name, version, pin)
 
-    def _origin(self, fetched: Fetched) -> str:
-        """Where an archive came from when it was fetched, also if that was in an earlier run."""
-        if fetched.origin != _IN_STORE:
-            self.adapters.state.add_fact("origin", fetched.sha256, fetched.origin)
-            return fetched.origin
-        return str(self.adapters.state.fact("origin", fetched.sha256) or "")
+
+def origin_of(state: State, fetched: Fetched) -> str:
+    """Where an archive came from when it was fetched, also if that was in an earlier run; empty where nobody knows."""
+    if fetched.origin != _IN_STORE:
+        # Who finds it in the store can't find this out again, so it waits for the disk.
+        with state.transaction():
+            state.add_fact("origin", fetched.sha256, fetched.origin)
+        return fetched.origin
+    return str(state.fact("origin", fetched.sha256) or "")
 
 
 def _is_pinned(spec: EffectiveSpec) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import errno
-import hashlib
 import os
 import platform
 import re
@@ -24,33 +23,18 @@ from pybuilder.names import normalize
 from pybuilder.workspace.checkout import Checkout, Revision, Run
 from pybuilder.workspace.edits import locked
 from pybuilder.workspace.fresh import init
+from pybuilder.workspace.patches import Patch, PatchFiles
 
 if TYPE_CHECKING:
     from pybuilder.buildroot import Buildroot, Definition
     from pybuilder.rejections import Rejections
     from pybuilder.settings import Settings
-    from pybuilder.spec import EffectiveSpec, PatchEntry, Pin, Spec
-    from pybuilder.toml_places import KeyPath
+    from pybuilder.spec import EffectiveSpec, Pin, Spec
 
 __all__ = ["Patch", "Revision", "Workspace", "init"]
 
 # specs/rejected.toml is no spec, so that no package can have this name.
 _REJECTED = "rejected"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Patch:
-    """One patch file.
-
-    Attributes:
-        file: Its name below ``patches/<name>/``.
-        path: Where it is.
-        sha256: The digest of its bytes, which enters the key.
-    """
-
-    file: str
-    path: Path
-    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,42 +219,8 @@ class Workspace:
         Raises:
             ConfigError: A patch is missing, or leads out of the package's own directory.
         """
-        directory = self.root / "patches" / name
-        if spec.patches is None:
-            files = sorted(path.name for path in directory.glob("*.patch") if not path.name.startswith("."))
-        else:
-            files = [p.file for p in spec.patches if p.versions.contains(version, prereleases=True)]
-        return tuple(self._patch(name, directory, file, listed=spec.patches is not None) for file in files)
-
-    def _patch(self, name: str, directory: Path, file: str, *, listed: bool) -> Patch:
-        path = directory / file
-        if (proposed := self.proposed.get(f"patches/{name}/{file}")) is not None:
-            return Patch(file=file, path=proposed, sha256=hashlib.sha256(proposed.read_bytes()).hexdigest())
-        real = path.resolve()
-        # Compared with the directory as it would be without links, so that no link on the way leads out.
-        home = self.root.resolve() / "patches" / name
-        if real.is_relative_to(home) and real.is_file():
-            return Patch(file=file, path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-        where = self._patch_place(name, file) if listed else f"patches/{name}/{file}"
-        if not real.is_relative_to(home):
-            raise ConfigError(
-                f"the patch {file!r} leads out of patches/{name}", where=where, cure="put the file itself there"
-            )
-        raise ConfigError(
-            f"there is no file patches/{name}/{file}", where=where, cure="add the file or correct the spec"
-        )
-
-    def _patch_place(self, name: str, file: str) -> str:
-        spec = self.spec(name)
-        if spec is None:
-            return f"specs/{name}.toml"
-        listings: list[tuple[KeyPath, tuple[PatchEntry, ...] | None]] = [(("patches",), spec.patches)]
-        listings += [(("override", index, "patches"), over.patches) for index, over in enumerate(spec.override)]
-        for path, entries in listings:
-            for index, entry in enumerate(entries or ()):
-                if entry.file == file:
-                    return spec.document.place((*path, index, "file"))
-        return spec.document.place(())
+        files = PatchFiles(root=self.root, name=name, proposed=self.proposed, spec=lambda: self.spec(name))
+        return files.of(version, spec)
 
     def add_spec(self, name: str, text: str) -> bool:
         """Give a package a spec, unless it has one by now; whether it had none.

@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from pybuilder import clock, events
-from pybuilder.cli.options import Options
-from pybuilder.cli.session import open_session
+from pybuilder import clock
 from pybuilder.staleness import StaleReport, find_stale, note_failure
 from pybuilder.staleness.judge import Policy
 from pybuilder.state import State
@@ -29,16 +27,7 @@ def here(tmp_path: Path) -> Iterator[Bench]:
 
 def look(here: Bench, *, policy: Policy = "never", days: float = 0) -> StaleReport:
     """What a pass of cron would find so many days from now."""
-    options = Options(
-        workspace=here.workspace,
-        buildroot="",
-        variant="",
-        state=here.state,
-        log_format="pretty",
-        quiet=True,
-        verbose=False,
-    )
-    with open_session(options, events.ignore) as session:
+    with here.session() as session:
         return find_stale(session.packages(), policy=policy, now=clock.now() + timedelta(days=days))
 
 

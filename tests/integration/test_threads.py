@@ -13,9 +13,8 @@ from typing import TypeVar
 import pytest
 from packaging.requirements import Requirement
 
-from pybuilder import environment, events, wheel
-from pybuilder.cli.options import Options
-from pybuilder.cli.session import Session, open_session
+from pybuilder import environment, wheel
+from pybuilder.cli.session import Session
 from pybuilder.environment import Environments, PythonTarget
 from pybuilder.files import remove_tree
 from pybuilder.interruption import Interruption
@@ -38,16 +37,7 @@ def here(tmp_path: Path) -> Iterator[Bench]:
 @pytest.fixture
 def session(here: Bench) -> Iterator[Session]:
     """A session of this process."""
-    options = Options(
-        workspace=here.workspace,
-        buildroot="",
-        variant="",
-        state=here.state,
-        log_format="pretty",
-        quiet=True,
-        verbose=False,
-    )
-    with open_session(options, events.ignore) as opened:
+    with here.session() as opened:
         yield opened
 
 

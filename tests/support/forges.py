@@ -9,9 +9,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import quote
+
+from tests.support.loopback import LoopbackServer, answering
 
 COMMIT = "c" * 40
 
@@ -111,21 +113,10 @@ def knower(**options: Any) -> Iterator[Knower]:
     """Run a server on a free port of 127.0.0.1; the options are fields of ``Knower``."""
     server = Knower(**options)
     handler = type("Handler", (_Handler,), {"knower": server})
-    with _Server(("127.0.0.1", 0), handler) as http:
-        server.root = f"http://127.0.0.1:{http.server_port}"
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
+    with LoopbackServer(handler) as http:
+        server.root = http.root
+        with answering(http):
             yield server
-        finally:
-            http.shutdown()
-            thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -7,8 +7,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.support.loopback import LoopbackServer, answering
 
 ANSWERED = (204, "")
 
@@ -47,22 +49,16 @@ def hook() -> Iterator[HookServer]:
     """Run a hook on a free port of 127.0.0.1."""
     server = HookServer()
     handler = type("Handler", (_Handler,), {"hook": server})
-    with _Server(("127.0.0.1", 0), handler) as http:
-        server.root = f"http://127.0.0.1:{http.server_port}"
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.closing.set()
-            http.shutdown()
-            thread.join()
+    with _Server(handler) as http:
+        server.root = http.root
+        with answering(http):
+            try:
+                yield server
+            finally:
+                server.closing.set()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
+class _Server(LoopbackServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of clients that leave in the middle of an answer."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import threading
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pybuilder.provenance import BILL
 from pybuilder.signing import SUFFIX
 from pybuilder.web.serve import listening
 from tests.support import proofs
+from tests.support.loopback import answering
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 987654, tzinfo=UTC)
 
@@ -114,11 +114,5 @@ def clean_environment(home: Path) -> dict[str, str]:
 @contextmanager
 def served(root: Path) -> Iterator[str]:
     """The URL at which the channels below a directory are served meanwhile."""
-    with listening(root) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield server.url
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(root) as server, answering(server):
+        yield server.url

@@ -15,12 +15,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 from pybuilder.files import write_atomic
 from pybuilder.http import Client, NotFoundError
+from tests.support.loopback import LoopbackServer, answering
 
 # The URLs of files on a page of either form: an attribute of HTML, a member of JSON.
 _LINK = re.compile(r'(\bhref="|"url":\s*")([^"#]*)')
@@ -114,17 +115,10 @@ def serve(directory: Path, upstream: str) -> Iterator[Mirror]:
     with Client() as client:
         mirror = Mirror(upstream=upstream.rstrip("/") + "/", directory=directory, client=client)
         handler = type("Handler", (_Handler,), {"mirror": mirror})
-        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
-            http.daemon_threads = True
-            http.block_on_close = False
-            mirror.root = f"http://127.0.0.1:{http.server_port}"
-            thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-            thread.start()
-            try:
+        with LoopbackServer(handler) as http:
+            mirror.root = http.root
+            with answering(http):
                 yield mirror
-            finally:
-                http.shutdown()
-                thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):

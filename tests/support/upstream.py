@@ -10,11 +10,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from packaging.utils import canonicalize_name
+
+from tests.support.loopback import LoopbackServer, answering
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 HTML_TYPE = "application/vnd.pypi.simple.v1+html"
@@ -161,18 +163,13 @@ def serve(directory: Path, **options: object) -> Iterator[UpstreamServer]:
         assert hasattr(server, option), option
         setattr(server, option, value)
     handler = type("Handler", (_Handler,), {"upstream": server})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
-        http.daemon_threads = True
-        http.block_on_close = False
-        server.root = f"http://127.0.0.1:{http.server_port}"
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.closing.set()
-            http.shutdown()
-            thread.join()
+    with LoopbackServer(handler) as http:
+        server.root = http.root
+        with answering(http):
+            try:
+                yield server
+            finally:
+                server.closing.set()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -11,12 +11,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from pybuilder import events
+from pybuilder.cli.options import Options
+from pybuilder.cli.session import Session, open_session
 from pybuilder.index import Index
 from pybuilder.layout import Layout
 from pybuilder.state import State
@@ -175,6 +178,19 @@ class Bench:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
         environ = clean_environ(self.root) | self.environ
         return subprocess.Popen(self.argv(*arguments), env=environ, cwd=self.root, start_new_session=True, **pipes)
+
+    def session(self) -> AbstractContextManager[Session]:
+        """A session of this process over this workspace and state, which tells nobody what happens."""
+        options = Options(
+            workspace=self.workspace,
+            buildroot="",
+            variant="",
+            state=self.state,
+            log_format="pretty",
+            quiet=True,
+            verbose=False,
+        )
+        return open_session(options, events.ignore)
 
     def pybuild(self, *arguments: str, timeout: float = 90) -> Ran:
         """Run pybuild to its end; a traceback is always a bug, but for those that it quotes from a log."""

@@ -24,6 +24,7 @@ from pybuilder.rejections import Rejection
 from pybuilder.screening.account import remember
 from pybuilder.screening.policy import Judged
 from pybuilder.settings import Screen
+from pybuilder.sources import Fetched
 from pybuilder.stages import Source
 from pybuilder.state import State
 from pybuilder.upstream import File, Project
@@ -122,10 +123,11 @@ class Here:
         remember(self.state, name, str(version), "ef" * 32, {**NOTHING, "unlisted": {"archive": int(version.major)}})
         return f"{name} {version}"
 
-    def fetch(self, *_: object) -> Any:
+    def fetch(self, *_: object) -> Fetched:
         if self.archive is None:
             raise FetchError("it is down")
-        return SimpleNamespace(file=self.archive, sha256="ab" * 32, origin="")
+        origin = "https://localhost/x"
+        return Fetched(sha256="ab" * 32, file=self.archive, filename=self.archive.name, origin=origin)
 
     def judge(self, source: Source) -> Judged:
         self.asked.append(f"screened {source.version}")

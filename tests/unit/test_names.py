@@ -4,7 +4,16 @@ import pytest
 from packaging.version import Version
 
 from pybuilder.errors import UsageError
-from pybuilder.names import BuildName, any_number, is_label, normalize, numbered_version, split_number, upstream_key
+from pybuilder.names import (
+    BuildName,
+    any_number,
+    is_label,
+    minor_version,
+    normalize,
+    numbered_version,
+    split_number,
+    upstream_key,
+)
 
 
 @pytest.mark.parametrize(
@@ -97,3 +106,8 @@ def test_build_names(text: str, channel: str, name: str, version: str | None) ->
 def test_what_names_no_build(text: str) -> None:
     with pytest.raises(UsageError):
         BuildName.parse(text)
+
+
+@pytest.mark.parametrize(("python", "minor"), [("3.14.2", "3.14"), ("3.9.0rc1", "3.9"), ("3.15", "3.15")])
+def test_minor_versions_of_pythons(python: str, minor: str) -> None:
+    assert minor_version(python) == minor

@@ -69,6 +69,9 @@ def test_what_outranks_all_that_could_start() -> None:
     on = schedule(task("long", seconds=5), task("free", cpus=0, seconds=99), jobs=2)
     assert started(on) == ["free", "long"]
     assert not on.outranks("long")  # nothing is left that could start
+    on.add([task("free too", cpus=0, seconds=1)])
+    assert not on.outranks("long")  # it takes nothing from anybody
+    assert started(on) == ["free too"]
     on.add([task("short", seconds=1)])
     assert on.outranks("long")
     on.add([task("longest", seconds=9)])

@@ -17,6 +17,7 @@ from packaging.version import Version
 from pybuilder import events
 from pybuilder.errors import FetchError
 from pybuilder.layout import Layout
+from pybuilder.new import fetch_as_seen
 from pybuilder.processes import run
 from pybuilder.sources import Fetched, Sources, Wanted, WantedWheel
 from pybuilder.spec import Pin
@@ -42,6 +43,7 @@ class FakeSources:
     sdist: Pin = SDIST
     wheel: Pin = OWN
     archive: str = "99" * 32
+    origin: str = "https://localhost/x"
     progress: Any = None
     wanted: list[Wanted | WantedWheel] = field(default_factory=list)
 
@@ -49,9 +51,7 @@ class FakeSources:
         self.wanted.append(wanted)
         pin = wanted.pin or (self.wheel if isinstance(wanted, WantedWheel) else self.sdist)
         sha256, commit = pin.sha256 or self.archive, pin.commit
-        return Fetched(
-            sha256=sha256, file=Path(pin.file), filename=pin.file, origin="https://localhost/x", commit=commit
-        )
+        return Fetched(sha256=sha256, file=Path(pin.file), filename=pin.file, origin=self.origin, commit=commit)
 
 
 @dataclass
@@ -188,3 +188,28 @@ def test_a_commit_that_a_person_pins_is_known_by_digest_once_it_was_fetched(worl
     assert world.getter().pinned(SIX, ONE) is None
     world.spec(f"{git}{pins}".replace("12" * 20, "34" * 20))
     assert world.getter().pinned(SIX, ONE) is None
+
+
+def test_where_a_source_came_from_is_on_the_disk_before_it_is_used(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[tuple[str, int]] = []
+    add_fact = State.add_fact
+
+    def noted(state: State, kind: str, key: str, value: Any) -> None:
+        add_fact(state, kind, key, value)
+        with state._connection() as connection:
+            waited.append((kind, connection.in_transaction and connection.execute("PRAGMA synchronous").fetchone()[0]))
+
+    monkeypatch.setattr(State, "add_fact", noted)
+    world.spec("", SDIST)
+    assert world.getter().acquire(SIX, ONE).origin == "https://localhost/x"
+    assert waited == [("origin", 2)]  # FULL
+
+
+def test_where_a_source_came_from_is_known_also_where_somebody_only_looked_at_it(world: World) -> None:
+    looked = fetch_as_seen(cast(Sources, world.sources), world.state, SIX, ONE)
+    world.sources.origin = "store"
+    world.spec("", SDIST)
+    assert world.getter().acquire(SIX, ONE).origin == looked.origin == "https://localhost/x"
+    assert fetch_as_seen(cast(Sources, world.sources), world.state, SIX, ONE).origin == looked.origin

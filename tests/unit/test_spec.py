@@ -251,7 +251,15 @@ def test_what_no_override_changes_is_the_spec_as_it_was_read() -> None:
     assert (read, read.model_fields_set) == (again, again.model_fields_set)
     assert type(read) is EffectiveSpec
     assert set(written) == read.model_fields_set
-    assert "limits" not in spec("").effective(version=Version("1"), buildroot="", python="").build.model_fields_set
+    plain = effective(spec(""), "1", "", "3.11")
+    assert plain.model_fields_set == {"name"} and "limits" not in plain.build.model_fields_set
+
+
+def test_a_text_that_was_read_lately_is_not_read_again() -> None:
+    read = parse_spec(FULL, "specs/lxml.toml")
+    assert parse_spec(FULL, "specs/lxml.toml") is read
+    with pytest.raises(ConfigError, match="must be the file's"):
+        parse_spec(FULL, "specs/six.toml")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,37 @@
+"""The bytecode of build environments, made by the real compiler."""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+import platform
+import sys
+from pathlib import Path
+
+from pybuilder.environment import Environments, PayloadRef, PythonTarget
+from pybuilder.layout import Layout
+from tests.support.wheels import Draft, stored_payload
+
+FILES = {"demo/__init__.py": b"def f(): pass\n", "demo/template.py": b"{{ name }}: no Python\n"}
+
+
+def bytecode(root: Path) -> dict[str, bytes]:
+    """All bytecode of an environment of one payload in a new state."""
+    root.mkdir()
+    layout = Layout(root=root / "state")
+    payload, path = stored_payload(layout, root, Draft(files=FILES))
+    python = PythonTarget(executable=sys.executable, version=platform.python_version())
+    made = Environments(layout).prepare([PayloadRef(sha256=payload.sha256, path=path)], python=python)
+    return {str(path.relative_to(made)): path.read_bytes() for path in made.rglob("*.pyc")}
+
+
+def test_what_compiles_has_bytecode_that_is_not_checked_and_is_the_same_everywhere(tmp_path: Path) -> None:
+    source = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages/demo/__init__.py"
+    found = bytecode(tmp_path / "one")
+    assert list(found) == [importlib.util.cache_from_source(source)]
+    [data] = found.values()
+    assert data[:4] == importlib.util.MAGIC_NUMBER
+    assert int.from_bytes(data[4:8], "little") == 1  # PEP 552: by hash, unchecked
+    assert data[8:16] == importlib.util.source_hash(FILES["demo/__init__.py"])
+    assert marshal.loads(data[16:]).co_filename == f"/env/{source}"
+    assert bytecode(tmp_path / "two") == found

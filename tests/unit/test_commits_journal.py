@@ -1,0 +1,36 @@
+"""The note of a commit that is being made; integration tests finish what was noted."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pybuilder.commits.journal import Entry, Journal
+from pybuilder.layout import Layout
+from pybuilder.state import State
+from pybuilder.workspace.edits import Change
+
+
+def test_the_note_is_on_the_disk_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = Entry(changes=(Change(file="specs/six.toml", before=None, after=b"\xff"),), message="six: 1.0")
+    said: list[str] = []
+    connect = State._connect
+
+    def traced(self: State) -> sqlite3.Connection:
+        connection = connect(self)
+        connection.set_trace_callback(said.append)
+        return connection
+
+    monkeypatch.setattr(State, "_connect", traced)
+    with closing(State.open(Layout(root=tmp_path / "state"))) as state:
+        journal = Journal(state=state, root=tmp_path)
+        said.clear()
+        journal.begin(entry)
+        assert any(line.startswith("INSERT") for line in said)
+        assert said[-1] == "COMMIT" and not any("NORMAL" in line for line in said)
+        assert journal.pending() == entry
+        journal.clear()
+        assert journal.pending() is None
