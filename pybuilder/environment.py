@@ -27,7 +27,7 @@ from pybuilder.plan import ENVIRONMENT_PATH, Ingredient, digest
 from pybuilder.processes import run
 from pybuilder.store import Store
 from pybuilder.usage import use
-from pybuilder.wheel.read import WheelName
+from pybuilder.wheel.filename import WheelName
 
 _COMPILE_TIMEOUT = 300.0  # seconds for one wheel
 # As ``python -m compileall`` does it, which takes a third longer to start.

@@ -15,7 +15,7 @@ from pybuilder.names import any_number
 from pybuilder.upstream import File as UpstreamFile
 from pybuilder.upstream import Upstream
 from pybuilder.wheel.differences import FileChange, differences
-from pybuilder.wheel.read import WheelName
+from pybuilder.wheel.filename import WheelName
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

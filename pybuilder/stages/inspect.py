@@ -12,13 +12,12 @@ from packaging.version import Version
 
 from pybuilder import events
 from pybuilder.errors import BuildError
-from pybuilder.metadata import parse_metadata
 from pybuilder.plan import digest
 from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.stages.intact import intact_payload
 from pybuilder.state import State
 from pybuilder.timing import timed
-from pybuilder.wheel.read import WheelName, open_wheel
+from pybuilder.wheel.filename import WheelName
 from pybuilder.wheel.tags import accepted
 
 # Part of the digests under which facts are remembered: raise it when other facts are read.
@@ -91,6 +90,10 @@ def payload_requires(state: State, sha256: str, path: Path) -> Sequence[str]:
     """
     facts = state.fact("metadata", sha256)
     if facts is None:
+        # Imported here, since a payload is read once.
+        from pybuilder.metadata import parse_metadata
+        from pybuilder.wheel.read import open_wheel
+
         metadata = parse_metadata(open_wheel(path).metadata)
         if metadata.unreadable:
             raise BuildError(f"METADATA has a line that can't be read: {metadata.unreadable[0]}", where=str(path))
