@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from pybuilder.wheel.tags import accepted
 
 # Part of the digests under which facts are remembered: raise it when other facts are read.
 VERSION = 1
+
+# Packages name the same requirements again and again, and nobody changes one.
+_requirement = lru_cache(maxsize=4096)(Requirement)
 
 
 def inspect_source(adapters: Adapters, source: Source) -> Project:
@@ -51,10 +55,10 @@ def _project(facts: Mapping[str, Any]) -> Project:
     requires_dist = facts["requires_dist"]
     return Project(
         source_date_epoch=facts["source_date_epoch"],
-        requires=tuple(Requirement(text) for text in facts["requires"]),
+        requires=tuple(map(_requirement, facts["requires"])),
         backend=facts["backend"],
         backend_path=tuple(facts["backend_path"]),
-        requires_dist=None if requires_dist is None else tuple(Requirement(text) for text in requires_dist),
+        requires_dist=None if requires_dist is None else tuple(map(_requirement, requires_dist)),
         requires_python=facts["requires_python"],
     )
 
@@ -78,7 +82,7 @@ def made_from_payload(
         recipe=recipe,
         attempt=attempt,
         target=target,
-        requires_dist=tuple(map(Requirement, requires)),
+        requires_dist=tuple(map(_requirement, requires)),
     )
 
 
