@@ -35,7 +35,7 @@ from pybuilder.stages.screen import Screener
 from pybuilder.state import State
 from pybuilder.tree_reader import parse_graph
 from pybuilder.tree_text import why
-from pybuilder.upstream import File, Project
+from pybuilder.upstream.files import File, Project
 from pybuilder.uptake import Prepared
 from pybuilder.workspace import Workspace
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pybuilder.download import Progress
     from pybuilder.sources.members import Member
     from pybuilder.spec import Pin, Source
-    from pybuilder.upstream import File, Upstream
+    from pybuilder.upstream import Upstream
+    from pybuilder.upstream.files import File
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,11 +21,12 @@ from pybuilder.names import minor_version, numbered_version, split_number
 from pybuilder.resolution import Wanted, applies
 from pybuilder.spec import Spec
 from pybuilder.state import State
-from pybuilder.upstream import File, Upstream
 from pybuilder.workspace import Workspace
 
 if TYPE_CHECKING:
     from pybuilder.stages.verdict import Verdict
+    from pybuilder.upstream import Upstream
+    from pybuilder.upstream.files import File
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
