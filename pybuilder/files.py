@@ -147,9 +147,15 @@ def remove_tree(path: Path) -> None:
     The name is free at once. Each directory is then made ours and moved up before it is emptied, so that neither depth
     nor a directory's own mode is in the way.
     """
+    if (heap := set_aside(path)) is not None:
+        remove_heap(heap)
+
+
+def set_aside(path: Path) -> Path | None:
+    """The first and short part of ``remove_tree``: a heap for ``remove_heap``, or None where nothing is left to do."""
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
-        return
+        return None
     try:
         heap = _make_heap(path)
     except OSError as error:
@@ -158,19 +164,23 @@ def remove_tree(path: Path) -> None:
         # A full disk has no room for it; what goes without one makes room.
         shutil.rmtree(path, ignore_errors=True)
         if not path.exists():
-            return
+            return None
         heap = _make_heap(path)
-    names = itertools.count()
-    try:
-        pending = [_move_to(heap, path, names)]
-    except FileNotFoundError:
-        # Two runs may clear away after the same dead one.
-        pending = []
+    # Two runs may clear away after the same dead one.
+    with contextlib.suppress(FileNotFoundError):
+        _move_to(heap, path, "0")
+    return heap
+
+
+def remove_heap(heap: Path) -> None:
+    """Remove what ``set_aside`` has set aside."""
+    pending = list(heap.iterdir())
+    names = itertools.count(1)
     while pending:
         directory = pending.pop()
         for entry in list(os.scandir(directory)):
             if entry.is_dir(follow_symlinks=False):
-                pending.append(_move_to(heap, Path(entry.path), names))
+                pending.append(_move_to(heap, Path(entry.path), str(next(names))))
             else:
                 os.unlink(entry.path)
         directory.rmdir()
@@ -182,10 +192,10 @@ def _make_heap(path: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.new-{os.getpid()}.", suffix=".tmp", dir=path.parent))
 
 
-def _move_to(heap: Path, directory: Path, names: Iterator[int]) -> Path:
+def _move_to(heap: Path, directory: Path, name: str) -> Path:
     # Moving a directory rewrites its "..", for which it must be writable.
     directory.chmod(0o700)
-    return directory.rename(heap / str(next(names)))
+    return directory.rename(heap / name)
 
 
 @contextlib.contextmanager

@@ -159,11 +159,21 @@ def end(pool: ThreadPoolExecutor, told: Interruption) -> None:
 
     That takes moments, and Python would wait for them in any case before it ends.
     """
+    _join(pool, told)
+
+
+def finish(pool: ThreadPoolExecutor) -> None:
+    """Let threads do all that they were given, and wait for them, however often Ctrl-C is pressed meanwhile."""
+    _join(pool, None)
+
+
+def _join(pool: ThreadPoolExecutor, told: Interruption | None) -> None:
     while True:
         try:
-            told.tell()
+            if told:
+                told.tell()
             with _deaf():
-                return pool.shutdown(cancel_futures=True)
+                return pool.shutdown(cancel_futures=told is not None)
         except KeyboardInterrupt:
             continue
 

@@ -34,6 +34,7 @@ from pybuilder.stages.prepared import payload_refs
 from pybuilder.state import Attempt, State
 from pybuilder.store import Store
 from pybuilder.wheel import CANONICALISER_VERSION
+from pybuilder.work import Cleaner
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,13 +148,14 @@ def fresh_state(adapters: Adapters, plan: Plan, root: Path) -> Iterator[Adapters
         with disk_errors(kept):
             kept.parent.mkdir(parents=True, exist_ok=True)
             os.link(ref.path, kept)
-    with contextlib.closing(State.open(layout)) as state:
+    with contextlib.closing(State.open(layout)) as state, Cleaner() as cleaner:
         yield dataclasses.replace(
             adapters,
             layout=layout,
             store=Store(layout),
             state=state,
             environments=Environments(layout),
+            cleaner=cleaner,
             channel=dataclasses.replace(adapters.channel, env=plan.recipe.root_env, macros=plan.recipe.root_macros),
         )
 

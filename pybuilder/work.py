@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
-from pybuilder.files import disk_errors, remove_tree
+from pybuilder.files import disk_errors, remove_heap, remove_tree, set_aside
+from pybuilder.interruption import finish
 from pybuilder.layout import Layout
 from pybuilder.processes import process_identity
 
@@ -35,6 +38,30 @@ def work_directory(layout: Layout, name: str) -> Iterator[Path]:
         yield work
     finally:
         remove_tree(work)
+
+
+class Cleaner:
+    """Removes trees in a thread of its own, since whoever has no more use for one need not wait for the disk.
+
+    A context manager; when it is left, they are gone.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> Self:
+        """Nothing is to be removed yet."""
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Wait for what is being removed."""
+        finish(self._pool)
+
+    def remove(self, tree: Path) -> None:
+        """Remove a tree soon; its name is free at once. What can't be removed is left to a later start."""
+        with suppress(OSError):
+            if (heap := set_aside(tree)) is not None:
+                self._pool.submit(remove_heap, heap)
 
 
 def strays(layout: Layout) -> list[Path]:

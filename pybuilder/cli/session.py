@@ -33,6 +33,7 @@ from pybuilder.state import State
 from pybuilder.store import Store
 from pybuilder.upstream import Upstream
 from pybuilder.usage import at_work
+from pybuilder.work import Cleaner
 from pybuilder.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def open_session(options: Options, listen: events.Listener, *, workspace: Worksp
     with (
         contextlib.closing(State.open(layout)) as state,
         at_work(layout),
+        Cleaner() as cleaner,
         Client() as client,
         open_ground(buildroot, workspace=workspace, layout=layout, facts=state, client=client, listen=listen) as ground,
     ):
@@ -106,7 +108,15 @@ def open_session(options: Options, listen: events.Listener, *, workspace: Worksp
             env=buildroot.env,
             macros=buildroot.macros,
         )
-        adapters = adapters_on(ground, workspace=workspace, layout=layout, state=state, channel=channel, listen=listen)
+        adapters = adapters_on(
+            ground,
+            workspace=workspace,
+            layout=layout,
+            state=state,
+            channel=channel,
+            cleaner=cleaner,
+            listen=listen,
+        )
         recover(layout, state)
         reap(layout, state, adapters.engine.clear)
         yield _session(workspace, adapters, client)
@@ -115,7 +125,14 @@ def open_session(options: Options, listen: events.Listener, *, workspace: Worksp
 
 
 def adapters_on(
-    ground: Ground, *, workspace: Workspace, layout: Layout, state: State, channel: Channel, listen: events.Listener
+    ground: Ground,
+    *,
+    workspace: Workspace,
+    layout: Layout,
+    state: State,
+    channel: Channel,
+    cleaner: Cleaner,
+    listen: events.Listener,
 ) -> Adapters:
     """The world for one channel.
 
@@ -125,6 +142,7 @@ def adapters_on(
         layout: The state directory.
         state: The database in it.
         channel: The channel.
+        cleaner: Removes what nobody needs any more.
         listen: Told what happens.
     """
     return Adapters(
@@ -138,6 +156,7 @@ def adapters_on(
         workspace=workspace,
         target=ground.target,
         python=ground.python,
+        cleaner=cleaner,
         listen=listen,
         now=clock.now,
     )

@@ -36,6 +36,7 @@ class Limits:
         seconds: Wall time.
         memory: Bytes over all processes where cgroups can be had, else of each process's address space.
         cpus: Processors' worth of time; 0 is without a limit.
+        gives_way: Whether it has a tenth of the time of others that want it, where we can have a control group.
         processes: Processes and threads at once.
         file_size: Bytes of the largest file.
         log: Bytes of output kept; the rest is dropped and said so.
@@ -45,6 +46,7 @@ class Limits:
     seconds: float = 7200
     memory: int = 0
     cpus: int = 0
+    gives_way: bool = False
     processes: int = 4096
     file_size: int = 16 * GIB
     log: int = 64 << 20

@@ -106,8 +106,10 @@ def settings_version_2(limits: Limits) -> dict[str, dict[str, int]]:
     settings = {"pids": {"pids.max": limits.processes}}
     if limits.memory:
         settings["memory"] = {"memory.max": limits.memory, "memory.swap.max": 0}
-    if limits.cpus:
-        settings["cpu"] = {"cpu.max": limits.cpus * 100_000}
+    quota = {"cpu.max": limits.cpus * 100_000} if limits.cpus else {}
+    share = {"cpu.weight": 10} if limits.gives_way else {}
+    if quota or share:
+        settings["cpu"] = quota | share
     return settings
 
 
@@ -138,8 +140,10 @@ def settings_version_1(limits: Limits) -> dict[str, dict[str, int]]:
     settings = {"pids": {"pids.max": limits.processes}}
     if limits.memory:
         settings["memory"] = {"memory.limit_in_bytes": limits.memory, "memory.memsw.limit_in_bytes": limits.memory}
-    if limits.cpus:
-        settings["cpu"] = {"cpu.cfs_quota_us": limits.cpus * 100_000}
+    quota = {"cpu.cfs_quota_us": limits.cpus * 100_000} if limits.cpus else {}
+    share = {"cpu.shares": 102} if limits.gives_way else {}
+    if quota or share:
+        settings["cpu"] = quota | share
     return settings
 
 

@@ -21,6 +21,7 @@ from pybuilder.sandbox import Engine
 from pybuilder.spec import EffectiveSpec
 from pybuilder.state import State
 from pybuilder.store import Store
+from pybuilder.work import Cleaner
 from pybuilder.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class Adapters:
         workspace: Says of which commit its files are.
         target: The Python built for.
         python: The interpreter inside.
+        cleaner: Removes what nobody needs any more.
         listen: Told what happens.
         now: The clock.
     """
@@ -126,6 +128,7 @@ class Adapters:
     workspace: Workspace
     target: Target
     python: PythonTarget
+    cleaner: Cleaner
     listen: Listener
     now: Callable[[], datetime]
 

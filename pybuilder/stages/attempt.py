@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 from pybuilder import events, record
 from pybuilder.clock import new_attempt_id, timestamp
 from pybuilder.environment import freeze
-from pybuilder.errors import BuildError, PybuildError
+from pybuilder.errors import BuildError, PybuildError, StateError
 from pybuilder.files import disk_errors, fsync_dir, remove_tree, sha256_file, write_atomic
 from pybuilder.plan import Plan
 from pybuilder.processes import process_identity
@@ -160,12 +160,16 @@ class UnderWay:
             else {}
         )
         with timed(self.adapters.listen, name=self.source.name, version=self.row.version, phase="record"):
-            for name in ("build", "out", "tmp"):
-                # What the build wrote goes first: it may have filled the disk, and the record needs room.
-                with suppress(OSError):
-                    remove_tree(self.work / name)
-            with disk_errors(self.work):
-                self._write_record(seconds, result)
+            try:
+                with disk_errors(self.work):
+                    self._write_record(seconds, result)
+            except StateError:
+                # What the build wrote may have filled the disk, and the record needs room.
+                for name in ("build", "out", "tmp"):
+                    with suppress(OSError):
+                        remove_tree(self.work / name)
+                with disk_errors(self.work):
+                    self._write_record(seconds, result)
         remember(self.adapters.state, record.read_record(self.kept_log.parent))
         self.adapters.state.end_attempt(
             self.row.id,
@@ -174,8 +178,7 @@ class UnderWay:
             payload=payload,
             failure=(failure.phase, failure.what) if failure else None,
         )
-        with suppress(OSError):
-            remove_tree(self.work)
+        self.adapters.cleaner.remove(self.work)
 
     def _write_record(self, seconds: float, result: dict[str, Any]) -> None:
         directory = self.work / "record"

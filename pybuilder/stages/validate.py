@@ -191,6 +191,8 @@ def _try_out(adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Seque
         seconds=spec.build.limits.timeout.total_seconds(),
         memory=spec.build.limits.memory,
         cpus=spec.build.limits.cpus,
+        # Nothing waits for it but its own publishing, while whoever builds may hold up all that is built with it.
+        gives_way=True,
     )
     env = build_environ(source_date_epoch=0, build_dir=BUILD_PATH, extra={})
     with (

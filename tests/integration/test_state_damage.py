@@ -77,6 +77,9 @@ class TestFullDisk:
             else:
                 assert ran.code == 10 and "MiB free on the disk" in ran.stderr, ran.stderr
             assert "gamma 1.0" in ran.stderr
+            [attempt] = here.attempts("gamma")
+            assert attempt["state"] == "failed"
+            assert list(here.state.glob(f"store/records/*/{attempt['id']}/record.json")) != []
             here.build("alpha")
             here.check_sound()
 

@@ -120,29 +120,31 @@ class TestEnvironments:
 
 
 class TestInterruption:
-    def test_all_builds_end_and_nothing_is_left(self, here: Bench, session: Session) -> None:
+    def test_all_builds_end_and_nothing_is_left(self, here: Bench) -> None:
         for name in NAMES[:4]:
             here.accept(name, act=SLOW)
         ended = Interruption()
-
-        def work(name: str) -> Result:
-            with ended.heard():
-                return build(session, name)
 
         def all_begun() -> bool:
             logs = list(here.state.glob("work/*/record/build.log"))
             return sum("begun" in log.read_text() for log in logs) == 4
 
-        with ThreadPoolExecutor(4) as pool:
-            futures: list[Future[Result]] = [pool.submit(work, name) for name in NAMES[:4]]
-            wait_for(all_begun, seconds=60, what="four builds")
-            told = time.monotonic()
-            ended.tell()
-            for future in futures:
+        with here.session() as session:
+
+            def work(name: str) -> Result:
+                with ended.heard():
+                    return build(session, name)
+
+            with ThreadPoolExecutor(4) as pool:
+                futures: list[Future[Result]] = [pool.submit(work, name) for name in NAMES[:4]]
+                wait_for(all_begun, seconds=60, what="four builds")
+                told = time.monotonic()
+                ended.tell()
+                for future in futures:
+                    with pytest.raises(KeyboardInterrupt):
+                        future.result(30)
                 with pytest.raises(KeyboardInterrupt):
-                    future.result(30)
-            with pytest.raises(KeyboardInterrupt):
-                pool.submit(work, "p4").result()
+                    pool.submit(work, "p4").result()
         assert time.monotonic() - told < 30
         assert leftovers(here.state) == []
         for name in NAMES[:4]:

@@ -73,6 +73,15 @@ def test_settings_of_version_2(limits: Limits, settings: dict[str, dict[str, int
     assert settings_version_2(limits) == settings
 
 
+def test_what_gives_way_has_a_tenth_of_what_others_have() -> None:
+    patient, limited = Limits(gives_way=True), Limits(gives_way=True, cpus=2)
+    # Unless told otherwise, a group has 100 under version 2 and 1024 under version 1.
+    assert settings_version_2(patient)["cpu"] == {"cpu.weight": 10}
+    assert settings_version_2(limited)["cpu"] == {"cpu.max": 200_000, "cpu.weight": 10}
+    assert settings_version_1(patient)["cpu"] == {"cpu.shares": 102}
+    assert settings_version_1(limited)["cpu"] == {"cpu.cfs_quota_us": 200_000, "cpu.shares": 102}
+
+
 def test_settings_of_version_1() -> None:
     assert settings_version_1(PLAIN) == {"pids": {"pids.max": 99}}
     assert settings_version_1(ALL) == {

@@ -224,6 +224,7 @@ def test_a_fresh_state_has_the_environment_and_nothing_else(world: World, tmp_pa
         channel: Channel
         state: Any = None
         environments: Any = None
+        cleaner: Any = None
 
     world.keep()
     made = dataclasses.replace(

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from pybuilder import files
-from pybuilder.files import remove_tree
+from pybuilder import files, work
+from pybuilder.files import remove_heap, remove_tree
 from pybuilder.layout import Layout
-from pybuilder.work import make_work, strays
+from pybuilder.work import Cleaner, make_work, strays
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_what_a_dead_run_left_is_a_stray(layout: Layout) -> None:
 
 def test_what_a_live_run_is_removing_is_its_own(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two that empty one directory get into each other's way."""
-    work = make_work(layout, "mine")
+    mine = make_work(layout, "mine")
     seen: list[list[Path]] = []
     real = files._move_to
 
@@ -36,9 +37,9 @@ def test_what_a_live_run_is_removing_is_its_own(layout: Layout, monkeypatch: pyt
         return real(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(files, "_move_to", look)
-    remove_tree(work)
+    remove_tree(mine)
     assert seen == [[]]
-    assert os.listdir(work.parent) == []
+    assert os.listdir(mine.parent) == []
 
 
 def test_of_a_dead_one_it_is_a_stray(layout: Layout) -> None:
@@ -49,7 +50,7 @@ def test_of_a_dead_one_it_is_a_stray(layout: Layout) -> None:
 
 def test_somebody_else_was_quicker(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two runs clear away after the same dead one."""
-    work = make_work(layout, "mine")
+    mine = make_work(layout, "mine")
     real = files._make_heap
 
     def late(path: Path) -> Path:
@@ -58,5 +59,39 @@ def test_somebody_else_was_quicker(layout: Layout, monkeypatch: pytest.MonkeyPat
         return heap
 
     monkeypatch.setattr(files, "_make_heap", late)
-    remove_tree(work)
-    assert os.listdir(work.parent) == ["elsewhere"]
+    remove_tree(mine)
+    assert os.listdir(mine.parent) == ["elsewhere"]
+
+
+def test_nobody_waits_for_a_cleaner_but_who_leaves_it(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = make_work(layout, "first"), make_work(layout, "second")
+    (first / "out").mkdir()
+    may_go_on = threading.Event()
+
+    def slowly(heap: Path) -> None:
+        assert may_go_on.wait(10)
+        remove_heap(heap)
+
+    monkeypatch.setattr(work, "remove_heap", slowly)
+    with Cleaner() as cleaner:
+        for tree in (first, second, layout.work("never made")):
+            cleaner.remove(tree)
+        assert not first.exists()
+        assert not second.exists()
+        assert len(os.listdir(first.parent)) == 2
+        assert strays(layout) == []
+        may_go_on.set()
+    assert os.listdir(first.parent) == []
+
+
+def test_what_a_cleaner_can_not_remove_is_left(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = make_work(layout, "mine")
+
+    def refuse(path: Path) -> Path:
+        raise PermissionError(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(work, "set_aside", refuse)
+        with Cleaner() as cleaner:
+            cleaner.remove(mine)
+    assert mine.is_dir()
