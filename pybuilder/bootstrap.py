@@ -7,17 +7,17 @@ time as the machine bears (``execution``), and writes down what the workspace ga
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pybuilder import events
 from pybuilder.errors import PybuildError, ReviewError, blame
 from pybuilder.estimates import estimates, wall_seconds
-from pybuilder.execution import MAX_REPLANS, Execution
 from pybuilder.packages import Packages
-from pybuilder.planner import plan
+from pybuilder.planner import MAX_REPLANS, plan
 from pybuilder.request import Planned, Request, Resolver
 from pybuilder.results import Failure, Result
+from pybuilder.settled import settled
 from pybuilder.stages.publish import Outcome
 from pybuilder.statements import Statements
 from pybuilder.tasks import Machine
@@ -146,16 +146,7 @@ class Bootstrap:
             self._begin(planned.tree, cached=cached, wall=wall_seconds(planned.tree, todo, self.machine.jobs))
             return planned
 
-        execution = Execution(
-            packages=self.packages,
-            statements=self.statements,
-            machine=self.machine,
-            replan=again if replan else None,
-            accepts=self.workspace.accepts,
-            seconds=seconds,
-        )
-        execution.run(assessed.planned)
-        tree, outcomes = execution.tree, execution.outcomes
+        tree, outcomes, failures = self._execute(assessed, again if replan else None, seconds)
         review = self._reviews(tree)
         if review != assessed.review:
             self.packages.queue_reviews(review)
@@ -170,12 +161,37 @@ class Bootstrap:
             cached=tuple(o for package, o in outcomes.items() if package in tops - built.keys()),
             failed=(
                 *(Failure(name=texts[0], version="", error=e, held_back=tuple(texts)) for e, texts in unmet.items()),
-                *execution.failures,
+                *failures,
             ),
             review=review,
             refusals=self.packages.refusals(review),
             seconds=time.monotonic() - began,
         )
+
+    def _execute(
+        self, assessed: Assessed, replan: Callable[[], Planned] | None, seconds: Mapping[Package, float]
+    ) -> tuple[Tree, Mapping[Package, Outcome], Sequence[Failure]]:
+        """Build and publish; the tree that it was in the end, what has become of its packages, and what went wrong."""
+        tree, outcomes = assessed.tree, dict[Package, Outcome]()
+        packages = (package for group in tree.groups for package in group)
+        if set(assessed.statuses.values()) <= {"cached"} and all(
+            settled(tree, package, self.packages, outcomes) for package in packages
+        ):
+            return tree, outcomes, ()
+        # Imported here, since a run that finds everything published has nothing to execute.
+        from pybuilder.execution import Execution
+
+        execution = Execution(
+            packages=self.packages,
+            statements=self.statements,
+            machine=self.machine,
+            replan=replan,
+            accepts=self.workspace.accepts,
+            seconds=seconds,
+            outcomes=outcomes,
+        )
+        execution.run(assessed.planned)
+        return execution.tree, execution.outcomes, execution.failures
 
     def _begin(self, tree: Tree, *, cached: int, wall: float) -> None:
         """Write down what the workspace gains by a tree that is to be built, and tell how large it is."""

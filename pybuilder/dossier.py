@@ -33,9 +33,9 @@ from pybuilder.stages import Source
 from pybuilder.stages.choose import Chooser
 from pybuilder.stages.screen import Screener
 from pybuilder.state import State
-from pybuilder.tree_files import parse_graph
+from pybuilder.tree_reader import parse_graph
 from pybuilder.tree_text import why
-from pybuilder.upstream import File, Project
+from pybuilder.upstream.files import File, Project
 from pybuilder.uptake import Prepared
 from pybuilder.workspace import Workspace
 

@@ -29,7 +29,7 @@ from pybuilder.plan import ENVIRONMENT_PATH, Ingredient, digest
 from pybuilder.processes import run
 from pybuilder.store import Store
 from pybuilder.usage import use
-from pybuilder.wheel.read import WheelName
+from pybuilder.wheel.filename import WheelName
 
 _COMPILE_TIMEOUT = 300.0  # seconds for one wheel
 # So many modules are worth a process of their own, which begins in the time that it takes to compile a few.

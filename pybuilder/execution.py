@@ -22,9 +22,11 @@ from pybuilder.errors import BuildError, PybuildError, ReviewError
 from pybuilder.interruption import outcome
 from pybuilder.packages import Packages
 from pybuilder.plan import Plan
+from pybuilder.planner import MAX_REPLANS
 from pybuilder.request import Planned
 from pybuilder.results import Failure, Faults
 from pybuilder.schedule import Schedule, Start, State, Task
+from pybuilder.settled import settled
 from pybuilder.stages import Made
 from pybuilder.stages.publish import Outcome
 from pybuilder.statements import Statements
@@ -43,8 +45,6 @@ from pybuilder.tasks import (
     other_requirements,
 )
 from pybuilder.tree import Node, Package, Tree, needing, package_id
-
-MAX_REPLANS = 8
 
 _TO_START = (State.WAITING, State.SUSPENDED)
 
@@ -137,7 +137,7 @@ class Execution:
         self._publishers = {}
         tasks: list[Task[TaskId]] = []
         for group in tree.groups:
-            if hopeless.isdisjoint(group) and not all(map(self._outcome, group)):
+            if hopeless.isdisjoint(group) and not all(map(self._settled, group)):
                 own = {package: self._maker(tree.nodes[package], makers) for package in group}
                 made = [task for task in own.values() if task]
                 makers |= {package: task.id for package, task in own.items() if task}
@@ -206,25 +206,8 @@ class Execution:
         found = {self._publishers[need] for need in needs if need in self._publishers}
         return {each for each in found if each not in self._tasks or self._schedule.state(each) is not State.DONE}
 
-    def _outcome(self, package: Package) -> Outcome | None:
-        """What has become of a package, in this run or before it; None where something is to be done."""
-        made = self.packages.made
-        known = self.outcomes.get(package)
-        if known is not None and known.made == made.get(package):
-            return known
-        closure = self.tree.nodes[package].closure
-        if not made.keys() >= {package, *closure}:
-            return None
-        try:
-            known = self.packages.published_before(made[package], [made[member] for member in closure])
-        except PybuildError:
-            # Publishing it meets the same, and tells it.
-            return None
-        if known is not None:
-            self.outcomes[package] = known
-            if package in {top.package for top in self.tree.tops}:
-                self.packages.tell(known)
-        return known
+    def _settled(self, package: Package) -> bool:
+        return settled(self.tree, package, self.packages, self.outcomes) is not None
 
     # What runs, each in a thread of its own.
 

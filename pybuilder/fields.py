@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import string
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -31,6 +33,9 @@ from pybuilder.toml import describe
 
 T = TypeVar("T")
 
+# No plugin of whatever else is installed changes how files are read; nor does pydantic go through all that to find one.
+os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
+
 
 def _kebab(name: str) -> str:
     return name.replace("_", "-")
@@ -49,6 +54,17 @@ class Table(BaseModel):
         # Most tables are only parts of others, whose validators have theirs in them.
         defer_build=True,
     )
+
+
+TableT = TypeVar("TableT", bound=Table)
+
+
+def left_out(table: type[TableT]) -> Callable[[], TableT]:
+    """What gives a table that a file leaves out: always the same one, since nothing changes it.
+
+    It is not validated, as that would take a validator of its own. So its defaults must be valid as they are written.
+    """
+    return cache(table.model_construct)
 
 
 def _parsed(read: Callable[[str], T], wanted: str) -> PlainValidator:

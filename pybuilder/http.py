@@ -17,10 +17,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pybuilder import interruption
-from pybuilder.download import Download, PartFile, Progress
 from pybuilder.errors import FetchError
 from pybuilder.files import CHUNK, disk_errors, sha256_file
-from pybuilder.posting import Answer
 from pybuilder.responses import (
     NotFoundError,
     RefusedError,
@@ -38,6 +36,9 @@ from pybuilder.responses import (
 
 if TYPE_CHECKING:
     import httpx2
+
+    from pybuilder.download import Download, Progress
+    from pybuilder.posting import Answer
 
 __all__ = [
     "ATTEMPTS",
@@ -207,6 +208,9 @@ class Client:
             NotFoundError: It is not there.
             FetchError: It can't be fetched, or has another digest or size; nothing is kept of a wrong file.
         """
+        # Imported here, as what posting needs: what is in the store already needs none of it.
+        from pybuilder.download import Download, PartFile
+
         part, report = PartFile(destination), progress or _silent
         job = Download(url=url, part=part, sha256=sha256, size=size, attempts=attempts, report=report)
         with disk_errors(destination):
@@ -236,6 +240,8 @@ class Client:
         Raises:
             FetchError: It can't be sent, now or later.
         """
+        from pybuilder.posting import Answer
+
         sent: dict[str, Any] = {"content": body, "follow_redirects": False, "timeout": timeout}
         try:
             with self._stream(url, headers, method="POST", **sent) as response:

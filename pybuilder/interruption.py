@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ T = TypeVar("T")
 
 TICK = 0.2
 """Seconds between two looks."""
+
+# Seconds in which one thread works alone: where nothing has to be waited for, others would only be in its way.
+_ALONE = 0.02
 
 _here = threading.local()
 
@@ -116,23 +120,37 @@ def side_by_side(function: Callable[[S], T], items: Iterable[S], *, threads: int
     Returns:
         What it returned, in the order of the items.
     """
-    together = Interruption()
+    together, left = Interruption(), deque((Future[T](), item) for item in items)
+    futures = [future for future, _ in left]
 
-    def listening(item: S) -> T:
-        with together.heard():
-            return function(item)
+    def work() -> None:
+        while left:
+            try:
+                future, item = left.popleft()
+            except IndexError:
+                return  # another thread was faster
+            try:
+                with together.heard():
+                    future.set_result(function(item))
+            except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
+                future.set_exception(error)
 
     pool = ThreadPoolExecutor(threads)
     try:
-        futures = [pool.submit(listening, item) for item in items]
+        pool.submit(work)
+        others, pause = min(threads, len(futures)) - 1, _ALONE
         # Not for ever, in the main thread either: Ctrl-C in the moment before it waits would not end its waiting.
-        while futures and wait(futures, timeout=TICK, return_when=FIRST_EXCEPTION).not_done:
+        while wait(futures, timeout=pause, return_when=FIRST_EXCEPTION).not_done:
             check()
             for future in futures:
                 if future.done():
                     future.result()
+            for _ in range(others):
+                pool.submit(work)
+            others, pause = 0, TICK
         return [future.result() for future in futures]
     finally:
+        left.clear()
         end(pool, together)
 
 

@@ -9,7 +9,7 @@ from pybuilder.request import Planned, Request
 from pybuilder.soundness import build_cycles
 from pybuilder.statements import Statements
 from pybuilder.tree import Package, Tree
-from pybuilder.tree_files import parse_tree
+from pybuilder.tree_reader import parse_tree
 
 
 def read_plan(file: Path, request: Request, statements: Statements) -> Planned:

@@ -375,7 +375,12 @@ class Packages:
         adapters = self.adapters
         looked_at = {name for name, _, _ in wanted} | {name for name, _ in self._sources}
         replace_waits(
-            adapters.state, adapters.workspace, [adapters.index], wanted, looked_at=looked_at, now=adapters.now()
+            adapters.state,
+            adapters.workspace,
+            lambda: adapters.index,
+            wanted,
+            looked_at=looked_at,
+            now=adapters.now(),
         )
 
     def refusals(self, wanted: Iterable[tuple[str, str, str]]) -> dict[str, str]:

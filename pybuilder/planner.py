@@ -27,6 +27,9 @@ from pybuilder.stages.plan import build_requirements
 from pybuilder.statements import Statements
 from pybuilder.tree import Archive, Need, Node, Package, Tree
 
+MAX_REPLANS = 8
+"""What is built may require other things than was said, and then other versions may be needed; that ends quickly."""
+
 # What is chosen for one environment may change what is chosen for another; that ends quickly.
 _MAX_ROUNDS = 6
 

@@ -24,7 +24,7 @@ from pybuilder.stages import Adapters, Source
 from pybuilder.stages.attempt import Built
 from pybuilder.stages.screen import Screener
 from pybuilder.supplies import Supplies
-from pybuilder.wheel.canonical import VERSION as CANONICALISER_VERSION
+from pybuilder.wheel import CANONICALISER_VERSION
 from pybuilder.wheel.reasons import told
 from pybuilder.work import work_directory
 

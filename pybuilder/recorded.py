@@ -28,8 +28,8 @@ from pybuilder.record import PLAN, RECORD, read_plan, read_record
 from pybuilder.signing import SUFFIX, parse_envelope
 from pybuilder.stages import AppliedPatch
 from pybuilder.state import State
+from pybuilder.wheel.filename import WheelName
 from pybuilder.wheel.numbering import strip
-from pybuilder.wheel.read import WheelName
 
 # The times that a zip can have (APPNOTE 4.4.6), from the second day on as payloads do.
 _FIRST, _LAST = 315_619_200, 4_354_819_199

@@ -33,7 +33,7 @@ from pybuilder.stages.prebuilt import take_wheel
 from pybuilder.stages.prepared import payload_refs
 from pybuilder.state import Attempt, State
 from pybuilder.store import Store
-from pybuilder.wheel.canonical import VERSION as CANONICALISER_VERSION
+from pybuilder.wheel import CANONICALISER_VERSION
 from pybuilder.work import Cleaner
 
 

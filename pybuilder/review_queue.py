@@ -6,7 +6,7 @@ settles it like one that pybuild has written.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -105,7 +105,7 @@ def ask(
 def replace_waits(
     state: State,
     workspace: Workspace,
-    indexes: Sequence[Index],
+    index: Callable[[], Index],
     wanted: Sequence[tuple[str, str, str]],
     *,
     looked_at: Collection[str],
@@ -118,7 +118,7 @@ def replace_waits(
     Args:
         state: Has the queue.
         workspace: Settles it.
-        indexes: Where it is published.
+        index: Where it is published; not asked for where nobody waits, since it is much to import.
         wanted: ``(name, requirement, wanted_by)``.
         looked_at: The packages whose sources the run has looked at.
         now: The time.
@@ -132,7 +132,7 @@ def replace_waits(
     # What still waits for the same keeps the time since when it does.
     passed = [each for each in there if is_screening(each[2]) and each[0] in looked_at and each not in wanted]
     state.settle_review(passed)
-    ask(state, workspace, indexes, wanted, now=now)
+    ask(state, workspace, [index()], wanted, now=now)
 
 
 def renew(state: State, workspace: Workspace, indexes: Sequence[Index]) -> tuple[Waiting, ...]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pybuilder.fields import Array, Duration, OwnName, Reason, Sha256, Table, Url, url
+from pybuilder.fields import Array, Duration, OwnName, Reason, Sha256, Table, Url, left_out, url
 from pybuilder.names import is_label
 from pybuilder.toml import parse, validated
 
@@ -85,7 +85,9 @@ class Settings(Table):
     rebuild: Literal["never", "security", "monthly"] = Field(
         default="never", description="When a moved buildroot lock rebuilds what is published."
     )
-    screen: Screen = Field(default_factory=Screen, description="What happens to sources by what is found in them.")
+    screen: Screen = Field(
+        default_factory=left_out(Screen), description="What happens to sources by what is found in them."
+    )
     keep: int = Field(default=3, ge=1, description="Last attempts at a package whose payload and inputs gc keeps.")
     notify: Array[Address] = Field(
         default=(), description="Webhooks (http, https) and message brokers (amqp, amqps) that get messages."

@@ -12,10 +12,10 @@ from pybuilder.errors import UsageError
 from pybuilder.http import Client
 from pybuilder.index.pages import File
 from pybuilder.names import any_number
-from pybuilder.upstream import File as UpstreamFile
 from pybuilder.upstream import Upstream
+from pybuilder.upstream.files import File as UpstreamFile
 from pybuilder.wheel.differences import FileChange, differences
-from pybuilder.wheel.read import WheelName
+from pybuilder.wheel.filename import WheelName
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

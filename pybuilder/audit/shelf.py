@@ -28,8 +28,8 @@ from pybuilder.provenance import BILL, Provenance, read_statement
 from pybuilder.record import LOG, PLAN, RECORD
 from pybuilder.signing import SUFFIX, Envelope, PublicKey, parse_envelope, signer
 from pybuilder.wheel.check import problems
+from pybuilder.wheel.filename import WheelName
 from pybuilder.wheel.numbering import strip
-from pybuilder.wheel.read import WheelName
 
 _KEYID = re.compile(r"[0-9a-f]{64}\Z")
 

@@ -12,7 +12,8 @@ from pybuilder.errors import UsageError
 from pybuilder.estimates import wall_seconds
 from pybuilder.sandbox.processors import usable
 from pybuilder.tree_dot import tree_dot
-from pybuilder.tree_files import Graph, parse_graph, tree_json
+from pybuilder.tree_files import tree_json
+from pybuilder.tree_reader import Graph, parse_graph
 from pybuilder.tree_svg import tree_svg
 from pybuilder.tree_text import plan_lines
 from pybuilder.tree_text import why as why_lines

@@ -15,7 +15,7 @@ from pybuilder.cli.places import open_layout, open_workspace, published_wheels
 from pybuilder.errors import StateError, UsageError
 from pybuilder.provenance import BILL
 from pybuilder.state import PublishedWheel, State
-from pybuilder.wheel.read import WheelName
+from pybuilder.wheel.filename import WheelName
 
 
 @click.command()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName
@@ -17,10 +18,13 @@ from pybuilder.facts import Facts
 from pybuilder.joint.memory import noting, recall, remember
 from pybuilder.joint.pages import Offer, plain
 from pybuilder.joint.uv import compile_requirements, decisive
-from pybuilder.joint.view import Served, View, World, served
+from pybuilder.joint.view import View, World
 from pybuilder.processes import Completed
 from pybuilder.resolution import Chosen, applies
 from pybuilder.tree import Package
+
+if TYPE_CHECKING:
+    from pybuilder.joint.server import Served
 
 __all__ = ["Offer", "Resolved", "Unknown", "World", "resolve_jointly"]
 
@@ -83,6 +87,9 @@ def resolve_jointly(
     view = View(world, markers=markers, python=python)
     if facts is not None and (chosen := recall(facts, question, view.answer)) is not None:
         return _known(chosen, view)
+    # Imported here, since most runs recall what was chosen.
+    from pybuilder.joint.server import served
+
     # Another: that one may have been asked for what nobody wants any more.
     view, shown = View(world, markers=markers, python=python), dict[str, str]()
     with served(noting(view.answer, shown)) as server:

@@ -22,7 +22,8 @@ from pybuilder.releases.origin import Origin, origin
 from pybuilder.releases.turns import host_of
 from pybuilder.sources import git
 from pybuilder.spec import Spec, Update
-from pybuilder.upstream import File, Project, Upstream
+from pybuilder.upstream import Upstream
+from pybuilder.upstream.files import File, Project
 
 __all__ = ["Notebook", "Offered", "Releases"]
 

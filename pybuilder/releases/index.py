@@ -12,8 +12,8 @@ from pybuilder.filenames import sdist_version, wheel_version
 from pybuilder.http import NotFoundError, Page
 from pybuilder.names import NormalizedName
 from pybuilder.releases.notebook import Notebook
-from pybuilder.upstream import File, Project, Upstream, no_project
-from pybuilder.upstream.files import preference
+from pybuilder.upstream import Upstream, no_project
+from pybuilder.upstream.files import File, Project, preference
 
 # PEP 691, section "Version + format selection"; pypi_simple has the same, but takes long to import.
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"

@@ -15,13 +15,8 @@ from pathlib import Path
 
 from pybuilder.errors import EngineError
 from pybuilder.processes import bubblewrap_child, install_command, kill_group, kill_process, namespace_of, run, spawn
-from pybuilder.sandbox import BUILD_GID, BUILD_UID, HOST_NAME, RUNNER, Event, Job, Outcome, cgroups
-from pybuilder.sandbox.mounts import etc_mounts, interpreter_mounts, private_mounts, system_mounts
-from pybuilder.sandbox.namespace import unprivileged_ids, user_namespace
+from pybuilder.sandbox import BUILD_GID, BUILD_UID, HOST_NAME, RUNNER, Event, Job, Outcome
 from pybuilder.sandbox.processors import Processors
-from pybuilder.sandbox.seal import judge
-from pybuilder.sandbox.start import how_it_ended, job_message, outside_ids, prepare, tail
-from pybuilder.sandbox.supervise import BoundedLog, Supervisor
 
 # bubblewrap and the shell before it run outside, so nothing of a spec's environment may reach them.
 _OUTER_ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
@@ -62,6 +57,13 @@ class HostEngine:
         A build ends when this process does: its first process watches the pipe of answers. With --die-with-parent
         bubblewrap could be killed before it has told its child to go on, which then waits for ever.
         """
+        # What a start needs is imported where it is needed, since a run that finds everything built starts nothing.
+        from pybuilder.sandbox import cgroups
+        from pybuilder.sandbox.namespace import unprivileged_ids, user_namespace
+        from pybuilder.sandbox.seal import judge
+        from pybuilder.sandbox.start import how_it_ended, job_message, outside_ids, prepare, tail
+        from pybuilder.sandbox.supervise import BoundedLog, Supervisor
+
         started = time.monotonic()
         ids = unprivileged_ids(other=job.other_ids) if os.geteuid() == 0 else None
         prepare(job.work, ids)
@@ -124,9 +126,13 @@ class HostEngine:
 
         By name: a group that another run has just made has no members yet either.
         """
+        from pybuilder.sandbox import cgroups
+
         cgroups.sweep(_group_name(work))
 
     def _argv(self, job: Job, namespace: int | None, pipes: _Pipes) -> list[str]:
+        from pybuilder.sandbox.mounts import etc_mounts, interpreter_mounts, private_mounts, system_mounts
+
         return [
             shutil.which("bwrap") or "bwrap",
             *_isolation(namespace),

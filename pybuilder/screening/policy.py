@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from pybuilder.errors import PybuildError, ReviewError, ScreeningError
 from pybuilder.screening.found import Findings, Found
-from pybuilder.screening.osv import Advisory
 
 if TYPE_CHECKING:
     from pybuilder.screening.formats import Kind
+    from pybuilder.screening.osv import Advisory
     from pybuilder.settings import Exempt, Policy, Screen
 
 _SCREENING = "the screening of its source"

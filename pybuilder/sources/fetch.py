@@ -15,7 +15,6 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from pybuilder.download import Progress
 from pybuilder.errors import FetchError
 from pybuilder.fields import expand
 from pybuilder.files import disk_errors, file_lock, sha256_file
@@ -24,9 +23,11 @@ from pybuilder.store import Store
 from pybuilder.work import work_directory
 
 if TYPE_CHECKING:
+    from pybuilder.download import Progress
     from pybuilder.sources.members import Member
     from pybuilder.spec import Pin, Source
-    from pybuilder.upstream import File, Upstream
+    from pybuilder.upstream import Upstream
+    from pybuilder.upstream.files import File
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from packaging.version import InvalidVersion, Version
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 
-from pybuilder.fields import Array, OwnName, Table, VersionKey
+from pybuilder.fields import Array, OwnName, Table, VersionKey, left_out
 from pybuilder.spec.tables import (
     SOURCE_KEYS,
     Build,
@@ -66,14 +66,18 @@ class EffectiveSpec(Table):
     """What a spec says for one version and one target: the overrides have been merged."""
 
     name: OwnName = Field(description="The normalised package name; the file's name is the same.")
-    source: Source = Field(default_factory=Source, description="The archive that a build starts from.")
+    source: Source = Field(default_factory=left_out(Source), description="The archive that a build starts from.")
     patches: Array[PatchEntry] | None = Field(
         default=None, description="Patches in order; default: every patches/<name>/*.patch in order of name."
     )
-    system: System = Field(default_factory=System, description="Fedora RPMs.")
-    build: Build = Field(default_factory=Build, description="How the backend is called, and with what.")
-    metadata: Metadata = Field(default_factory=Metadata, description="Corrections of what upstream states wrongly.")
-    test: Test = Field(default_factory=Test, description="What is tried in a clean installation of the wheel.")
+    system: System = Field(default_factory=left_out(System), description="Fedora RPMs.")
+    build: Build = Field(default_factory=left_out(Build), description="How the backend is called, and with what.")
+    metadata: Metadata = Field(
+        default_factory=left_out(Metadata), description="Corrections of what upstream states wrongly."
+    )
+    test: Test = Field(
+        default_factory=left_out(Test), description="What is tried in a clean installation of the wheel."
+    )
     update: Update = Field(default_factory=Update, description="How new upstream versions are found.")
     prebuilt: Prebuilt | None = Field(default=None, description="Use upstream's wheel.")
 

@@ -25,7 +25,7 @@ from pybuilder.state import INTERRUPTED, Attempt
 from pybuilder.timing import timed
 from pybuilder.wheel.canonical import canonicalise
 from pybuilder.work import make_work
-from pybuilder.workspace import Revision
+from pybuilder.workspace.checkout import Revision
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,11 +21,12 @@ from pybuilder.names import minor_version, numbered_version, split_number
 from pybuilder.resolution import Wanted, applies
 from pybuilder.spec import Spec
 from pybuilder.state import State
-from pybuilder.upstream import File, Upstream
 from pybuilder.workspace import Workspace
 
 if TYPE_CHECKING:
     from pybuilder.stages.verdict import Verdict
+    from pybuilder.upstream import Upstream
+    from pybuilder.upstream.files import File
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,28 +118,37 @@ class Chooser:
             wanted &= specifier
         named = _exact(wanted)
         shunned = self.yanked().get(name, {}).keys() - {*named, *used}
-        published = [(Version(wheel.version), wheel.number) for wheel in self.state.published(self.channel, name)]
         if any("+" in specifier.version for specifier in wanted):
-            numbered = [(version, numbered_version(version, self.label, number)) for version, number in published]
+            numbered = [
+                (version, numbered_version(version, self.label, number)) for version, number in self._published(name)
+            ]
             builds = [build for version, build in numbered if version not in shunned or build in named]
             if found := _newest_first(builds, wanted, prereleases=True):
                 return found
         spec = self.workspace.spec(name)
         if spec is None:
             return ()
-        pinned, built = spec.versions, [version for version, _ in published]
+        pinned = spec.versions
+
+        def built() -> Iterable[Version]:
+            return (version for version, _ in self._published(name))
+
         places: tuple[Callable[[], Iterable[Version]], ...] = (
             lambda: used,
             lambda: pinned,
-            lambda: built,
+            built,
             lambda: self._beyond(name, spec, wanted),
         )
         if upgrade:
             places = (
                 lambda: used,
-                lambda: [*pinned, *built, *self._beyond(name, spec, wanted)],
+                lambda: [*pinned, *built(), *self._beyond(name, spec, wanted)],
             )
         return taken(spec, wanted, places=places, yanked=shunned)
+
+    def _published(self, name: NormalizedName) -> list[tuple[Version, int]]:
+        """The versions and numbers that the channel has published, newest first."""
+        return [(Version(wheel.version), wheel.number) for wheel in self.state.published(self.channel, name)]
 
     def known(self, name: NormalizedName) -> tuple[Version, ...]:
         """The versions of an accepted package that can be had without asking upstream, the preferred first.
@@ -153,7 +163,7 @@ class Chooser:
         spec = self.workspace.spec(name)
         if spec is None:
             return ()
-        published = {Version(wheel.version) for wheel in self.state.published(self.channel, name)}
+        published = {version for version, _ in self._published(name)}
         return tuple(dict.fromkeys([*sorted(spec.versions, reverse=True), *sorted(published, reverse=True)]))
 
     def offers(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,19 @@ from packaging.version import Version
 
 from pybuilder import events
 from pybuilder.errors import BuildError
-from pybuilder.metadata import parse_metadata
 from pybuilder.plan import digest
 from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.stages.intact import intact_payload
 from pybuilder.state import State
 from pybuilder.timing import timed
-from pybuilder.wheel.read import WheelName, open_wheel
+from pybuilder.wheel.filename import WheelName
 from pybuilder.wheel.tags import accepted
 
 # Part of the digests under which facts are remembered: raise it when other facts are read.
 VERSION = 1
+
+# Packages name the same requirements again and again, and nobody changes one.
+_requirement = lru_cache(maxsize=4096)(Requirement)
 
 
 def inspect_source(adapters: Adapters, source: Source) -> Project:
@@ -52,10 +55,10 @@ def _project(facts: Mapping[str, Any]) -> Project:
     requires_dist = facts["requires_dist"]
     return Project(
         source_date_epoch=facts["source_date_epoch"],
-        requires=tuple(Requirement(text) for text in facts["requires"]),
+        requires=tuple(map(_requirement, facts["requires"])),
         backend=facts["backend"],
         backend_path=tuple(facts["backend_path"]),
-        requires_dist=None if requires_dist is None else tuple(Requirement(text) for text in requires_dist),
+        requires_dist=None if requires_dist is None else tuple(map(_requirement, requires_dist)),
         requires_python=facts["requires_python"],
     )
 
@@ -79,7 +82,7 @@ def made_from_payload(
         recipe=recipe,
         attempt=attempt,
         target=target,
-        requires_dist=tuple(map(Requirement, requires)),
+        requires_dist=tuple(map(_requirement, requires)),
     )
 
 
@@ -91,6 +94,10 @@ def payload_requires(state: State, sha256: str, path: Path) -> Sequence[str]:
     """
     facts = state.fact("metadata", sha256)
     if facts is None:
+        # Imported here, since a payload is read once.
+        from pybuilder.metadata import parse_metadata
+        from pybuilder.wheel.read import open_wheel
+
         metadata = parse_metadata(open_wheel(path).metadata)
         if metadata.unreadable:
             raise BuildError(f"METADATA has a line that can't be read: {metadata.unreadable[0]}", where=str(path))

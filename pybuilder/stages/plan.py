@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 from pybuilder.plan import BUILD_PATH, ENVIRONMENT_PATH, Ingredient, Plan, Recipe, Root, Target
 from pybuilder.sandbox import SANDBOX_VERSION
 from pybuilder.stages import Channel, Pinned, Project, Source
-from pybuilder.wheel.canonical import VERSION as CANONICALISER_VERSION
+from pybuilder.wheel import CANONICALISER_VERSION
 
 
 def recipe(source: Pinned, channel: Channel) -> Recipe:

@@ -18,7 +18,6 @@ from pybuilder.layout import Layout
 from pybuilder.plan import digest
 from pybuilder.screening.account import remember
 from pybuilder.screening.found import Findings
-from pybuilder.screening.osv import Advisory
 from pybuilder.screening.policy import Judged, Part, judge
 from pybuilder.stages import Source
 from pybuilder.state import State
@@ -27,6 +26,7 @@ from pybuilder.work import work_directory
 
 if TYPE_CHECKING:
     from pybuilder.screening.dump import Dump
+    from pybuilder.screening.osv import Advisory
     from pybuilder.settings import Screen
 
 # Part of the digests under which findings are remembered: raise it when other things are found.
@@ -142,6 +142,7 @@ class Screener:
     def _advisories(self, source: Source) -> tuple[str, tuple[Advisory, ...]]:
         """The digest of the dump, and the advisories that a version is affected by, looked up once for each dump."""
         from pybuilder.screening.dump import Dump
+        from pybuilder.screening.osv import Advisory
 
         state, key = self.adapters.state, f"{source.name}=={source.version}"
         dump = Dump(path=self.root / self.policy.advisories, where="pybuild.toml [screen].advisories")

@@ -18,7 +18,7 @@ from pybuilder.stages import Adapters, AppliedPatch, Pinned, Source
 from pybuilder.stages.intact import intact_source
 from pybuilder.state import State
 from pybuilder.timing import timed
-from pybuilder.wheel.read import WheelName
+from pybuilder.wheel.filename import WheelName
 from pybuilder.wheel.tags import accepted
 from pybuilder.workspace import Workspace
 

@@ -20,7 +20,6 @@ from pybuilder.sandbox import SANDBOX_VERSION, Job, Limits, build_environ
 from pybuilder.spec import EffectiveSpec
 from pybuilder.stages import Adapters, Made
 from pybuilder.timing import timed
-from pybuilder.wheel.read import open_wheel
 from pybuilder.wheel.tags import accepted
 from pybuilder.work import work_directory
 
@@ -117,6 +116,7 @@ def consistency_problems(
 
 def _check_wheel(adapters: Adapters, made: Made) -> None:
     from pybuilder.wheel.check import problems
+    from pybuilder.wheel.read import open_wheel
 
     wheel = open_wheel(made.path)
     found = list(problems(made.path, name=made.name, version=made.version))
@@ -128,6 +128,8 @@ def _check_wheel(adapters: Adapters, made: Made) -> None:
 
 
 def _check_closure(adapters: Adapters, made: Made, closure: Sequence[Made]) -> None:
+    from pybuilder.wheel.read import open_wheel
+
     metadata = {member.name: parse_metadata(open_wheel(member.path).metadata) for member in closure}
     installed = {member.name: (member.version, metadata[member.name].requires_dist) for member in closure}
     found = list(consistency_problems(installed, adapters.target.markers))
@@ -230,6 +232,7 @@ def _steps(made: Made, spec: EffectiveSpec) -> tuple[dict[str, object], ...]:
 def importable(wheel: Path) -> tuple[str, ...]:
     """The top-level modules of a wheel, those of its ``.data`` directories included."""
     from pybuilder.wheel.modules import top_level_modules
+    from pybuilder.wheel.read import open_wheel
 
     opened = open_wheel(wheel)
     data = f"{opened.prefix}.data/"

@@ -12,7 +12,7 @@ from packaging.version import Version
 from pybuilder.candidates import Found, Rules
 from pybuilder.clock import timestamp
 from pybuilder.state import State
-from pybuilder.upstream import File
+from pybuilder.upstream.files import File
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,7 +25,7 @@ from pybuilder.stages.plan import recipe
 from pybuilder.stages.source import SourceGetter
 from pybuilder.state import PublishedWheel
 from pybuilder.tree import Package
-from pybuilder.wheel.read import WheelName
+from pybuilder.wheel.filename import WheelName
 from pybuilder.wheel.tags import accepted
 from pybuilder.workspace.once import ReadOnce
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from packaging.utils import parse_wheel_filename
@@ -17,9 +18,9 @@ from packaging.version import Version
 from pybuilder.errors import FetchError
 from pybuilder.http import Client, NotFoundError, redact, scheme
 from pybuilder.names import NormalizedName
-from pybuilder.upstream.files import File, Project
 
-__all__ = ["File", "Project", "Upstream"]
+if TYPE_CHECKING:
+    from pybuilder.upstream.files import File, Project
 
 
 @dataclass(kw_only=True)

@@ -12,9 +12,6 @@ from packaging.version import Version
 from pybuilder.wheel.archive import moment_of
 from pybuilder.wheel.read import open_archive, open_wheel
 
-VERSION = 1
-"""The canonicaliser's version, part of every key: raise it when the same wheel comes out as other bytes."""
-
 _BUILD = re.compile(rb"^build[ \t]*:[^\r\n]*(?:\r\n|\r|\n|\Z)", re.IGNORECASE | re.MULTILINE)
 
 

@@ -15,8 +15,9 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pybuilder.errors import BuildError
-from pybuilder.wheel.read import Wheel, expand_tag, open_archive, open_wheel, pieces
+from pybuilder.wheel.read import Wheel, open_archive, open_wheel, pieces
 from pybuilder.wheel.record import SIGNATURES, Line, parse
+from pybuilder.wheel.tags import expand_tag
 
 _ALGORITHMS = ("sha256", "sha384", "sha512")  # "sha256 or better"
 _SCHEMES = ("purelib", "platlib", "headers", "scripts", "data")

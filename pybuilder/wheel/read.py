@@ -10,14 +10,14 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
-from packaging.utils import InvalidWheelFilename, NormalizedName, canonicalize_name, parse_wheel_filename
+from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pybuilder.errors import BuildError
 from pybuilder.wheel.archive import CHUNK, UTF8, Moment
+from pybuilder.wheel.filename import WheelName
 
 MAX_ENTRIES = 500_000
 MAX_SIZE = 32 << 30
@@ -29,52 +29,6 @@ READ_WHOLE = ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SHOWN = 20
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WheelName:
-    """What a wheel's file name says (the wheel specification, "file name convention").
-
-    Attributes:
-        name: The normalised project name.
-        version: The version.
-        build: The build tag, mostly empty.
-        tag: The compressed tag, such as ``py2.py3-none-any``.
-    """
-
-    name: NormalizedName
-    version: Version
-    build: str
-    tag: str
-
-    @classmethod
-    def parse(cls, filename: str) -> WheelName:
-        """Read a file name.
-
-        Raises:
-            BuildError: It is no wheel's name.
-        """
-        try:
-            name, version, _, _ = parse_wheel_filename(filename)
-        except (InvalidWheelFilename, InvalidVersion) as error:
-            raise BuildError(
-                f"{filename!r} is no wheel's file name",
-                where=str(error),
-                cure="the build backend must name it NAME-VERSION-PYTHON-ABI-PLATFORM.whl",
-            ) from error
-        parts = filename.removesuffix(".whl").split("-")
-        build = parts[2] if len(parts) == 6 else ""
-        return cls(name=name, version=version, build=build, tag="-".join(parts[-3:]))
-
-    @property
-    def prefix(self) -> str:
-        """``NAME-VERSION``, both normalised and escaped: how the dist-info and data directories begin."""
-        return f"{self.name.replace('-', '_')}-{self.version}"
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """The tags that the compressed one stands for (PEP 425), sorted."""
-        return expand_tag(self.tag)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,11 +90,6 @@ class Wheel:
             return b""
         with open_archive(self.path) as archive:
             return archive.read(name)
-
-
-def expand_tag(tag: str) -> tuple[str, ...]:
-    """The single tags that a compressed tag set stands for (PEP 425), sorted."""
-    return tuple(sorted("-".join(parts) for parts in product(*(part.split(".") for part in tag.split("-")))))
 
 
 def open_wheel(path: Path) -> Wheel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import product
 
 
 def supported_tags(python: tuple[int, int], platforms: Sequence[str]) -> tuple[str, ...]:
@@ -18,6 +19,11 @@ def supported_tags(python: tuple[int, int], platforms: Sequence[str]) -> tuple[s
     interpreter = f"cp{python[0]}{python[1]}"
     own = cpython_tags(python, abis=[interpreter], platforms=platforms)
     return tuple(map(str, (*own, *compatible_tags(python, interpreter, platforms))))
+
+
+def expand_tag(tag: str) -> tuple[str, ...]:
+    """The single tags that a compressed tag set stands for (PEP 425), sorted."""
+    return tuple(sorted("-".join(parts) for parts in product(*(part.split(".") for part in tag.split("-")))))
 
 
 def accepted(wheel_tags: Iterable[str], supported: Collection[str]) -> bool:

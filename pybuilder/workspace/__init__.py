@@ -20,8 +20,6 @@ from packaging.version import Version
 from pybuilder.errors import ConfigError, EngineError, FetchError, UsageError
 from pybuilder.files import disk_errors, write_atomic
 from pybuilder.names import normalize
-from pybuilder.workspace.checkout import Checkout, Revision, Run
-from pybuilder.workspace.edits import locked
 from pybuilder.workspace.fresh import init
 from pybuilder.workspace.patches import Patch, PatchFiles
 
@@ -30,8 +28,9 @@ if TYPE_CHECKING:
     from pybuilder.rejections import Rejections
     from pybuilder.settings import Settings
     from pybuilder.spec import EffectiveSpec, Pin, Spec
+    from pybuilder.workspace.checkout import Checkout, Revision, Run
 
-__all__ = ["Patch", "Revision", "Workspace", "init"]
+__all__ = ["Patch", "Workspace", "init"]
 
 # specs/rejected.toml is no spec, so that no package can have this name.
 _REJECTED = "rejected"
@@ -228,6 +227,8 @@ class Workspace:
         Raises:
             StateError: The disk doesn't let us.
         """
+        from pybuilder.workspace.edits import locked
+
         path = self.spec_path(name)
         with disk_errors(path):
             path.parent.mkdir(exist_ok=True)
@@ -252,6 +253,7 @@ class Workspace:
         """
         from pybuilder.spec import parse_spec
         from pybuilder.spec_edit import with_pin
+        from pybuilder.workspace.edits import locked
 
         path, file = self.spec_path(name), f"specs/{name}.toml"
         if not path.is_file():
@@ -272,13 +274,20 @@ class Workspace:
                 )
             return True
 
+    @property
+    def _checkout(self) -> Checkout:
+        """What git says, which is of no interest before something is built."""
+        from pybuilder.workspace.checkout import Checkout
+
+        return Checkout(root=self.root, run=self.run)
+
     def commit_id(self) -> str | None:
         """The commit that is checked out, or None where there is none or git can't tell."""
-        return Checkout(root=self.root, run=self.run).commit_id()
+        return self._checkout.commit_id()
 
     def author(self) -> str:
         """The name of who works here, as far as git knows; else empty."""
-        return Checkout(root=self.root, run=self.run).author()
+        return self._checkout.author()
 
     def dirty(self, paths: Iterable[Path]) -> bool:
         """Whether files have changes that are not committed; pins that were added to specs do not count.
@@ -289,7 +298,7 @@ class Workspace:
         Returns:
             True as well where git can't tell.
         """
-        return Checkout(root=self.root, run=self.run).dirty(paths)
+        return self._checkout.dirty(paths)
 
     def revision(
         self,
@@ -316,7 +325,7 @@ class Workspace:
         from pybuilder.fields import expand
 
         source = spec.source.path and self.root / expand(spec.source.path, name=package, version=version)
-        found = Checkout(root=self.root, run=self.run).revision(
+        found = self._checkout.revision(
             [*map(self.spec_path, (package, *beside)), *patches, *self._buildroot_files(buildroot)],
             trees=[source] if source else [],
             tracked=[self.root / "patches" / package] if spec.patches is None else [],

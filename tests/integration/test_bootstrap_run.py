@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
@@ -17,6 +18,21 @@ from tests.support.workspaces import Bench, bench, plan_of
 
 # Longer than everything about a build of no work, on a machine with much else to do.
 SLOW = "import time; time.sleep(3)"
+
+BUILDING = {
+    "download",
+    "execution",
+    "index",
+    "joint.server",
+    "sandbox.supervise",
+    "schedule",
+    "stages.build",
+    "tree_reader",
+    "upstream.files",
+    "wheel.read",
+    "workspace.checkout",
+}
+"""Modules that only those need who build something, or look for something to build; they take time to import."""
 
 
 @pytest.fixture
@@ -206,6 +222,14 @@ class TestResume:
         assert all(tree.outcomes(name) == ["succeeded"] for name in ("alpha", "beta", "tool", "base"))
         # The workspace knows all versions: upstream is not even asked.
         assert tree.upstream.requests == []
+
+    def test_a_third_run_loads_nothing_that_builds(self, tree: Bench) -> None:
+        # The second asks uv anew, since there is more to choose from now.
+        tree.bootstrap("alpha")
+        tree.environ["PYTHONPROFILEIMPORTTIME"] = "1"
+        loaded = set(re.findall(r"\| +pybuilder\.(\S+)$", tree.bootstrap("alpha").stderr, re.MULTILINE))
+        assert "bootstrap" in loaded
+        assert loaded & BUILDING == set()
 
     def test_a_patch_rebuilds_it_and_who_was_built_with_its_payload(self, tree: Bench) -> None:
         tree.patch("base", "tiny.json", "VERSION = '1.0'", "VERSION = 'patched'")

@@ -10,7 +10,8 @@ from packaging.version import Version
 
 from pybuilder.processes import run
 from pybuilder.spec import Pin, parse_spec
-from pybuilder.workspace import Revision, Workspace, init
+from pybuilder.workspace import Workspace, init
+from pybuilder.workspace.checkout import Revision
 
 SPEC = f'name = "six"\n[versions]\n"1.16.0" = {{ file = "six-1.16.0.tar.gz", sha256 = "{"cd" * 32}" }}\n'
 

@@ -13,6 +13,7 @@ from pybuilder import bootstrap as module
 from pybuilder.bootstrap import Bootstrap, reviews
 from pybuilder.errors import FetchError, PybuildError
 from pybuilder.events import Planned as PlannedEvent
+from pybuilder.execution import Execution
 from pybuilder.plan import Plan
 from pybuilder.request import Planned, Request
 from pybuilder.tasks import Machine
@@ -177,6 +178,16 @@ class TestRun:
         again = whole.run(whole.assess(here.planned()), replan=None)
         assert (again.built, again.failed) == ((), ())
         assert [(outcome.made.name, outcome.number) for outcome in again.cached] == [("top", 1)]
+
+    def test_nothing_is_executed_where_everything_is_published(
+        self, here: Here, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        here.build()
+        monkeypatch.setattr(Execution, "run", lambda *_: pytest.fail("there is nothing to do"))
+        whole = here.bootstrap
+        result = whole.run(whole.assess(here.planned()), replan=None)
+        assert [outcome.made.name for outcome in result.cached] == ["top"]
+        assert [outcome.made.name for outcome in here.packages.told_of][3:] == ["top"]
 
     def test_what_waits_for_review_is_queued(self, here: Here) -> None:
         here.workspace.refuses = {"tool"}

@@ -20,7 +20,8 @@ from pybuilder.processes import run
 from pybuilder.resolution import Wanted
 from pybuilder.stages.choose import Chooser
 from pybuilder.state import PublishedWheel, State
-from pybuilder.upstream import File, Project, Upstream
+from pybuilder.upstream import Upstream
+from pybuilder.upstream.files import File, Project
 from pybuilder.workspace import Workspace
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)

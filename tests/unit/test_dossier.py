@@ -27,7 +27,7 @@ from pybuilder.settings import Screen
 from pybuilder.sources import Fetched
 from pybuilder.stages import Source
 from pybuilder.state import State
-from pybuilder.upstream import File, Project
+from pybuilder.upstream.files import File, Project
 from tests.support.sdists import tar_bytes
 
 SIX = NormalizedName("six")

@@ -95,6 +95,14 @@ class TestSideBySide:
         assert side_by_side(lambda n: (time.sleep(waits[n]), n)[1], range(3), threads=3) == [0, 1, 2]
         assert side_by_side(lambda n: n, [], threads=3) == []
 
+    def test_what_has_to_be_waited_for_is_done_by_several_threads(self) -> None:
+        together = threading.Barrier(3)
+        assert len(set(side_by_side(lambda _: (together.wait(10), threading.get_ident())[1], range(3), threads=3))) == 3
+
+    def test_what_takes_no_time_is_done_by_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(interruption, "_ALONE", 10)
+        assert len(set(side_by_side(lambda _: threading.get_ident(), range(20), threads=3))) == 1
+
     def test_no_more_at_once_than_asked(self) -> None:
         running, most, lock = [0], [0], threading.Lock()
 
@@ -139,7 +147,7 @@ class TestSideBySide:
                 heard.append(n)
                 raise
 
-        threading.Timer(0.02, ended.tell).start()
+        threading.Timer(0.2, ended.tell).start()
         assert in_thread(ended, lambda: side_by_side(work, range(3), threads=3)).result() == ["interrupted"]
         assert sorted(heard) == [0, 1, 2]
 

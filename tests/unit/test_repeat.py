@@ -23,7 +23,7 @@ from pybuilder.spec import EffectiveSpec, parse_spec
 from pybuilder.stages import Channel
 from pybuilder.state import Attempt
 from pybuilder.store import Store
-from pybuilder.wheel.canonical import VERSION
+from pybuilder.wheel import CANONICALISER_VERSION
 from tests.support.making import plan
 from tests.support.planning import TARGET
 
@@ -34,7 +34,7 @@ PLAN_NOW = dataclasses.replace(
     _MADE,
     recipe=dataclasses.replace(_MADE.recipe, source=SOURCE, patches=(PATCH,)),
     sandbox_version=SANDBOX_VERSION,
-    canonicaliser_version=VERSION,
+    canonicaliser_version=CANONICALISER_VERSION,
 )
 
 
@@ -141,7 +141,7 @@ def test_records_that_do_not_say_it_have_what_pybuild_packed(tmp_path: Path) -> 
     ("made", "said"),
     [
         (dataclasses.replace(PLAN_NOW, sandbox_version=SANDBOX_VERSION - 1), "another version of pybuild"),
-        (dataclasses.replace(PLAN_NOW, canonicaliser_version=VERSION + 1), "another version of pybuild"),
+        (dataclasses.replace(PLAN_NOW, canonicaliser_version=CANONICALISER_VERSION + 1), "another version of pybuild"),
         (dataclasses.replace(PLAN_NOW, target=dataclasses.replace(TARGET, full_version="3.0.1")), "Python 3.0.1"),
     ],
 )

@@ -19,7 +19,7 @@ from pybuilder.new import Findings
 from pybuilder.rejections import Rejection
 from pybuilder.review_queue import Waiting
 from pybuilder.spec import Pin
-from pybuilder.upstream import File
+from pybuilder.upstream.files import File
 from pybuilder.uptake import PatchNews, Prepared
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

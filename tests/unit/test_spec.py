@@ -8,7 +8,9 @@ import pytest
 from packaging.version import Version
 
 from pybuilder.errors import ConfigError
-from pybuilder.spec import EffectiveSpec, Spec, parse_spec, schema
+from pybuilder.fields import Table
+from pybuilder.settings import Settings
+from pybuilder.spec import Build, EffectiveSpec, Spec, parse_spec, schema
 
 SHA = "0123456789abcdef" * 4
 
@@ -91,6 +93,27 @@ def test_an_empty_spec_has_the_contracts_defaults() -> None:
     assert read.update.mode == "auto"
     assert read.update.cooldown is None
     assert read.prebuilt is None
+
+
+@pytest.mark.parametrize("model", [EffectiveSpec, Build, Settings])
+def test_a_table_that_is_left_out_is_as_an_empty_one(model: type[Table]) -> None:
+    tables = {name: field for name, field in model.model_fields.items() if field.default_factory}
+    assert tables
+    for field in tables.values():
+        assert field.annotation
+        assert field.get_default(call_default_factory=True) == field.annotation.model_validate({})
+
+
+def test_no_plugin_has_a_say_in_how_files_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def looked_for(**_: str) -> None:
+        raise AssertionError("plugins were looked for")
+
+    class Own(Table):
+        key: int
+
+    monkeypatch.setattr("pydantic.plugin._loader._plugins", None)
+    monkeypatch.setattr("pydantic.plugin._loader.entry_points", looked_for)
+    assert Own.model_validate({"key": 1}).key == 1
 
 
 def test_every_key_of_the_contract_is_read() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from pybuilder.errors import ConfigError
 from pybuilder.tree import Need, Tree, package_id
-from pybuilder.tree_files import format_json, order_json, parse_graph, parse_tree, tree_json
+from pybuilder.tree_files import format_json, order_json, tree_json
+from pybuilder.tree_reader import parse_graph, parse_tree
 from tests.support.planned import AIOHTTP, CIRCLE, LANGCHAIN, REQUESTS, SMALL, expected, guessed, planned
 
 FILE = "graph.json"

@@ -53,7 +53,7 @@ def test_the_form_of_a_payload(tmp_path):
 
 
 def test_the_bytes_of_a_payload_are_a_contract(tmp_path):
-    """If this digest changes, every payload changes: raise canonical.VERSION, and have a good reason."""
+    """If this digest changes, every payload changes: raise CANONICALISER_VERSION, and have a good reason."""
     expected = "aede3d93b3e032985443bb15e146654bb55401a6c554c1e4c507d8920aa05b02"
     assert payload_of(DRAFT, tmp_path).sha256 == expected
 

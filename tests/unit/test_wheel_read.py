@@ -5,7 +5,8 @@ from packaging.version import Version
 
 from pybuilder.errors import BuildError
 from pybuilder.wheel import read
-from pybuilder.wheel.read import WheelName, open_archive, open_wheel, pieces
+from pybuilder.wheel.filename import WheelName
+from pybuilder.wheel.read import open_archive, open_wheel, pieces
 from pybuilder.wheel.record import Line, parse, render
 from tests.support.wheels import DAMAGED, NASTY, Draft
 

@@ -2,8 +2,7 @@ import sysconfig
 
 import pytest
 
-from pybuilder.wheel.read import expand_tag
-from pybuilder.wheel.tags import accepted, supported_tags
+from pybuilder.wheel.tags import accepted, expand_tag, supported_tags
 
 PLATFORMS = ("manylinux_2_36_x86_64", "manylinux_2_17_x86_64", "linux_x86_64")
 

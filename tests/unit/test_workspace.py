@@ -17,7 +17,8 @@ from pybuilder import workspace as module
 from pybuilder.errors import ConfigError, EngineError, FetchError, StateError, UsageError
 from pybuilder.processes import Completed
 from pybuilder.spec import Pin, parse_spec
-from pybuilder.workspace import Revision, Workspace, init
+from pybuilder.workspace import Workspace, init
+from pybuilder.workspace.checkout import Revision
 
 PIN = Pin(file="six-1.17.0.tar.gz", sha256="ab" * 32)
 V = Version("1.17.0")

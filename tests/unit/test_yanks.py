@@ -19,7 +19,8 @@ from pybuilder.releases.index import files_of
 from pybuilder.spec import parse_spec
 from pybuilder.state import PublishedWheel, State
 from pybuilder.update import Finding
-from pybuilder.upstream import File, Project, Upstream
+from pybuilder.upstream import Upstream
+from pybuilder.upstream.files import File, Project
 from pybuilder.yanks import doubts, yank_told, yank_upstreams
 from pybuilder.yanks.decide import DELETED, Sight, Told, decide
 
