@@ -16,7 +16,14 @@ from pathlib import Path
 from pybuilder.errors import EngineError
 from pybuilder.processes import bubblewrap_child, install_command, kill_group, kill_process, namespace_of, run, spawn
 from pybuilder.sandbox import BUILD_GID, BUILD_UID, HOST_NAME, RUNNER, Event, Job, Outcome, cgroups
-from pybuilder.sandbox.mounts import etc_mounts, interpreter_mounts, private_mounts, system_mounts
+from pybuilder.sandbox.mounts import (
+    etc_mounts,
+    interpreter_mounts,
+    own_files,
+    own_mounts,
+    private_mounts,
+    system_mounts,
+)
 from pybuilder.sandbox.namespace import unprivileged_ids, user_namespace
 from pybuilder.sandbox.processors import Processors
 from pybuilder.sandbox.seal import judge
@@ -69,15 +76,16 @@ class HostEngine:
             job.log.open("ab") as stream,
             cgroups.group(_group_name(job.work), job.limits) as cgroup,
             _pipes() as pipes,
+            own_files() as own,
             user_namespace(ids) if ids else contextlib.nullcontext() as namespace,
             self.processors.some(job.cpus) as processors,
         ):
             before = stream.tell()
             grouped = cgroup is not None and "memory" in cgroup.directories
-            argv = _in_cgroup(self._argv(job, namespace, pipes), cgroup.entrances if cgroup else ())
+            argv = _in_cgroup(self._argv(job, namespace, pipes, own), cgroup.entrances if cgroup else ())
             # With the end that we read of bubblewrap's own pipe: it must not die of SIGPIPE if we die before it tells,
             # or its child waits for it for ever.
-            descriptors = (*pipes.inside, pipes.info, *(() if namespace is None else (namespace,)))
+            descriptors = (*pipes.inside, pipes.info, *own.values(), *(() if namespace is None else (namespace,)))
             log = BoundedLog(stream=stream, limit=job.limits.log, echo=echo)
             with spawn(
                 argv, env=_OUTER_ENV, input_pipe=job.typed is not None, merge_output=True, pass_fds=descriptors
@@ -126,14 +134,15 @@ class HostEngine:
         """
         cgroups.sweep(_group_name(work))
 
-    def _argv(self, job: Job, namespace: int | None, pipes: _Pipes) -> list[str]:
+    def _argv(self, job: Job, namespace: int | None, pipes: _Pipes, own: Mapping[str, int]) -> list[str]:
         return [
             shutil.which("bwrap") or "bwrap",
             *_isolation(namespace),
             *("--info-fd", str(pipes.inside[2])),
             *system_mounts(shared_memory=job.limits.memory if bubblewrap_version() >= (0, 7) else 0),
             *interpreter_mounts(self.prefix),
-            *etc_mounts(job.work / "etc"),
+            *own_mounts(own),
+            *etc_mounts(),
             *private_mounts(job),
             "--remount-ro",
             "/",

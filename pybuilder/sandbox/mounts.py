@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
 
 from pybuilder.plan import BUILD_PATH, ENVIRONMENT_PATH
 from pybuilder.sandbox import OUTPUT_PATH, RUNNER, Job
-from pybuilder.sandbox.start import OWN_ETC, PROGRAMS
+from pybuilder.sandbox.programs import programs
+from pybuilder.sandbox.start import OWN_ETC
 
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
@@ -44,29 +47,44 @@ def system_mounts(*, shared_memory: int) -> Iterator[str]:
     yield from ("--perms", "1777", *size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
 
 
-def etc_mounts(own: Path) -> Iterator[str]:
-    """What is needed of /etc, and our own files of ``OWN_ETC``, which lie in ``own``."""
-    yield from ("--perms", "0755", "--dir", "/etc")
+@contextlib.contextmanager
+def own_files() -> Iterator[Mapping[str, int]]:
+    """Where files of ours are seen, and descriptors from which bubblewrap can read each once.
+
+    They are written into the build's root, which nobody can write to afterwards: mounting each takes ten times as long.
+    """
+    contents = {f"/etc/{name}": text.encode() for name, text in OWN_ETC.items()}
+    contents |= {f"{RUNNER}/{name}": data for name, data in programs().items()}
+    with contextlib.ExitStack() as opened:
+        descriptors = {}
+        for path, data in contents.items():
+            file = opened.enter_context(open(os.memfd_create("pybuild"), "wb", buffering=0))
+            file.write(data)
+            file.seek(0)
+            descriptors[path] = file.fileno()
+        yield descriptors
+
+
+def own_mounts(own: Mapping[str, int]) -> Iterator[str]:
+    """The files of ``own_files``, and the directories that they lie in."""
+    for directory in sorted({str(parent) for path in own for parent in PurePosixPath(path).parents} - {"/"}):
+        yield from ("--perms", "0755", "--dir", directory)
+    for path, descriptor in own.items():
+        yield from ("--perms", "0644", "--file", str(descriptor), path)
+
+
+def etc_mounts() -> Iterator[str]:
+    """What is needed of /etc besides."""
     for name in _ETC:
         path = Path("/etc", name)
         if path.exists():
             for parent in reversed(path.relative_to("/etc").parents[:-1]):
                 yield from ("--perms", "0755", "--dir", f"/etc/{parent}")
             yield from ("--ro-bind", str(path), str(path))
-    for name in OWN_ETC:
-        yield from ("--ro-bind", str(own / name), f"/etc/{name}")
 
 
 def private_mounts(job: Job) -> Iterator[str]:
-    """What is ours and the build's: the runner, the build environment, the directories that may be written."""
-    import pyproject_hooks
-
-    here = Path(__file__).parent
-    hooks = Path(pyproject_hooks.__file__).parent
-    yield from ("--perms", "0755", "--dir", RUNNER)
-    for program in PROGRAMS:
-        yield from ("--ro-bind", str(here / program), f"{RUNNER}/{program}")
-    yield from ("--ro-bind", str(hooks), f"{RUNNER}/pyproject_hooks")
+    """What is the build's: its environment, the directories that may be written."""
     yield from ("--ro-bind", str(job.environment), ENVIRONMENT_PATH)
     for source, target in (("build", BUILD_PATH), ("out", OUTPUT_PATH), ("tmp", "/tmp")):
         yield from ("--bind", str(job.work / source), target)

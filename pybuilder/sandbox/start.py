@@ -22,19 +22,11 @@ OWN_ETC = {
 }
 """The files of /etc that name people and machines: ours, whatever lies under a build."""
 
-PROGRAMS = ("inside.py", "confine.py", "hooks.py", "parallel.py", "steady.py")
-"""What of this directory runs inside, below ``RUNNER``."""
-
 _NO_MEMORY = (b"MemoryError", b"Cannot allocate memory", b"bad_alloc", b"virtual memory exhausted", b"out of memory")
 
 
 def prepare(work: Path, ids: IdMap | None) -> None:
     """Lay out the work directory, and give what the build may write to the build's user."""
-    etc = work / "etc"
-    etc.mkdir(exist_ok=True)
-    for name, text in OWN_ETC.items():
-        (etc / name).write_text(text)
-        (etc / name).chmod(0o644)
     for name in ("build", "out", "tmp"):
         directory = work / name
         directory.mkdir(exist_ok=True)
