@@ -22,6 +22,7 @@ from pybuilder.sandbox.mounts import (
     own_files,
     own_mounts,
     private_mounts,
+    program_mounts,
     system_mounts,
 )
 from pybuilder.sandbox.namespace import unprivileged_ids, user_namespace
@@ -77,7 +78,7 @@ class HostEngine:
             cgroups.group(_group_name(job.work), job.limits) as cgroup,
             _pipes() as pipes,
             own_files() as own,
-            user_namespace(ids) if ids else contextlib.nullcontext() as namespace,
+            user_namespace(ids, program_mounts(), env=_OUTER_ENV) if ids else contextlib.nullcontext() as namespace,
             self.processors.some(job.cpus) as processors,
         ):
             before = stream.tell()

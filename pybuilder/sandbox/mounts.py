@@ -27,21 +27,26 @@ _ETC = (
 )
 
 
-def system_mounts(*, shared_memory: int) -> Iterator[str]:
-    """/usr and the names in / that lead into it; /usr/local is this machine's own and stays out.
-
-    Args:
-        shared_memory: Bytes that fit into /dev/shm; 0 is what the kernel thinks right, half of all there is.
-    """
+def program_mounts() -> Iterator[str]:
+    """/usr and the names in / that lead into it."""
     yield from ("--ro-bind", "/usr", "/usr")
-    if not Path(sys.base_prefix).is_relative_to("/usr/local"):
-        yield from ("--tmpfs", "/usr/local", "--remount-ro", "/usr/local")
     for name in _MERGED:
         path = Path("/", name)
         if path.is_symlink():
             yield from ("--symlink", str(path.readlink()), str(path))
         elif path.is_dir():
             yield from ("--ro-bind", str(path), str(path))
+
+
+def system_mounts(*, shared_memory: int) -> Iterator[str]:
+    """The system's programs, the kernel's places; /usr/local is this machine's own and stays out.
+
+    Args:
+        shared_memory: Bytes that fit into /dev/shm; 0 is what the kernel thinks right, half of all there is.
+    """
+    yield from program_mounts()
+    if not Path(sys.base_prefix).is_relative_to("/usr/local"):
+        yield from ("--tmpfs", "/usr/local", "--remount-ro", "/usr/local")
     yield from ("--proc", "/proc", "--dev", "/dev")
     size = ("--size", str(shared_memory)) if shared_memory else ()
     yield from ("--perms", "1777", *size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
