@@ -1,4 +1,4 @@
-"""What ``inside.py`` does before anything else runs: it gives up its rights, sets limits, and looks around.
+"""What ``steps.py`` does before anything else runs: it gives up its rights, sets limits, and looks around.
 
 Runs inside, like ``inside.py``: standard library only, and no import of pybuild.
 """

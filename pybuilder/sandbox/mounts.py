@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -52,30 +53,37 @@ def system_mounts(*, shared_memory: int) -> Iterator[str]:
     yield from ("--perms", "1777", *size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
 
 
-@contextlib.contextmanager
-def own_files() -> Iterator[Mapping[str, int]]:
+def own_files(opened: contextlib.ExitStack) -> Mapping[str, int]:
     """Where files of ours are seen, and descriptors from which bubblewrap can read each once.
 
     They are written into the build's root, which nobody can write to afterwards: mounting each takes ten times as long.
     """
-    contents = {f"/etc/{name}": text.encode() for name, text in OWN_ETC.items()}
-    contents |= {f"{RUNNER}/{name}": data for name, data in programs().items()}
-    with contextlib.ExitStack() as opened:
-        descriptors = {}
-        for path, data in contents.items():
-            file = opened.enter_context(open(os.memfd_create("pybuild"), "wb", buffering=0))
-            file.write(data)
-            file.seek(0)
-            descriptors[path] = file.fileno()
-        yield descriptors
+    descriptors = {}
+    for path, data in _own().items():
+        file = opened.enter_context(os.fdopen(os.memfd_create("pybuild"), "wb", buffering=0))
+        file.write(data)
+        file.seek(0)
+        descriptors[path] = file.fileno()
+    return descriptors
 
 
 def own_mounts(own: Mapping[str, int]) -> Iterator[str]:
     """The files of ``own_files``, and the directories that they lie in."""
-    for directory in sorted({str(parent) for path in own for parent in PurePosixPath(path).parents} - {"/"}):
+    for directory in _own_directories():
         yield from ("--perms", "0755", "--dir", directory)
     for path, descriptor in own.items():
         yield from ("--perms", "0644", "--file", str(descriptor), path)
+
+
+@functools.cache
+def _own() -> Mapping[str, bytes]:
+    contents = {f"/etc/{name}": text.encode() for name, text in OWN_ETC.items()}
+    return {**contents, **{f"{RUNNER}/{name}": data for name, data in programs().items()}}
+
+
+@functools.cache
+def _own_directories() -> tuple[str, ...]:
+    return tuple(sorted({str(parent) for path in _own() for parent in PurePosixPath(path).parents} - {"/"}))
 
 
 def etc_mounts() -> Iterator[str]:

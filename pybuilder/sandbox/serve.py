@@ -10,6 +10,7 @@ other.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import importlib.machinery
 import json
@@ -30,6 +31,8 @@ def main() -> None:
         os.set_inheritable(descriptor, False)
     code: Any = importlib.machinery.SourceFileLoader("__main__", script).get_code("__main__")
     import_backend(code)
+    # No hook looks for garbage in what was there before, nor gets pages of its own by writing down that there is none.
+    gc.freeze()
     requests, results = os.fdopen(reader), os.fdopen(writer, "w")
     for line in requests:
         sys.stdout.flush()

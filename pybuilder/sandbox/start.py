@@ -49,7 +49,7 @@ def _give(tree: Path, ids: IdMap) -> None:
 
 
 def job_message(job: Job, *, grouped: bool, processors: Sequence[int]) -> Mapping[str, Any]:
-    """The job as ``inside.py`` reads it.
+    """The job as ``steps.py`` reads it.
 
     Args:
         job: What to run.
@@ -69,7 +69,7 @@ def job_message(job: Job, *, grouped: bool, processors: Sequence[int]) -> Mappin
 
 
 def kernel_limits(limits: Limits, *, grouped: bool) -> dict[str, int]:
-    """Resource limits for ``inside.py`` to set, by name without RLIMIT\\_.
+    """Resource limits for ``confine.py`` to set, by name without RLIMIT\\_.
 
     Since Linux 5.14 NPROC counts the processes of one user namespace, before that all those of the user outside, so
     that builds beside each other share it.
