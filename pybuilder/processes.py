@@ -207,14 +207,20 @@ def kill_process(process: int) -> None:
 
 def bubblewrap_child(info: int) -> int | None:
     """A descriptor of the first process in a bubblewrap, as it tells on its ``--info-fd``; None if it has ended."""
+    number = bubblewrap_child_number(info)
+    try:
+        return None if number is None else os.pidfd_open(number)
+    except ProcessLookupError:
+        return None
+
+
+def bubblewrap_child_number(info: int) -> int | None:
+    """The number of the first process in a bubblewrap, as it tells on its ``--info-fd``; None if none was started."""
     told = b""
     while b"}" not in told and (piece := os.read(info, 4096)):
         told += piece
     found = re.search(rb'"child-pid":\s*(\d+)', told)
-    try:
-        return os.pidfd_open(int(found[1])) if found else None
-    except ProcessLookupError:
-        return None
+    return int(found[1]) if found else None
 
 
 def install_command(program: str) -> str:

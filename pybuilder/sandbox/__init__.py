@@ -63,7 +63,7 @@ class Job:
         work: A directory of ours with ``build/``, ``out/`` and ``tmp/``, seen at ``/build``, ``/out``, ``/tmp``.
         cwd: The directory inside in which steps start.
         env: The whole environment of the steps.
-        steps: What ``inside.py`` does, in order; see there.
+        steps: What ``steps.py`` does, in order; see there.
         limits: What it may use.
         log: The file that receives everything the steps print, from the first byte on.
         typed: A descriptor of ours that is read for what a person types into a ``shell`` step; None is nobody.

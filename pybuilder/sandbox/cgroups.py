@@ -2,7 +2,7 @@
 
 Found out by trying, since every machine differs: version 1 with one hierarchy per controller, version 2 as root, and
 version 2 below a subtree that systemd gave to an ordinary user. Where none can be had, ``group`` says so and
-``inside.py``'s per-process limits are all there is.
+``confine.py``'s per-process limits are all there is.
 """
 
 from __future__ import annotations

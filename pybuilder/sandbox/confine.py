@@ -1,16 +1,15 @@
-"""What ``inside.py`` does before anything else runs: it gives up its rights, sets limits, and looks around.
+"""What ``steps.py`` does before anything else runs: it gives up its rights, sets limits, and looks around.
 
 Runs inside, like ``inside.py``: standard library only, and no import of pybuild.
 """
 
 from __future__ import annotations
 
-import contextlib
+import _socket
 import ctypes
 import errno
 import os
 import resource
-import socket
 import struct
 
 TYPE_CHECKING = False
@@ -80,11 +79,14 @@ MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.o
 def cgroup_number(files: Sequence[str], name: str = "") -> float:
     """A number from the first of these files that is there, on the line of that name; infinity where there is none."""
     for file in files:
-        with contextlib.suppress(OSError, ValueError), open(file) as lines:
-            for line in lines:
-                *names, value = line.split()
-                if names == ([name] if name else []):
-                    return int(value)
+        try:
+            with open(file) as lines:
+                for line in lines:
+                    *names, value = line.split()
+                    if names == ([name] if name else []):
+                        return int(value)
+        except (OSError, ValueError):
+            pass
     return float("inf")
 
 
@@ -164,11 +166,11 @@ def probe() -> dict[str, Any]:
         "no_new_privs": status.get("NoNewPrivs"),
         "dumpable": LIBC.prctl(PR_GET_DUMPABLE, 0, 0, 0, 0),
         "seccomp": status.get("Seccomp"),
-        "interfaces": sorted(name for _, name in socket.if_nameindex()),
+        "interfaces": sorted(name for _, name in _socket.if_nameindex()),
         "connect": connect_error(),
         "namespaces": {n: os.readlink("/proc/self/ns/" + n) for n in NAMESPACES},
         "pids": sorted(int(n) for n in os.listdir("/proc") if n.isdigit()),
-        "host_name": socket.gethostname(),
+        "host_name": _socket.gethostname(),
         "mounts": mount_points(),
         "devices": sorted(os.listdir("/dev")),
         "writable": [path for path in MUST_BE_READ_ONLY if writable(path)],
@@ -185,15 +187,17 @@ def mount_points() -> list[str]:
 
 def connect_error() -> str:
     """The name of the error that a connection to a documentation address (RFC 5737) ends with."""
-    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe_socket:
-        probe_socket.settimeout(1)
-        try:
-            probe_socket.connect(("192.0.2.1", 80))
-        except TimeoutError:
-            return "timeout"
-        except OSError as error:
-            return errno.errorcode.get(error.errno or 0, str(error.errno))
-        return "connected"
+    probe_socket = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+    probe_socket.settimeout(1)
+    try:
+        probe_socket.connect(("192.0.2.1", 80))
+    except TimeoutError:
+        return "timeout"
+    except OSError as error:
+        return errno.errorcode.get(error.errno or 0, str(error.errno))
+    finally:
+        probe_socket.close()
+    return "connected"
 
 
 def writable(path: str) -> bool:

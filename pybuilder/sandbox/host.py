@@ -59,6 +59,7 @@ class HostEngine:
         """
         # What a start needs is imported where it is needed, since a run that finds everything built starts nothing.
         from pybuilder.sandbox import cgroups
+        from pybuilder.sandbox.mounts import program_mounts
         from pybuilder.sandbox.namespace import unprivileged_ids, user_namespace
         from pybuilder.sandbox.seal import judge
         from pybuilder.sandbox.start import how_it_ended, job_message, outside_ids, prepare, tail
@@ -71,20 +72,13 @@ class HostEngine:
             job.log.open("ab") as stream,
             cgroups.group(_group_name(job.work), job.limits) as cgroup,
             _pipes() as pipes,
-            user_namespace(ids) if ids else contextlib.nullcontext() as namespace,
+            user_namespace(ids, program_mounts(), env=_OUTER_ENV) if ids else contextlib.nullcontext() as namespace,
             self.processors.some(job.cpus) as processors,
         ):
             before = stream.tell()
             grouped = cgroup is not None and "memory" in cgroup.directories
-            argv = _in_cgroup(self._argv(job, namespace, pipes), cgroup.entrances if cgroup else ())
-            # With the end that we read of bubblewrap's own pipe: it must not die of SIGPIPE if we die before it tells,
-            # or its child waits for it for ever.
-            descriptors = (*pipes.inside, pipes.info, *(() if namespace is None else (namespace,)))
             log = BoundedLog(stream=stream, limit=job.limits.log, echo=echo)
-            with spawn(
-                argv, env=_OUTER_ENV, input_pipe=job.typed is not None, merge_output=True, pass_fds=descriptors
-            ) as process:
-                pipes.close_inside()
+            with self._bubblewrap(job, namespace, pipes, cgroup.entrances if cgroup else ()) as process:
                 first = bubblewrap_child(pipes.info)
                 assert process.stdout is not None
                 supervisor = Supervisor(
@@ -130,8 +124,28 @@ class HostEngine:
 
         cgroups.sweep(_group_name(work))
 
-    def _argv(self, job: Job, namespace: int | None, pipes: _Pipes) -> list[str]:
-        from pybuilder.sandbox.mounts import etc_mounts, interpreter_mounts, private_mounts, system_mounts
+    @contextlib.contextmanager
+    def _bubblewrap(
+        self, job: Job, namespace: int | None, pipes: _Pipes, entrances: Sequence[Path]
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        from pybuilder.sandbox.mounts import own_files
+
+        with contextlib.ExitStack() as opened:
+            own = own_files(opened)
+            argv = _in_cgroup(self._argv(job, namespace, pipes, own), entrances)
+            # With the end that we read of bubblewrap's own pipe: it must not die of SIGPIPE if we die before it tells,
+            # or its child waits for it for ever.
+            descriptors = (*pipes.inside, pipes.info, *own.values(), *(() if namespace is None else (namespace,)))
+            with spawn(
+                argv, env=_OUTER_ENV, input_pipe=job.typed is not None, merge_output=True, pass_fds=descriptors
+            ) as process:
+                # A descriptor for each of ours and each of many builds at once would be too many.
+                pipes.close_inside()
+                opened.close()
+                yield process
+
+    def _argv(self, job: Job, namespace: int | None, pipes: _Pipes, own: Mapping[str, int]) -> list[str]:
+        from pybuilder.sandbox.mounts import etc_mounts, interpreter_mounts, own_mounts, private_mounts, system_mounts
 
         return [
             shutil.which("bwrap") or "bwrap",
@@ -139,7 +153,8 @@ class HostEngine:
             *("--info-fd", str(pipes.inside[2])),
             *system_mounts(shared_memory=job.limits.memory if bubblewrap_version() >= (0, 7) else 0),
             *interpreter_mounts(self.prefix),
-            *etc_mounts(job.work / "etc"),
+            *own_mounts(own),
+            *etc_mounts(),
             *private_mounts(job),
             "--remount-ro",
             "/",
@@ -201,7 +216,7 @@ def _isolation(namespace: int | None) -> list[str]:
         user += ["--disable-userns"] if bubblewrap_version() >= (0, 8) else []
         user += ["--cap-drop", "ALL"]
     else:
-        # inside.py gives these two up when it has become the build's user.
+        # steps.py gives these two up when it has become the build's user.
         user = ["--userns", str(namespace), "--cap-drop", "ALL"]
         user += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     return [

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import os
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
 
 from pybuilder.plan import BUILD_PATH, ENVIRONMENT_PATH
 from pybuilder.sandbox import OUTPUT_PATH, RUNNER, Job
-from pybuilder.sandbox.start import OWN_ETC, PROGRAMS
+from pybuilder.sandbox.programs import programs
+from pybuilder.sandbox.start import OWN_ETC
 
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
@@ -24,49 +28,76 @@ _ETC = (
 )
 
 
-def system_mounts(*, shared_memory: int) -> Iterator[str]:
-    """/usr and the names in / that lead into it; /usr/local is this machine's own and stays out.
-
-    Args:
-        shared_memory: Bytes that fit into /dev/shm; 0 is what the kernel thinks right, half of all there is.
-    """
+def program_mounts() -> Iterator[str]:
+    """/usr and the names in / that lead into it."""
     yield from ("--ro-bind", "/usr", "/usr")
-    if not Path(sys.base_prefix).is_relative_to("/usr/local"):
-        yield from ("--tmpfs", "/usr/local", "--remount-ro", "/usr/local")
     for name in _MERGED:
         path = Path("/", name)
         if path.is_symlink():
             yield from ("--symlink", str(path.readlink()), str(path))
         elif path.is_dir():
             yield from ("--ro-bind", str(path), str(path))
+
+
+def system_mounts(*, shared_memory: int) -> Iterator[str]:
+    """The system's programs, the kernel's places; /usr/local is this machine's own and stays out.
+
+    Args:
+        shared_memory: Bytes that fit into /dev/shm; 0 is what the kernel thinks right, half of all there is.
+    """
+    yield from program_mounts()
+    if not Path(sys.base_prefix).is_relative_to("/usr/local"):
+        yield from ("--tmpfs", "/usr/local", "--remount-ro", "/usr/local")
     yield from ("--proc", "/proc", "--dev", "/dev")
     size = ("--size", str(shared_memory)) if shared_memory else ()
     yield from ("--perms", "1777", *size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
 
 
-def etc_mounts(own: Path) -> Iterator[str]:
-    """What is needed of /etc, and our own files of ``OWN_ETC``, which lie in ``own``."""
-    yield from ("--perms", "0755", "--dir", "/etc")
+def own_files(opened: contextlib.ExitStack) -> Mapping[str, int]:
+    """Where files of ours are seen, and descriptors from which bubblewrap can read each once.
+
+    They are written into the build's root, which nobody can write to afterwards: mounting each takes ten times as long.
+    """
+    descriptors = {}
+    for path, data in _own().items():
+        file = opened.enter_context(os.fdopen(os.memfd_create("pybuild"), "wb", buffering=0))
+        file.write(data)
+        file.seek(0)
+        descriptors[path] = file.fileno()
+    return descriptors
+
+
+def own_mounts(own: Mapping[str, int]) -> Iterator[str]:
+    """The files of ``own_files``, and the directories that they lie in."""
+    for directory in _own_directories():
+        yield from ("--perms", "0755", "--dir", directory)
+    for path, descriptor in own.items():
+        yield from ("--perms", "0644", "--file", str(descriptor), path)
+
+
+@functools.cache
+def _own() -> Mapping[str, bytes]:
+    contents = {f"/etc/{name}": text.encode() for name, text in OWN_ETC.items()}
+    return {**contents, **{f"{RUNNER}/{name}": data for name, data in programs().items()}}
+
+
+@functools.cache
+def _own_directories() -> tuple[str, ...]:
+    return tuple(sorted({str(parent) for path in _own() for parent in PurePosixPath(path).parents} - {"/"}))
+
+
+def etc_mounts() -> Iterator[str]:
+    """What is needed of /etc besides."""
     for name in _ETC:
         path = Path("/etc", name)
         if path.exists():
             for parent in reversed(path.relative_to("/etc").parents[:-1]):
                 yield from ("--perms", "0755", "--dir", f"/etc/{parent}")
             yield from ("--ro-bind", str(path), str(path))
-    for name in OWN_ETC:
-        yield from ("--ro-bind", str(own / name), f"/etc/{name}")
 
 
 def private_mounts(job: Job) -> Iterator[str]:
-    """What is ours and the build's: the runner, the build environment, the directories that may be written."""
-    import pyproject_hooks
-
-    here = Path(__file__).parent
-    hooks = Path(pyproject_hooks.__file__).parent
-    yield from ("--perms", "0755", "--dir", RUNNER)
-    for program in PROGRAMS:
-        yield from ("--ro-bind", str(here / program), f"{RUNNER}/{program}")
-    yield from ("--ro-bind", str(hooks), f"{RUNNER}/pyproject_hooks")
+    """What is the build's: its environment, the directories that may be written."""
     yield from ("--ro-bind", str(job.environment), ENVIRONMENT_PATH)
     for source, target in (("build", BUILD_PATH), ("out", OUTPUT_PATH), ("tmp", "/tmp")):
         yield from ("--bind", str(job.work / source), target)

@@ -1,8 +1,7 @@
 """Lets setuptools and distutils compile with all the processors that their build was given.
 
-Runs inside, like ``inside.py``: standard library only, and no import of pybuild. ``parallel.py CPUS SCRIPT ARGUMENT…``
-runs a script as if it had been called itself. Where that imports a compiler or ``build_ext``, these are changed as they
-come; nothing is imported that nobody asked for.
+Runs inside, like ``inside.py``: standard library only, and no import of pybuild. Where something imports a compiler or
+``build_ext``, these are changed as they come; nothing is imported that nobody asked for.
 
 What comes out is what would come out one by one: each object is made by the same call, the linker gets the objects in
 the order of the sources, and extensions come to their first compilation in their order, so that Cython and whatever
@@ -10,14 +9,20 @@ else a package does before never runs twice at a time. A compiler or a command t
 than objects may depend on the order, is left alone.
 """
 
+from __future__ import annotations
+
 import builtins
 import functools
 import os
 import sys
-import threading
+from _thread import _local
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
 
 # setuptools' own copy has either name.
 _DISTUTILS = ("distutils.", "setuptools._distutils.")
@@ -31,22 +36,14 @@ _COMMANDS = (
 _COMPILING = ("_compile", "_setup_compile", "_fix_compile_args", "_get_cc_args", "object_filenames", "spawn")
 _LINKING = ("link", "link_shared_object")
 
-_here = threading.local()
+_here = _local()
 
 
-def main() -> None:
-    """Run the script named on the command line."""
-    cpus, script = int(sys.argv[1]), sys.argv[2]
-    sys.argv = sys.argv[2:]
-    sys.path[0] = os.path.dirname(script)
+def share(cpus: int) -> None:
+    """Change what is imported from now on."""
     compilers = {f"{package}ccompiler": functools.partial(share_objects, cpus=cpus) for package in _DISTUTILS}
     commands = {name: functools.partial(share_extensions, cpus=cpus) for name in _BUILD_EXT}
     sys.meta_path.insert(0, Finder({**compilers, **commands}))
-    main_module = type(sys)("__main__")
-    main_module.__file__ = script
-    sys.modules["__main__"] = main_module
-    with open(script, "rb") as stream:
-        exec(compile(stream.read(), script, "exec"), vars(main_module))
 
 
 class Finder:
@@ -75,6 +72,8 @@ class Finder:
 
 def share_objects(module: Any, *, cpus: int) -> None:
     """Let ``CCompiler.compile`` make several objects at once, ``cpus`` of them in this process."""
+    import threading
+
     one_by_one = module.CCompiler.compile
     slots = threading.BoundedSemaphore(cpus)
 
@@ -112,6 +111,7 @@ def share_extensions(module: Any, *, cpus: int) -> None:
 
 def build_overlapping(command: Any, cpus: int) -> None:
     """Build all extensions of a command, each once the one before it compiles."""
+    import threading
     from concurrent.futures import Future, ThreadPoolExecutor
 
     def build(extension: Any, ready: threading.Event) -> None:
@@ -206,7 +206,3 @@ def passes_on(method: Any, classes: Sequence[type]) -> bool:
 def all_differ(values: Sequence[Any]) -> bool:
     """Whether no value stands twice in a list."""
     return len(set(values)) == len(values)
-
-
-if __name__ == "__main__":
-    main()

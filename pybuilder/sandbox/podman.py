@@ -25,8 +25,9 @@ from pybuilder.sandbox.container import (
 )
 from pybuilder.sandbox.namespace import IdMap, unprivileged_ids
 from pybuilder.sandbox.processors import Processors
+from pybuilder.sandbox.programs import programs
 from pybuilder.sandbox.seal import judge
-from pybuilder.sandbox.start import PROGRAMS, how_it_ended, job_message, outside_ids, prepare, tail
+from pybuilder.sandbox.start import OWN_ETC, how_it_ended, job_message, outside_ids, prepare, tail
 from pybuilder.sandbox.supervise import BoundedLog, Supervisor
 
 _PIPE_SIZE = 1 << 20
@@ -167,19 +168,15 @@ def _check_root(root: Path) -> None:
 
 
 def _furnish(work: Path) -> None:
-    """Copy what runs inside, since a container may not be let read where we are installed (SELinux, a home of 0700)."""
-    import shutil
-
-    import pyproject_hooks
-
-    ours = work / "pybuild"
-    if ours.is_dir():
-        return
-    ours.mkdir(mode=0o755)
-    for program in PROGRAMS:
-        shutil.copy(Path(__file__).parent / program, ours)
-    hooks = Path(pyproject_hooks.__file__).parent
-    shutil.copytree(hooks, ours / "pyproject_hooks", ignore=shutil.ignore_patterns("__pycache__"))
+    """Write what is ours inside, since a container may not be let read where we are installed (SELinux, 0700)."""
+    files = {f"etc/{name}": text.encode() for name, text in OWN_ETC.items()}
+    files |= {f"pybuild/{name}": data for name, data in programs().items()}
+    for directory in sorted({parent for name in files for parent in Path(name).parents} - {Path()}):
+        (work / directory).mkdir(exist_ok=True)
+        (work / directory).chmod(0o755)
+    for name, data in files.items():
+        (work / name).write_bytes(data)
+        (work / name).chmod(0o644)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

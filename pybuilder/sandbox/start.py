@@ -22,19 +22,11 @@ OWN_ETC = {
 }
 """The files of /etc that name people and machines: ours, whatever lies under a build."""
 
-PROGRAMS = ("inside.py", "confine.py", "hooks.py", "parallel.py", "steady.py")
-"""What of this directory runs inside, below ``RUNNER``."""
-
 _NO_MEMORY = (b"MemoryError", b"Cannot allocate memory", b"bad_alloc", b"virtual memory exhausted", b"out of memory")
 
 
 def prepare(work: Path, ids: IdMap | None) -> None:
     """Lay out the work directory, and give what the build may write to the build's user."""
-    etc = work / "etc"
-    etc.mkdir(exist_ok=True)
-    for name, text in OWN_ETC.items():
-        (etc / name).write_text(text)
-        (etc / name).chmod(0o644)
     for name in ("build", "out", "tmp"):
         directory = work / name
         directory.mkdir(exist_ok=True)
@@ -57,7 +49,7 @@ def _give(tree: Path, ids: IdMap) -> None:
 
 
 def job_message(job: Job, *, grouped: bool, processors: Sequence[int]) -> Mapping[str, Any]:
-    """The job as ``inside.py`` reads it.
+    """The job as ``steps.py`` reads it.
 
     Args:
         job: What to run.
@@ -77,7 +69,7 @@ def job_message(job: Job, *, grouped: bool, processors: Sequence[int]) -> Mappin
 
 
 def kernel_limits(limits: Limits, *, grouped: bool) -> dict[str, int]:
-    """Resource limits for ``inside.py`` to set, by name without RLIMIT\\_.
+    """Resource limits for ``confine.py`` to set, by name without RLIMIT\\_.
 
     Since Linux 5.14 NPROC counts the processes of one user namespace, before that all those of the user outside, so
     that builds beside each other share it.

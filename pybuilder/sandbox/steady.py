@@ -6,11 +6,16 @@ names by lot, which compilers write into what they make: here they are counted. 
 its own is not reached; ``pybuild check`` finds what comes of that.
 """
 
+from __future__ import annotations
+
 import itertools
 import os
 import tempfile
-from collections.abc import Iterator
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 
 def sort_directories() -> None:
@@ -20,7 +25,7 @@ def sort_directories() -> None:
     def listdir(path: Any = None) -> list[Any]:
         return sorted(real_listdir(path))
 
-    def scandir(path: Any = None) -> "Entries":
+    def scandir(path: Any = None) -> Entries:
         return Entries(real_scandir(path))
 
     for real, ours in ((real_listdir, listdir), (real_scandir, scandir)):
@@ -36,13 +41,13 @@ class Entries:
         with found:
             self._entries = iter(sorted(found, key=lambda entry: entry.name))
 
-    def __iter__(self) -> "Entries":
+    def __iter__(self) -> Entries:
         return self
 
     def __next__(self) -> Any:
         return next(self._entries)
 
-    def __enter__(self) -> "Entries":
+    def __enter__(self) -> Entries:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +43,15 @@ def build(here: Place, backend: str, *hooks: str, **settings: Any) -> Ran:
     (source(here) / "backend.py").write_text(backend)
     step = {"backend": "backend", "backend_path": ["."], "config_settings": {}}
     return here.run(steps=[{"do": hook, **step} for hook in hooks or HOOKS], **settings)
+
+
+def test_a_start_imports_what_it_needs() -> None:
+    """Some of what it does without takes as long to import as Python itself to start."""
+    script = "import sys; sys.path.insert(0, sys.argv[1]); import steps; print(*sys.modules)"
+    argv = [sys.executable, "-I", "-S", "-B", "-c", script, str(Path(host.__file__).parent)]
+    imported = set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split())
+    assert "steps" in imported
+    assert not imported & {"contextlib", "enum", "json", "re", "signal", "socket", "subprocess", "tempfile", "typing"}
 
 
 class TestPrograms:
@@ -92,7 +103,7 @@ class TestPrograms:
 
 class TestHooks:
     GOOD = """
-import os
+import gc, os
 print("imported by", os.getpid())
 called = 0
 def get_requires_for_build_wheel(config_settings=None):
@@ -101,7 +112,7 @@ def get_requires_for_build_wheel(config_settings=None):
     os.chdir("/"), os.putenv("LEFT", "behind")
     return ["wheel"]
 def build_wheel(where, config_settings=None, metadata_directory=None):
-    assert (called, os.getcwd(), os.environ.get("LEFT")) == (0, "/build/x", None)
+    assert (called, os.getcwd(), os.environ.get("LEFT"), gc.isenabled()) == (0, "/build/x", None, True)
     open(where + "/x-1-py3-none-any.whl", "w").close(); return "x-1-py3-none-any.whl"
 """
 
