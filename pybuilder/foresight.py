@@ -7,6 +7,7 @@ it as ever, and finds it there, or waits for whoever is at it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -42,7 +43,8 @@ def foresight(statements: Statements, tops: Iterable[Requirement], likely: Likel
     scouts = _Scouts(statements=statements, likely=likely, markers=markers, pool=pool)
     statements.ahead = scouts.go_on
     try:
-        scouts.follow(tops)
+        # What is wanted further of what is installed, the resolver asks for itself, and knows who else wants it.
+        scouts.follow(tops, hops=1)
         yield
     finally:
         statements.ahead = None
@@ -67,16 +69,23 @@ class _Scouts:
         with suppress(PybuildError):
             self.follow(build_requirements(*self.statements.packages.source(package)))
 
-    def follow(self, requirements: Iterable[Requirement]) -> None:
-        """Look for what is required, each once."""
+    def follow(self, requirements: Iterable[Requirement], *, hops: float = math.inf) -> None:
+        """Look for what is required, each once.
+
+        Args:
+            requirements: What is required.
+            hops: How many times over it is also looked for what that requires where it is installed.
+        """
         with suppress(PybuildError):
             for requirement in requirements:
                 if (text := str(requirement)) not in self.seen and applies(requirement, self.markers, frozenset()):
                     self.seen.add(text)
-                    self.pool.submit(self._look, requirement)
+                    self.pool.submit(self._look, requirement, hops)
 
-    def _look(self, requirement: Requirement) -> None:
+    def _look(self, requirement: Requirement, hops: float) -> None:
         with self.told.heard(), suppress(PybuildError):
             if package := self.likely(requirement):
-                self.follow(self.statements.foreseen(package))
+                installs = self.statements.foreseen(package)
+                if hops > 0:
+                    self.follow(installs, hops=hops - 1)
                 self.statements.draft_ahead(package)

@@ -90,6 +90,16 @@ def test_what_is_installed_and_what_builds_it_and_so_on() -> None:
     assert sorted(world.seen) == ["core==4", "lib==2", "lib==2", "tool==3", "top==1"]
 
 
+def test_what_is_installed_further_is_left_to_the_resolver() -> None:
+    world = World(
+        versions=dict.fromkeys(["top", "lib", "base", "tool", "help", "more"], "1"),
+        installs={"top": ["lib"], "lib": ["base"], "tool": ["help"], "help": ["more"]},
+        builds={"lib": ["tool"]},
+    )
+    look(world, "top", until=5)
+    assert sorted(world.seen) == ["help==1", "lib==1", "more==1", "tool==1", "top==1"]
+
+
 def test_what_nobody_has_and_what_cannot_be_had_is_nobody_s_business() -> None:
     world = World(
         versions={"top": "1", "bad": "1", "good": "1"},
