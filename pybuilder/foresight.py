@@ -38,9 +38,14 @@ def foresight(statements: Statements, tops: Iterable[Requirement], likely: Likel
         tops: What is asked for first.
         likely: Asked in several threads.
     """
-    pool = ThreadPoolExecutor(_SCOUTS, thread_name_prefix="foresight")
-    markers = statements.packages.adapters.target.markers
-    scouts = _Scouts(statements=statements, likely=likely, markers=markers, pool=pool)
+    scouts = _Scouts(
+        statements=statements,
+        likely=likely,
+        markers=statements.packages.adapters.target.markers,
+        pool=ThreadPoolExecutor(_SCOUTS, thread_name_prefix="foresight"),
+        # Drafts are wanted last, so they get little of Python's lock.
+        drafting=ThreadPoolExecutor(1, thread_name_prefix="foresight-drafts"),
+    )
     statements.ahead = scouts.go_on
     try:
         # What is wanted further of what is installed, the resolver asks for itself, and knows who else wants it.
@@ -48,7 +53,8 @@ def foresight(statements: Statements, tops: Iterable[Requirement], likely: Likel
         yield
     finally:
         statements.ahead = None
-        end(pool, scouts.told)
+        for pool in (scouts.pool, scouts.drafting):
+            end(pool, scouts.told)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,8 +65,10 @@ class _Scouts:
     likely: Likely
     markers: Mapping[str, str]
     pool: ThreadPoolExecutor
+    drafting: ThreadPoolExecutor
     told: Interruption = field(default_factory=Interruption)
     seen: set[str] = field(default_factory=set)
+    found: set[Package] = field(default_factory=set)
 
     # What is wrong is told to who plans, should it ever need the package.
 
@@ -84,8 +92,15 @@ class _Scouts:
 
     def _look(self, requirement: Requirement, hops: float) -> None:
         with self.told.heard(), suppress(PybuildError):
-            if package := self.likely(requirement):
-                installs = self.statements.foreseen(package)
-                if hops > 0:
-                    self.follow(installs, hops=hops - 1)
-                self.statements.draft_ahead(package)
+            package = self.likely(requirement)
+            if package is None or package in self.found:
+                return
+            self.found.add(package)
+            installs = self.statements.foreseen(package)
+            if hops > 0:
+                self.follow(installs, hops=hops - 1)
+            self.drafting.submit(self._draft, package)
+
+    def _draft(self, package: Package) -> None:
+        with self.told.heard(), suppress(PybuildError):
+            self.statements.draft_ahead(package)
