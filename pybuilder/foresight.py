@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from pybuilder.errors import PybuildError
 from pybuilder.interruption import Interruption, end
@@ -92,6 +93,8 @@ class _Scouts:
 
     def _look(self, requirement: Requirement, hops: float) -> None:
         with self.told.heard(), suppress(PybuildError):
+            if self._is_satisfied(requirement):
+                return
             package = self.likely(requirement)
             if package is None or package in self.found:
                 return
@@ -100,6 +103,12 @@ class _Scouts:
             if hops > 0:
                 self.follow(installs, hops=hops - 1)
             self.drafting.submit(self._draft, package)
+
+    def _is_satisfied(self, requirement: Requirement) -> bool:
+        """Whether something that was found already will do, as it will for who plans."""
+        name, specifier = canonicalize_name(requirement.name), requirement.specifier
+        # A copy, since other threads add to it.
+        return any(each == name and specifier.contains(version, prereleases=True) for each, version in (*self.found,))
 
     def _draft(self, package: Package) -> None:
         with self.told.heard(), suppress(PybuildError):

@@ -39,6 +39,7 @@ class World:
     builds: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fault: str = ""
     ahead: Any = None
+    asked: list[str] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
     drafted: list[str] = field(default_factory=list)
     broken: dict[Package, Exception] = field(default_factory=dict)
@@ -57,6 +58,7 @@ class World:
 
     def likely(self, requirement: Requirement) -> Package | None:
         name = canonicalize_name(requirement.name)
+        self.asked.append(str(requirement))
         return package(f"{name}=={self.versions[name]}") if name in self.versions else None
 
     def foreseen(self, package: Package) -> tuple[Requirement, ...]:
@@ -97,6 +99,17 @@ def test_what_is_installed_further_is_left_to_the_resolver() -> None:
     )
     look(world, "top", until=5)
     assert sorted(world.seen) == ["help==1", "lib==1", "more==1", "tool==1", "top==1"]
+
+
+def test_who_is_found_serves_for_others() -> None:
+    world = World(
+        versions=dict.fromkeys(["top", "tool", "late"], "1"),
+        installs={"tool": ["late"], "late": ["tool>=0.5", "tool>=2"]},
+        builds={"top": ["tool"]},
+    )
+    look(world, "top", until=3)
+    assert "tool>=0.5" not in world.asked
+    assert sorted(world.seen) == ["late==1", "tool==1", "top==1"]
 
 
 def test_what_nobody_has_and_what_cannot_be_had_is_nobody_s_business() -> None:
