@@ -187,8 +187,8 @@ class Statements:
         return self._asking.setdefault(package, threading.Lock())
 
     def _tell_ahead(self, package: Package) -> None:
-        if self.ahead and package in self._new:
-            self.ahead(package)
+        if (ahead := self.ahead) and package in self._new:
+            ahead(package)
 
     def _note(self, package: Package, error: PybuildError) -> None:
         error.package = error.package or (package[0], str(package[1]))
