@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pybuilder import interruption
 from pybuilder.errors import FetchError
-from pybuilder.files import write_atomic
 
 Progress = Callable[[int, int | None], None]
 """Told of the bytes that are there, and of how many there will be, where somebody says so."""
@@ -59,7 +58,8 @@ class PartFile:
         """Keep what the server says now: a strong entity tag, else a date."""
         etag = headers.get("ETag", "")
         validator = etag if etag.startswith('"') else headers.get("Last-Modified", "")
-        write_atomic(self.note, validator.encode("latin-1", "replace"))
+        # The part itself does not wait for the disk; by what is cut short the server knows no file, and sends it whole.
+        self.note.write_bytes(validator.encode("latin-1", "replace"))
 
     def remove(self) -> None:
         """Forget it."""

@@ -101,6 +101,11 @@ _LIBRARIES = {  # linker's name: headers, RPM to build with, RPM to run with
 _ASIDE = re.compile(
     r"(^|/)(\.[^/]*|tests?|testing|docs?|examples?|benchmarks?|fuzz|fuzzing|demos?|vendored[^/]*)/", re.IGNORECASE
 )
+# Each begins with what can be searched for fast; "at the beginning of a line" would be tried at every character.
+_INCLUDES = (
+    re.compile(r"#[ \t]*include[ \t]*<([^>\n]+)>"),
+    re.compile(r"""cdef[ \t]+extern[ \t]+from[ \t]+["']<?([^"'>\n]+)"""),
+)
 _COMPILES = re.compile(r"ext_modules|Extension\b|cffi_modules|rust_extensions|cythonize|mypycify|cmake", re.IGNORECASE)
 
 
@@ -150,8 +155,13 @@ def worth_scanning(paths: Iterable[str]) -> list[str]:
 
 def headers_of(text: str) -> frozenset[str]:
     """The headers that a C, C++ or Cython file includes from elsewhere, such as ``zlib.h`` and ``libxml/tree.h``."""
-    pattern = r"""^[ \t]*(?:\#[ \t]*include[ \t]*<([^>\n]+)>|cdef[ \t]+extern[ \t]+from[ \t]+["']<?([^"'>\n]+))"""
-    return frozenset(match[1] or match[2] for match in re.finditer(pattern, text, re.MULTILINE))
+    return frozenset(found[1] for pattern in _INCLUDES for found in pattern.finditer(text) if _begins_line(found))
+
+
+def _begins_line(found: re.Match[str]) -> bool:
+    """Whether nothing but blanks is before it in its line."""
+    text, start = found.string, found.start()
+    return not text[text.rfind("\n", 0, start) + 1 : start].strip(" \t")
 
 
 def header_rpm(included: str) -> str:
@@ -180,8 +190,9 @@ def _languages(files: Iterable[str]) -> dict[str, str]:
     """The compilers that the files' suffixes speak for, each with the first such file."""
     found: dict[str, str] = {}
     for path in files:
+        suffix = PurePosixPath(path).suffix.lower()
         for rpm, suffixes in _LANGUAGES.items():
-            if PurePosixPath(path).suffix.lower() in suffixes:
+            if suffix in suffixes:
                 found.setdefault(rpm, f"there is {path}")
     return found
 

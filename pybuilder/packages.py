@@ -1,12 +1,14 @@
 """What a run knows of packages, each thing found out once, and the steps that one package goes through.
 
 The pipeline goes through packages one after the other, a bootstrap through a whole tree side by side; both take these
-steps. Safe to use from several threads, as long as each package is in the hands of one of them.
+steps. Safe to use from several threads, as long as each package is in the hands of one of them; sources may be asked
+for by several at once.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -65,6 +67,7 @@ class Packages:
     stale: frozenset[Package] | None = None
     made: dict[Package, Made] = field(default_factory=dict)
     _sources: dict[Package, tuple[Source, Project]] = field(default_factory=dict)
+    _asking: dict[Package, threading.Lock] = field(default_factory=dict)
 
     def source(self, package: Package) -> tuple[Source, Project]:
         """The source of a package, fetched and pinned if need be, screened, and what it says of itself.
@@ -72,12 +75,16 @@ class Packages:
         Raises:
             PybuildError: It can't be had, can't be read, or must not be used.
         """
-        if package not in self._sources:
-            with blame(package):
-                source = self.sources.acquire(*package)
-                self.screener.screen(source)
-                self._sources[package] = (source, inspect_source(self.adapters, source))
-        return self._sources[package]
+        if found := self._sources.get(package):
+            return found
+        # Several may want it at once; it is fetched and read once.
+        with self._asking.setdefault(package, threading.Lock()), blame(package):
+            if found := self._sources.get(package):
+                return found
+            source = self.sources.acquire(*package)
+            self.screener.screen(source)
+            found = self._sources[package] = (source, inspect_source(self.adapters, source))
+        return found
 
     def _sound(self, package: Package) -> Source:
         """The source of a package as it is just before it is used; fetched again where the store's is damaged."""

@@ -18,6 +18,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from pybuilder.errors import FetchError, PybuildError
+from pybuilder.foresight import foresight
 from pybuilder.graph import closures
 from pybuilder.joint import Offer, Unknown
 from pybuilder.request import Planned, Request, Resolver
@@ -52,7 +53,9 @@ def plan(statements: Statements, request: Request, *, resolver: Resolver) -> Pla
     for requirement in (*request.tops, *request.constraints):
         exact = (s.version for s in requirement.specifier if s.operator == "==" and not s.version.endswith(".*"))
         asked_for.setdefault(canonicalize_name(requirement.name), set()).update(map(Version, exact))
-    return _Planning(statements=statements, request=request, resolver=resolver, asked_for=asked_for).run()
+    planning = _Planning(statements=statements, request=request, resolver=resolver, asked_for=asked_for)
+    with foresight(statements, request.tops, planning.likely):
+        return planning.run()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,10 +202,19 @@ class _Planning:
     def versions(self, name: NormalizedName, specifiers: Sequence[SpecifierSet]) -> Sequence[Version]:
         """The versions that may be taken for a build, those first that something in the tree uses already."""
         self.asked[name] = None
+        return self._available(name, specifiers)
+
+    def likely(self, requirement: Requirement) -> Package | None:
+        """The version that a build which requires this will most likely get; asked in other threads."""
+        name = canonicalize_name(requirement.name)
+        return next(((name, version) for version in self._available(name, [requirement.specifier])), None)
+
+    def _available(self, name: NormalizedName, specifiers: Sequence[SpecifierSet]) -> Sequence[Version]:
         bounds = [bound.specifier for bound in self._bounds() if canonicalize_name(bound.name) == name]
-        return self.statements.packages.chooser.versions(
-            name, [*specifiers, *bounds], used=self.used.get(name, ()), upgrade=self.request.upgrade
-        )
+        # A copy, since other threads ask as well.
+        used = tuple(self.used.get(name, ()))
+        chooser = self.statements.packages.chooser
+        return chooser.versions(name, [*specifiers, *bounds], used=used, upgrade=self.request.upgrade)
 
     def _bounds(self) -> list[Requirement]:
         """The constraints that count on the target."""

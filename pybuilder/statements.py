@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -28,18 +29,24 @@ class Statements:
     Attributes:
         packages: What is known of packages; their sources come from ``workspace``.
         workspace: The specs, those that would be written included.
-        draft: Drafts the spec of a package that has none, from its source.
+        draft: The text of a spec for a package that has none, from its source; None where it gets none.
         learn: Builds a package to find out what it requires where it is installed.
         broken: Packages whose source can't be had or used, and why.
+        ahead: Told in whatever thread of each package whose source has come and was not here before; more than once.
     """
 
     packages: Packages
     workspace: Drafts
-    draft: Callable[[Source], None]
+    draft: Callable[[Source], str | None]
     learn: Callable[[Package], Made]
     broken: dict[Package, PybuildError] = field(default_factory=dict)
+    ahead: Callable[[Package], None] | None = None
     _looked_at: set[Package] = field(default_factory=set)
     _stated: dict[Package, tuple[Requirement, ...] | None] = field(default_factory=dict)
+    _drafted: dict[Package, str | None] = field(default_factory=dict)
+    _asking: dict[Package, threading.Lock] = field(default_factory=dict)
+    # Those whose source was not here when they were first asked for.
+    _new: set[Package] = field(default_factory=set)
 
     def requirements(self, package: Package) -> tuple[Requirement, ...] | None:
         """What a package requires where it is installed, or None where nobody knows without building it.
@@ -50,8 +57,32 @@ class Statements:
         if made := self.packages.made.get(package):
             return made.requires_dist
         if package not in self._stated:
-            self._stated[package] = self._find_out(package)
+            with self._lock(package):
+                if package not in self._stated:
+                    self._stated[package] = self._find_out(package)
         return self._stated[package]
+
+    def foreseen(self, package: Package) -> tuple[Requirement, ...]:
+        """The same of a package that may turn out not to be needed, if its source is new, which comes as well.
+
+        Raises:
+            PybuildError: It can't be had; that is not noted.
+        """
+        found = self.requirements(package)
+        if package not in self._new:
+            return ()
+        self.packages.source(package)
+        self._tell_ahead(package)
+        return found or ()
+
+    def draft_ahead(self, package: Package) -> None:
+        """Draft the spec that a package would get, if its source is new; it gets it once it is looked at.
+
+        Raises:
+            PybuildError: Its source can't be had, or read.
+        """
+        if package in self._new and not self.workspace.has_spec(package[0]):
+            self._draft_of(package, self.packages.source(package)[0])
 
     def found_out(self, package: Package) -> tuple[Requirement, ...]:
         """The same; built where there is no other way to know.
@@ -121,10 +152,12 @@ class Statements:
     def _of_sdist(self, package: Package) -> tuple[Requirement, ...] | None:
         upstream, tags = self.packages.chooser.upstream, self.packages.adapters.target.tags
         # A source that is here can be asked without upstream.
-        here = self.packages.has_source(package)
+        if not (here := self.packages.has_source(package)):
+            self._new.add(package)
         raw = None if here else upstream.metadata_beside(*package, tags)
         if raw is None:
             stated = self.packages.stated(package)
+            self._tell_ahead(package)
             if stated is not None:
                 return tuple(stated)
             raw = upstream.metadata_beside(*package, tags) if here else None
@@ -134,12 +167,28 @@ class Statements:
     def _look_at(self, package: Package) -> None:
         try:
             source, _ = self.packages.source(package)
+            self._tell_ahead(package)
             if not self.workspace.has_spec(package[0]):
-                self.draft(source)
+                if text := self._draft_of(package, source):
+                    self.workspace.draft(package[0], text)
                 self.packages.read_again(package)
             self.packages.check_python(package)
         except PybuildError as error:
             self._note(package, error)
+
+    def _draft_of(self, package: Package, source: Source) -> str | None:
+        with self._lock(package):
+            if package not in self._drafted:
+                self._drafted[package] = self.draft(source)
+            return self._drafted[package]
+
+    def _lock(self, package: Package) -> threading.Lock:
+        """Held while something is found out about a package, which is done once, whoever asks meanwhile."""
+        return self._asking.setdefault(package, threading.Lock())
+
+    def _tell_ahead(self, package: Package) -> None:
+        if (ahead := self.ahead) and package in self._new:
+            ahead(package)
 
     def _note(self, package: Package, error: PybuildError) -> None:
         error.package = error.package or (package[0], str(package[1]))

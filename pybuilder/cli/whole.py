@@ -30,13 +30,13 @@ def make_bootstrap(session: Session, packages: Packages, workspace: Drafts, *, j
     """
     pipeline = Pipeline(packages=packages, force=False)
 
-    def draft(source: Source) -> None:
-        if workspace.accepts(source.name):
-            # Imported here, since most runs need no spec.
-            from pybuilder.new import draft_spec
+    def draft(source: Source) -> str | None:
+        if not workspace.accepts(source.name):
+            return None
+        # Imported here, since most runs need no spec.
+        from pybuilder.new import draft_spec
 
-            _, text = draft_spec(source.name, source.version, source.file, source.sha256)
-            workspace.draft(source.name, text)
+        return draft_spec(source.name, source.version, source.file, source.sha256)[1]
 
     statements = Statements(
         packages=packages,

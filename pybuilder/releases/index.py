@@ -12,11 +12,8 @@ from pybuilder.filenames import sdist_version, wheel_version
 from pybuilder.http import NotFoundError, Page
 from pybuilder.names import NormalizedName
 from pybuilder.releases.notebook import Notebook
-from pybuilder.upstream import Upstream, no_project
+from pybuilder.upstream import ACCEPT, Upstream, no_project
 from pybuilder.upstream.files import File, Project, preference
-
-# PEP 691, section "Version + format selection"; pypi_simple has the same, but takes long to import.
-_ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +51,7 @@ class IndexReader:
             return sdists_of(project) if shape == "sdists" else files_of(project)
 
         try:
-            return self.notebook.read(url, parse, shape=shape, headers={"Accept": _ACCEPT})
+            return self.notebook.read(url, parse, shape=shape, headers={"Accept": ACCEPT})
         except NotFoundError as error:
             raise no_project(name, url) from error
 

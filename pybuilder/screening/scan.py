@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -48,6 +48,9 @@ _OPENED = (ZIP, TAR, *_COMPRESSED)
 _SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 _UNKNOWN = Format(kind="compiled", name="binary difference")
 
+Spool = Callable[[], Path]
+"""Asked only where there is something to copy, which is in few sources."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bounds:
@@ -65,13 +68,13 @@ class Bounds:
 
 
 def scan_source(
-    archive: Path, spool: Path, *, wheel: bool = False, limits: Limits | None = None, bounds: Bounds | None = None
+    archive: Path, spool: Spool, *, wheel: bool = False, limits: Limits | None = None, bounds: Bounds | None = None
 ) -> Findings:
     """All compiled code and all archives in a source.
 
     Args:
         archive: A tar or zip file with one directory at its top.
-        spool: A directory for copies of what is in it; they are gone afterwards.
+        spool: Gives a directory for copies of what is in it; they are gone afterwards.
         wheel: Whether it is a wheel, which has no such directory.
         limits: How large it may get.
         bounds: How much is looked at in archives that are in it.
@@ -89,12 +92,12 @@ def scan_source(
     return Findings.first(scan.found)
 
 
-def scan_patch(patch: Path, spool: Path) -> Findings:
+def scan_patch(patch: Path, spool: Spool) -> Findings:
     """All compiled code and all archives that a patch adds to a source.
 
     Args:
         patch: The patch.
-        spool: A directory for copies of what is in it; they are gone afterwards.
+        spool: Gives a directory for copies of what is in it; they are gone afterwards.
     """
     scan = _Scan(archive=patch, spool=spool, left=Limits().total, bounds=Bounds())
     for made in made_by(patch.read_bytes()):
@@ -117,14 +120,14 @@ class _Scan:
 
     Attributes:
         archive: What is scanned, for messages.
-        spool: Where copies go.
+        spool: Gives the directory where copies go.
         left: Bytes that may come out of it.
         bounds: What may come out of archives in it.
         found: What has been found.
     """
 
     archive: Path
-    spool: Path
+    spool: Spool
     left: int
     bounds: Bounds
     found: list[Found] = field(default_factory=list)
@@ -139,7 +142,7 @@ class _Scan:
         while len(head) < HEAD and (more := data.read(HEAD - len(head))):
             head += more
         what = identify(head)
-        copy = self.spool / str(depth) if what in _OPENED and depth < DEPTH else None
+        copy = self.spool() / str(depth) if what in _OPENED and depth < DEPTH else None
         with copy.open("wb") if copy else contextlib.nullcontext() as stream:
             size, digest, tail = self._read(head, data, stream, depth)
         if what is None and ends_in_zip(tail, size):

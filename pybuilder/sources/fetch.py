@@ -157,7 +157,7 @@ class Sources:
             what = project.lack_of_wheel(wanted.version, wanted.target)
             cure = "choose another version, or build it: take [prebuilt] out of its spec"
         else:
-            file = project.sdists().get(wanted.version)
+            file = self.upstream.sdists(wanted.name).get(wanted.version)
             what = f"the index has no sdist of {wanted.name} {wanted.version}"
             cure = "choose another version, another [source] type, or upstream's wheel: [prebuilt] reason"
         if file is None:

@@ -16,7 +16,7 @@ from typing import IO
 from pybuilder.errors import FetchError
 from pybuilder.files import sha256_file
 from pybuilder.sources.limits import Limits
-from pybuilder.sources.members import Member, damage
+from pybuilder.sources.members import Member, damage, loaded_members
 from pybuilder.sources.members import members as streamed
 
 _LARGEST = 16 << 20  # bytes that an archive, or its members, may take
@@ -74,7 +74,8 @@ def _read(archive: Path) -> _Entries | None:
     entries, left = [], _LARGEST
     try:
         with damage(archive):
-            for member in streamed(archive, Limits()):
+            # A tar has headers and padding besides.
+            for member in loaded_members(archive, 2 * _LARGEST):
                 left -= _BESIDE + member.size
                 data = member.data.read(member.size + 1) if member.data and left > 0 else None
                 if left < 0 or len(data or b"") > member.size:

@@ -42,9 +42,6 @@ def recover(layout: Layout, state: State) -> None:
 
 
 def _recover(layout: Layout, state: State) -> None:
-    # Imported here, since it is done once.
-    from pybuilder.index import Index
-
     attempts: dict[str | None, list[Attempt]] = {}
     accounts = {str(account["attempt"]): account for account in _recorded(layout)}
     for _, account in sorted(accounts.items()):
@@ -53,6 +50,9 @@ def _recover(layout: Layout, state: State) -> None:
         state.restore_attempt(attempt)
         attempts.setdefault(attempt.payload, []).append(attempt)
     for root in sorted(layout.indexes.iterdir()) if layout.indexes.is_dir() else ():
+        # Imported here, since most databases are new where everything is.
+        from pybuilder.index import Index
+
         index = Index.of(layout, root.name)
         for project in index.projects():
             for file in index.files(project):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -129,12 +131,13 @@ class Screener:
             adapters.listen(events.Started(name=name, version=version, phase="screen"))
             with (
                 timed(adapters.listen, name=name, version=version, phase="screen"),
-                work_directory(adapters.layout, new_attempt_id(adapters.now())) as work,
-                disk_errors(work),
+                disk_errors(source.file),
+                ExitStack() as stack,
             ):
+                spool = cache(partial(_spool, adapters, stack))
                 for key in missing:
                     wheel = source.spec.prebuilt is not None
-                    found = scan_source(files[key], work, wheel=wheel) if key == own else scan_patch(files[key], work)
+                    found = scan_source(files[key], spool, wheel=wheel) if key == own else scan_patch(files[key], spool)
                     known[key] = found.as_json
                     adapters.state.add_fact(_FINDINGS, key, known[key])
         return {key: Findings.from_json(each) for key, each in known.items()}
@@ -181,3 +184,8 @@ class Screener:
                     self.adapters.state.add_fact(_OSV, "index", known)
                 self._known_index = known["index"]
             return self._known_index
+
+
+def _spool(adapters: World, stack: ExitStack) -> Path:
+    """A directory that is there until the stack is closed."""
+    return stack.enter_context(work_directory(adapters.layout, new_attempt_id(adapters.now())))

@@ -22,6 +22,9 @@ from pybuilder.names import NormalizedName
 if TYPE_CHECKING:
     from pybuilder.upstream.files import File, Project
 
+ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.5, text/html;q=0.01"
+"""What a project's page may be, the preferred first (PEP 691, section "Version + format selection")."""
+
 
 @dataclass(kw_only=True)
 class Upstream:
@@ -109,14 +112,12 @@ class Upstream:
         return sorted(self.project(name).wheels(version), key=rank)
 
     def _fetch_project(self, name: NormalizedName) -> Project:
-        # pypi_simple takes half a second to import: only for those who ask an index.
-        from pypi_simple import ACCEPT_JSON_PREFERRED
-
+        # Its types take long to make: only for those who ask an index.
         from pybuilder.upstream.pages import parse_project
 
         url = self.page_url(name)
         try:
-            page = self.client.get(url, accept=ACCEPT_JSON_PREFERRED)
+            page = self.client.get(url, accept=ACCEPT)
         except NotFoundError as error:
             raise no_project(name, url) from error
         return parse_project(page, name, credentials=_credentials(self.url))

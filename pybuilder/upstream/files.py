@@ -101,6 +101,12 @@ class Project:
         return f"none of upstream's wheels of {self.name} {version} is for {target}: {others}"
 
 
+def sha256_of(digests: Mapping[str, str]) -> str | None:
+    """The sha256 among digests that an index gives, in lower case; None where it gives none."""
+    digest = digests.get("sha256", "").lower()
+    return digest if len(digest) == 64 else None
+
+
 def preference(file: File) -> tuple[bool, int, str]:
     """What the sdists of one version are sorted by, the preferred first."""
     ranks = [rank for rank, suffix in enumerate(SDIST_SUFFIXES) if file.filename.lower().endswith(suffix)]

@@ -6,6 +6,7 @@ written before somebody says so.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ class Drafts(Workspace):
     texts: dict[str, str] = field(default_factory=dict)
     _pins: dict[tuple[str, Version], Pin] = field(default_factory=dict)
     _specs: dict[str, Spec] = field(default_factory=dict)
+    _changing: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def accepts(self, name: str) -> bool:
         """Whether builds of the package may run: it has a spec, or new ones are taken in and nobody has rejected it."""
@@ -40,17 +42,20 @@ class Drafts(Workspace):
 
     def spec(self, name: str) -> Spec:
         """The spec of a package as it is, or as it would be; read once."""
-        if name not in self._specs:
-            from pybuilder.spec import parse_spec
+        if found := self._specs.get(name):
+            return found
+        from pybuilder.spec import parse_spec
 
+        # Who reads it while another thread drafts it must not put back what it was before.
+        with self._changing:
             text = self.texts.get(name, f'name = "{normalize(name)}"\n')
             try:
-                self._specs[name] = super().spec(name) or parse_spec(text, f"specs/{name}.toml")
+                found = self._specs[name] = super().spec(name) or parse_spec(text, f"specs/{name}.toml")
             except ConfigError as error:
                 # Else whoever needs it is blamed.
                 error.package = (normalize(name), "")
                 raise
-        return self._specs[name]
+        return found
 
     def has_spec(self, name: str) -> bool:
         """Whether the package has a spec of its own, or a drafted one."""
@@ -58,8 +63,9 @@ class Drafts(Workspace):
 
     def draft(self, name: str, text: str) -> None:
         """Give a package that has no spec one that is written by ``settle``."""
-        self.texts[name] = text
-        self._specs.pop(name, None)
+        with self._changing:
+            self.texts[name] = text
+            self._specs.pop(name, None)
 
     def write_pin(self, name: str, version: Version, pin: Pin) -> bool:
         """Note a pin; it is written by ``settle``."""

@@ -112,3 +112,9 @@ def test_importing_it_is_cheap() -> None:
     code = "import sys, pybuilder.upstream; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"httpx2", "pypi_simple", "pydantic", "requests"} & set(done.stdout.split())
+
+
+def test_who_reads_json_needs_no_html_parser() -> None:
+    code = "import sys, pybuilder.upstream.pages; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"httpx2", "pypi_simple", "bs4", "requests"} & set(done.stdout.split())

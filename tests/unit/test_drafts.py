@@ -218,3 +218,21 @@ def test_what_is_proposed_is_read_in_place_of_what_is_there(tmp_path: Path) -> N
     made.settle([("six", version)])
     assert "patches" not in (root / "specs" / "six.toml").read_text()
     assert made.noted("six", version) is None
+
+
+def test_who_reads_a_spec_while_it_is_drafted_does_not_undo_that(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there, begun, go = drafts(home), threading.Event(), threading.Event()
+
+    def slowly(self: Workspace, name: str) -> None:
+        begun.set()
+        go.wait(10)
+
+    with monkeypatch.context() as patched, ThreadPoolExecutor(2) as pool:
+        patched.setattr(Workspace, "spec", slowly)
+        reading = pool.submit(there.spec, "six")
+        assert begun.wait(10)
+        drafting = pool.submit(there.draft, "six", 'name = "six"\n[build]\nenv = { A = "b" }\n')
+        go.set()
+        assert reading.result(10).name == "six"
+        drafting.result(10)
+    assert there.spec("six").build.env == {"A": "b"}

@@ -171,3 +171,8 @@ def test_each_guess_says_why() -> None:
         "zlib": "<zlib.h> is included",
         "zlib-devel": "<zlib.h> is included",
     }
+
+
+def test_headers_are_included_at_the_beginning_of_a_line_only() -> None:
+    text = '// #include <a.h>\n# #include <b.h>\n#include <c.h> #include <d.h>\nx = cdef extern from "e.h"\n'
+    assert headers_of(text) == {"c.h"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +13,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from pybuilder.errors import FetchError
 from pybuilder.layout import Layout
@@ -161,3 +165,39 @@ def test_a_source_that_is_fetched_again_is_the_one_that_was_screened(digest: str
     else:
         with pytest.raises(FetchError, match=r"alpha 1\.0 was damaged in the store, and has changed since"):
             packages._sound(package)
+
+
+def test_a_source_that_several_want_at_once_is_got_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go, got = threading.Event(), threading.Event(), list[str]()
+
+    def acquire(name: str, version: Version) -> Any:
+        got.append(name)
+        begun.set()
+        go.wait(10)
+        return SimpleNamespace(name=name)
+
+    monkeypatch.setattr("pybuilder.packages.inspect_source", lambda adapters, source: "project")
+    anything: Any = None
+    screener = cast(Any, SimpleNamespace(screen=lambda source: got.append("screened")))
+    sources = cast(Any, SimpleNamespace(acquire=acquire))
+    packages = Packages(adapters=anything, sources=sources, chooser=anything, screener=screener)
+    six = (canonicalize_name("six"), Version("1.0"))
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(packages.source, six) for _ in range(3)]
+        assert begun.wait(10)
+        go.set()
+        found = [each.result(10) for each in asked]
+    assert got == ["six", "screened"]
+    assert all(each is found[0] for each in found)
+
+
+def test_a_source_that_could_not_be_had_is_asked_for_again() -> None:
+    def acquire(name: str, version: Version) -> Any:
+        raise FetchError("it is away")
+
+    anything: Any = None
+    sources = cast(Any, SimpleNamespace(acquire=acquire))
+    packages = Packages(adapters=anything, sources=sources, chooser=anything, screener=anything)
+    for _ in range(2):
+        with pytest.raises(FetchError):
+            packages.source((canonicalize_name("six"), Version("1.0")))

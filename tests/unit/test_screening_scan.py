@@ -34,7 +34,7 @@ def scanned(tmp_path: Path, files: Mapping[str, bytes], *, bounds: Bounds | None
     archive = tmp_path / "x-1.tar.gz"
     archive.write_bytes(gzip.compress(tar_bytes({"PKG-INFO": b"Name: x\n", **files}, top="x-1")))
     (tmp_path / "spool").mkdir(exist_ok=True)
-    result = scan_source(archive, tmp_path / "spool", bounds=bounds)
+    result = scan_source(archive, lambda: tmp_path / "spool", bounds=bounds)
     assert list((tmp_path / "spool").iterdir()) == []
     return result
 
@@ -153,17 +153,17 @@ class TestSource:
         with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("x-1/a", bytes(1 << 20))
         with pytest.raises(FetchError, match="a bomb"):
-            scan_source(tmp_path / "x.zip", tmp_path, limits=Limits(free=1000))
+            scan_source(tmp_path / "x.zip", lambda: tmp_path, limits=Limits(free=1000))
 
     def test_a_damaged_source_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "x.tar.gz").write_bytes(gzip.compress(tar_bytes({"a": b"a" * 9999}, top="x"))[:-20])
         with pytest.raises(FetchError, match="truncated or damaged"):
-            scan_source(tmp_path / "x.tar.gz", tmp_path)
+            scan_source(tmp_path / "x.tar.gz", lambda: tmp_path)
 
     def test_a_wheel_has_no_directory_at_its_top(self, tmp_path: Path) -> None:
         wheel = tmp_path / "x-1-py3-none-any.whl"
         wheel.write_bytes(zip_bytes(**{"x/_c.so": ELF, "y.py": b""}))
-        assert paths(scan_source(wheel, tmp_path, wheel=True)) == {"x/_c.so": "ELF"}
+        assert paths(scan_source(wheel, lambda: tmp_path, wheel=True)) == {"x/_c.so": "ELF"}
 
     def test_so_many_are_counted_instead_of_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(found_module, "LISTED", 2)
@@ -189,7 +189,7 @@ HEADER = b"diff --git a/%s b/%s\nnew file mode 100644\nindex 0000000..1111111\n"
 class TestPatch:
     def scan(self, tmp_path: Path, patch: bytes) -> Findings:
         (tmp_path / "0001.patch").write_bytes(patch)
-        return scan_patch(tmp_path / "0001.patch", tmp_path)
+        return scan_patch(tmp_path / "0001.patch", lambda: tmp_path)
 
     def test_a_binary_file_is_what_it_unpacks_to(self, tmp_path: Path) -> None:
         library = ELF + bytes(range(256)) * 9

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from pybuilder.errors import FetchError
 from pybuilder.sources import kept
 from pybuilder.sources.limits import Limits
-from pybuilder.sources.members import Member, damage
+from pybuilder.sources.members import Member, damage, loaded_members
 from pybuilder.sources.members import members as streamed
 from tests.support.archives import COMPRESSIONS, Item, directory, hard, link, tar, zipped
 
@@ -31,14 +33,19 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the archives that were read as streams, as often as they were."""
+    """The names of the archives that were read from disk, as often as they were."""
     names: list[str] = []
 
     def counted(archive: Path, limits: Limits) -> Iterator[Member]:
         names.append(archive.name)
         return streamed(archive, limits)
 
+    def loaded(archive: Path, most: int) -> Iterator[Member]:
+        names.append(archive.name)
+        return loaded_members(archive, most)
+
     monkeypatch.setattr(kept, "streamed", counted)
+    monkeypatch.setattr(kept, "loaded_members", loaded)
     return names
 
 
@@ -123,3 +130,50 @@ def test_the_oldest_makes_room(tmp_path: Path, read: list[str], monkeypatch: pyt
     for archive in (*archives[:3], archives[0], archives[3], archives[0], archives[1]):
         contents(archive)
     assert read == ["a.tar", "b.tar", "c.tar", "d.tar", "b.tar"]
+
+
+def pax(name: str, data: bytes, **headers: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo(name)
+        info.size, info.pax_headers = len(data), dict(headers)
+        archive.addfile(info, io.BytesIO(data))
+    return stream.getvalue()
+
+
+STRANGE = {
+    "nothing": b"",
+    "zeros": bytes(10240),
+    "no end": tar(ITEMS).rstrip(b"\0"),
+    "cut in data": tar(ITEMS)[:1800],
+    "cut in a header": tar(ITEMS)[:700],
+    "rubbish after its end": tar(ITEMS) + b"rubbish" * 1000,
+    "a bad header": tar(ITEMS)[:512] + b"x" * 512 + tar(ITEMS)[512:],
+    "bad headers only": b"x" * 257 + b"ustar" + b"x" * 1000,
+    "long names": tar([directory("x-1"), Item(f"x-1/{'long/' * 40}a", b"a"), Item("x-1/b", b"b")]),
+    "pax headers": pax("x-1/a", b"abc", path="x-1/other", mtime="nan", comment="hallo"),
+    "another size by pax": pax("x-1/a", b"abc", size="2"),
+    "a size that is none": pax("x-1/a", b"abc", size="-1"),
+    "large headers": pax("x-1/a", b"abc", comment="x" * (2 << 20)),
+    "a device": tar([Item("x-1/a", b"a"), Item("x-1/null", type=tarfile.CHRTYPE)]),
+    "sparse": tar([Item("x-1/a", b"a"), Item("x-1/b", type=tarfile.GNUTYPE_SPARSE)]),
+}
+
+
+@pytest.mark.parametrize("form", ["tar", "tar.gz"])
+@pytest.mark.parametrize("what", STRANGE)
+def test_what_is_strange_is_judged_as_in_a_stream(tmp_path: Path, what: str, form: str) -> None:
+    archive = tmp_path / f"x.{form}"
+    archive.write_bytes(COMPRESSIONS[form](STRANGE[what]))
+
+    def judged(members: Iterator[Member]) -> tuple[list[tuple[object, ...]], str]:
+        found = []
+        try:
+            with damage(archive):
+                for member in members:
+                    found += described(iter([member]))
+        except FetchError as error:
+            return found, str(error)
+        return found, ""
+
+    assert judged(kept.members(archive, Limits())) == judged(streamed(archive, Limits()))

@@ -66,7 +66,7 @@ class Sayers:
 
     def statements(self) -> Statements:
         parts: Any = {"packages": self, "workspace": self}
-        return Statements(**parts, draft=self.draft, learn=self.learn)
+        return Statements(**parts, draft=self.drafted, learn=self.learn)
 
     def accepts(self, name: str) -> bool:
         return True
@@ -81,10 +81,13 @@ class Sayers:
         found: Made = self.say("build", self.built)
         return found
 
-    def draft(self, source: Any) -> None:
+    def drafted(self, source: Any) -> str | None:
         self.asked.append("draft")
-        if self.accepts_new:
-            self.specs.add(source.name)
+        return f"spec of {source.name}" if self.accepts_new else None
+
+    def draft(self, name: str, text: str) -> None:
+        assert text == f"spec of {name}"
+        self.specs.add(name)
 
     def has_spec(self, name: str) -> bool:
         return name in self.specs
@@ -283,3 +286,89 @@ class TestSources:
         statements = said.statements()
         statements.look_at([SIX, package("seven==7")])
         assert statements.broken == {}
+
+
+class TestAhead:
+    """Whose source is new, and who is told."""
+
+    @pytest.mark.parametrize(
+        ("facts", "told"),
+        [
+            ({"source_says": ["honest"]}, [SIX]),
+            ({"source_says": None}, [SIX]),
+            # Its source has not come yet.
+            ({"beside": metadata("wheel")}, []),
+            ({"source_says": ["honest"], "fetched": True}, []),
+            ({"published_build": made("published")}, []),
+            ({"source_says": FetchError("it is away")}, []),
+        ],
+    )
+    def test_who_has_got_a_source_is_told(self, facts: dict[str, Any], told: list[Package]) -> None:
+        statements = Sayers(**facts).statements()
+        seen: list[Package] = []
+        statements.ahead = seen.append
+        statements.requirements(SIX)
+        assert seen == told
+
+    def test_it_is_told_where_a_wheel_had_said_what_is_required(self) -> None:
+        said = Sayers(beside=metadata("wheel"))
+        statements = said.statements()
+        seen: list[Package] = []
+        statements.ahead = seen.append
+        statements.requirements(SIX)
+        statements.look_at([SIX])
+        assert seen == [SIX]
+
+    def test_the_source_of_what_is_foreseen_comes_too(self) -> None:
+        said = Sayers(beside=metadata("wheel"))
+        statements = said.statements()
+        seen: list[Package] = []
+        statements.ahead = seen.append
+        assert list(map(str, statements.foreseen(SIX))) == ["wheel"]
+        assert said.asked == ["published", "beside", "get"]
+        assert seen == [SIX]
+
+    def test_what_is_here_is_not_followed(self) -> None:
+        said = Sayers(fetched=True, source_says=["honest"])
+        assert said.statements().foreseen(SIX) == ()
+        assert "get" not in said.asked
+
+    def test_a_draft_is_made_once_and_given_when_it_is_looked_at(self) -> None:
+        said = Sayers(specs=set(), source_says=["honest"])
+        statements = said.statements()
+        statements.foreseen(SIX)
+        statements.draft_ahead(SIX)
+        assert said.asked.count("draft") == 1 and not said.specs
+        statements.look_at([SIX])
+        assert said.asked.count("draft") == 1 and said.specs == {"six"}
+
+    @pytest.mark.parametrize("facts", [{"specs": {"six"}}, {"fetched": True, "specs": set()}])
+    def test_no_draft_is_made_ahead_of_what_has_one_or_is_here(self, facts: dict[str, Any]) -> None:
+        said = Sayers(source_says=["honest"], **facts)
+        statements = said.statements()
+        statements.foreseen(SIX)
+        statements.draft_ahead(SIX)
+        assert "draft" not in said.asked
+
+    def test_several_who_ask_at_once_ask_once(self) -> None:
+        said = Sayers(source_says=["honest"])
+        statements = said.statements()
+        begun, go = threading.Event(), threading.Event()
+
+        def slowly(package: Package) -> list[Requirement]:
+            said.asked.append("source")
+            begun.set()
+            go.wait(10)
+            return [Requirement("honest")]
+
+        said.stated = slowly  # type: ignore[method-assign]
+        found: list[Any] = []
+        threads = [threading.Thread(target=lambda: found.append(statements.requirements(SIX))) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        assert begun.wait(10)
+        go.set()
+        for thread in threads:
+            thread.join()
+        assert said.asked.count("source") == 1
+        assert [list(map(str, each)) for each in found] == [["honest"]] * 3

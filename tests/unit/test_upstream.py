@@ -4,6 +4,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -200,6 +201,51 @@ def test_credentials_go_to_files_on_the_same_host_only(href: str, url: str) -> N
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "foo-1.zip",
+        "../../f/foo-1.zip?a=b#sha256=c",
+        "/f/foo-1.zip",
+        "/f/../foo-1.zip",
+        "/../foo-1.zip",
+        "//elsewhere/foo-1.zip",
+        "/?foo-1.zip",
+        "https://elsewhere:8443/f/foo-1.zip?a=http://x/",
+        "https://me:secret@elsewhere/foo-1.zip",
+        "http://elsewhere/f/../foo-1.zip",
+        "https://elsewhere",
+        "https://elsewhere?foo-1.zip",
+        "https:///foo-1.zip",
+        "file:///f/foo-1.zip",
+    ],
+)
+@pytest.mark.parametrize("base", [URL, "https://elsewhere/simple/foo/", "file:///simple/foo/index.html"])
+def test_where_a_url_on_a_json_page_leads(url: str, base: str) -> None:
+    page = json_page([{"filename": "foo-1.zip", "url": url, "hashes": {}}], url=base)
+    assert parse_project(page, FOO).files[0].url == urljoin(base, url)
+
+
+def test_a_page_without_a_status() -> None:
+    for status in (None, {}, {"status": None, "reason": None}):
+        project = parse_project(json_page([], project_status=status), FOO)
+        assert (project.status, project.status_reason) == ("active", "")
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    entry = {"filename": "foo-1.zip", "url": "x", "hashes": {}, "upload-time": "2024-01-02T03:04:05"}
+    (file,) = parse_project(json_page([entry]), FOO).files
+    assert file.upload_time is not None and file.upload_time.isoformat() == "2024-01-02T03:04:05+00:00"
+
+
+@pytest.mark.parametrize("value", [True, False, "", "broken"])
+def test_yanked_on_a_json_page(value: bool | str) -> None:
+    entry = {"filename": "foo-1.zip", "url": "x", "hashes": {}, "yanked": value}
+    (file,) = parse_project(json_page([entry]), FOO).files
+    assert file.yanked == (value is not False)
+    assert file.yanked_reason == (value if isinstance(value, str) else "")
+
+
+@pytest.mark.parametrize(
     "page",
     [
         html('<html><form action="/login"><input name="password"></form><a href="/help">Help</a></html>'),
@@ -215,6 +261,10 @@ def test_credentials_go_to_files_on_the_same_host_only(href: str, url: str) -> N
         json_page([{"filename": "foo-1.zip"}]),
         json_page([{"filename": "foo-1.zip", "url": "x", "hashes": 3}]),
         json_page([7]),
+        json_page([{"filename": "foo-1.zip", "url": "x", "hashes": {}, "core-metadata": 1}]),
+        json_page([{"filename": "foo-1.zip", "url": "x", "hashes": {}, "yanked": 1}]),
+        json_page([{"filename": "foo-1.zip", "url": "http://[::bad/foo-1.zip", "hashes": {}}]),
+        json_page([], meta={"api-version": "new"}),
     ],
 )
 def test_what_is_no_page_of_an_index(page: Page) -> None:
