@@ -168,23 +168,26 @@ def set_aside(path: Path) -> Path | None:
         heap = _make_heap(path)
     # Two runs may clear away after the same dead one.
     with contextlib.suppress(FileNotFoundError):
-        _move_to(heap, path, "0")
+        _move_to(str(heap), str(path), "0")
     return heap
 
 
 def remove_heap(heap: Path) -> None:
-    """Remove what ``set_aside`` has set aside."""
-    pending = list(heap.iterdir())
+    """Remove what ``set_aside`` has set aside; by strings, since making paths took longer than removing files."""
+    top = str(heap)
+    pending = [f"{top}/{name}" for name in os.listdir(top)]
     names = itertools.count(1)
     while pending:
         directory = pending.pop()
-        for entry in list(os.scandir(directory)):
+        with os.scandir(directory) as entries:
+            found = list(entries)
+        for entry in found:
             if entry.is_dir(follow_symlinks=False):
-                pending.append(_move_to(heap, Path(entry.path), str(next(names))))
+                pending.append(_move_to(top, entry.path, str(next(names))))
             else:
                 os.unlink(entry.path)
-        directory.rmdir()
-    heap.rmdir()
+        os.rmdir(directory)
+    os.rmdir(top)
 
 
 def _make_heap(path: Path) -> Path:
@@ -192,10 +195,12 @@ def _make_heap(path: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.new-{os.getpid()}.", suffix=".tmp", dir=path.parent))
 
 
-def _move_to(heap: Path, directory: Path, name: str) -> Path:
+def _move_to(heap: str, directory: str, name: str) -> str:
     # Moving a directory rewrites its "..", for which it must be writable.
-    directory.chmod(0o700)
-    return directory.rename(heap / name)
+    os.chmod(directory, 0o700)
+    moved = f"{heap}/{name}"
+    os.rename(directory, moved)
+    return moved
 
 
 @contextlib.contextmanager

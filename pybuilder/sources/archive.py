@@ -168,7 +168,8 @@ def _safe_parts(archive: Path, name: str, limits: Limits) -> Parts:
         raise refused(archive, f"the path {name!r} leads out of it")
     if "\0" in name or "\\" in name:
         raise refused(archive, f"the path {name!r} has a character that no source needs")
-    if len(os.fsencode(name)) > limits.path or any(len(os.fsencode(part)) > 255 for part in parts):
+    length = len(os.fsencode(name))
+    if length > limits.path or (length > 255 and any(len(os.fsencode(part)) > 255 for part in parts)):
         raise refused(archive, f"the path {name[:80]!r}… is too long")
     return parts
 

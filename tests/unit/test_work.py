@@ -32,7 +32,7 @@ def test_what_a_live_run_is_removing_is_its_own(layout: Layout, monkeypatch: pyt
     seen: list[list[Path]] = []
     real = files._move_to
 
-    def look(*arguments: object) -> Path:
+    def look(*arguments: object) -> str:
         seen.append(strays(layout))
         return real(*arguments)  # type: ignore[arg-type]
 
