@@ -19,8 +19,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pybuilder import byte_compile
 from pybuilder.errors import BuildError, EngineError, StateError
 from pybuilder.files import atomic_dir, disk_errors, file_lock, sync_filesystem
+from pybuilder.interruption import side_by_side
 from pybuilder.layout import Layout
 from pybuilder.names import minor_version
 from pybuilder.plan import ENVIRONMENT_PATH, Ingredient, digest
@@ -30,13 +32,8 @@ from pybuilder.usage import use
 from pybuilder.wheel.filename import WheelName
 
 _COMPILE_TIMEOUT = 300.0  # seconds for one wheel
-# As ``python -m compileall`` does it, which takes a third longer to start.
-_COMPILER = """
-import compileall, py_compile, sys
-directory, here, there = sys.argv[1:]
-unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-compileall.compile_dir(directory, quiet=1, stripdir=here, prependdir=there, invalidation_mode=unchecked)
-"""
+# So many modules are worth a process of their own, which begins in the time that it takes to compile a few.
+_MODULES_AT_ONCE = 64
 _FORMAT = 1  # of trees and environments: raise it when either would come out differently
 
 
@@ -146,17 +143,22 @@ class Environments:
 def _compile(tree: Path, python: PythonTarget) -> None:
     """Add bytecode, so that a backend is not compiled again in each of its hooks, which halves what most of them take.
 
-    A process of its own compiles it: source that crashes a compiler must not take us along. Bytecode is marked as
-    unchecked, since the environment can't change, and since times of files would make it differ from run to run. It
-    is left out where the target's Python is of another minor version than ours, whose bytecode it could not read.
+    Processes of their own compile it: source that crashes a compiler must not take us along. It is left out where the
+    target's Python is of another minor version than ours, whose bytecode it could not read.
     """
     if python.minor != minor_version(platform.python_version()):
         return
-    compiler = [sys.executable, "-I", "-S", "-c", _COMPILER]
-    site_packages = tree / "lib" / f"python{python.minor}" / "site-packages"
-    with suppress(EngineError):
-        # What doesn't compile (templates, code for other Pythons) has no bytecode then.
-        run([*compiler, str(site_packages), str(tree), ENVIRONMENT_PATH], timeout=_COMPILE_TIMEOUT)
+    site_packages = str(tree / "lib" / f"python{python.minor}" / "site-packages")
+    parts = min(
+        len(os.sched_getaffinity(0)), 1 + sum(1 for _ in byte_compile.modules(site_packages)) // _MODULES_AT_ONCE
+    )
+    compiler = [sys.executable, "-I", "-S", byte_compile.__file__, site_packages, str(tree), ENVIRONMENT_PATH]
+
+    def compile_part(part: int) -> None:
+        with suppress(EngineError):
+            run([*compiler, str(part), str(parts)], timeout=_COMPILE_TIMEOUT)
+
+    side_by_side(compile_part, range(parts), threads=parts)
 
 
 def freeze(environment: Iterable[Ingredient]) -> str:

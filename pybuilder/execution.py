@@ -1,23 +1,24 @@
 """Building a planned tree side by side: a thread for whatever runs, and one place that decides what starts.
 
-Each package is *prepared* (its key is known now, its root and build environment are made ready) as soon as its build
-environment is published, *built* when the machine has room, and *published* together with those that it is installed
-with. What turns up on the way (a backend wants more, a wheel requires other things than was said) makes a new plan, and
-the run goes on with that: what is done stays done.
+Each package is *prepared* (its key is known now, its root and build environment are made ready) as soon as the payloads
+of its environment are there, *built* when the machine has room, *tested* when the payloads that it is installed with
+are there, and *published* after those or together with them. What turns up on the way (a backend wants more, a wheel
+requires other things than was said) makes a new plan, and the run goes on with that: what is done stays done.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from packaging.requirements import Requirement
 
 from pybuilder import events
 from pybuilder.crew import Crew
-from pybuilder.errors import BuildError, PostponedError, PybuildError, ReviewError
+from pybuilder.errors import BuildError, PybuildError, ReviewError
 from pybuilder.interruption import outcome
 from pybuilder.packages import Packages
 from pybuilder.plan import Plan
@@ -29,20 +30,27 @@ from pybuilder.settled import settled
 from pybuilder.stages import Made
 from pybuilder.stages.publish import Outcome
 from pybuilder.statements import Statements
-from pybuilder.tasks import Ended, Machine, MakePlan, Making, TaskId, Wants
+from pybuilder.tasks import (
+    Ended,
+    Machine,
+    MakePlan,
+    Making,
+    Patience,
+    Published,
+    TaskId,
+    Tested,
+    Wants,
+    making_task,
+    not_needed,
+    other_requirements,
+)
 from pybuilder.tree import Node, Package, Tree, needing, package_id
 
 _TO_START = (State.WAITING, State.SUSPENDED)
 
 _THREADS = 256  # They wait for sandboxes or for each other; how many builds run is the schedule's business.
-_LEAST_CPUS = 4  # Few enough that many builds at once don't drown a large machine.
 _PUBLISH_SECONDS = 0.5  # For the order only.
 _BETWEEN_WORDS = 0.5  # Seconds between two estimates of the time that is left.
-# What has everything it needs is ready to be built in less time; seconds.
-_MOMENT = 0.05
-
-# What a build without limits of its own is taken to need beside a processor, so that many don't fill the machine.
-_USUAL_MEMORY = 1 << 30
 
 
 @dataclass(kw_only=True, slots=True)
@@ -73,11 +81,13 @@ class Execution:
     _makings: dict[Package, Making] = field(default_factory=dict)
     _publishings: dict[tuple[tuple[Package, ...], int], TaskId] = field(default_factory=dict)
     _plans: dict[TaskId, Plan] = field(default_factory=dict)
+    _tested: set[TaskId] = field(default_factory=set)
+    _publishers: dict[Package, TaskId] = field(default_factory=dict)
     _answers: dict[TaskId, Future[MakePlan]] = field(default_factory=dict)
     _released: set[TaskId] = field(default_factory=set)
     _faults: Faults = field(default_factory=Faults)
     _replans: int = 0
-    _preparing: dict[TaskId, float] = field(default_factory=dict)
+    _patience: Patience = field(default_factory=Patience)
     _next_word: float = 0.0
 
     def run(self, planned: Planned) -> None:
@@ -89,18 +99,9 @@ class Execution:
                 for start in self._schedule.start():
                     self._begin(start)
                 self._handle(self._crew.hear())
-                while (patience := self._patience()) and (message := self._crew.hear_within(patience)):
-                    self._handle(message)
+                while (seconds := self._patience.seconds(self._schedule)) and (m := self._crew.hear_within(seconds)):
+                    self._handle(m)
                 self._tell_remaining()
-
-    def _patience(self) -> float:
-        """Seconds to wait for what is more urgent than all that could start, and is ready in a moment or two.
-
-        A build makes way for nothing once it has begun; those that are ready together go by their paths.
-        """
-        now = time.monotonic()
-        fresh = {task: began + _MOMENT - now for task, began in self._preparing.items() if began + _MOMENT > now}
-        return max((left for task, left in fresh.items() if self._schedule.outranks(task)), default=0.0)
 
     def _tell_remaining(self) -> None:
         """Now and then, since it goes through all that is left."""
@@ -133,15 +134,15 @@ class Execution:
         unaccepted = [node.package for node in tree if not self.accepts(node.name)]
         hopeless = needing(tree, [*planned.broken, *unaccepted])
         makers: dict[Package, TaskId] = {}
-        publishers: dict[Package, TaskId] = {}
+        self._publishers = {}
         tasks: list[Task[TaskId]] = []
         for group in tree.groups:
             if hopeless.isdisjoint(group) and not all(map(self._settled, group)):
                 own = {package: self._maker(tree.nodes[package], makers) for package in group}
                 made = [task for task in own.values() if task]
                 makers |= {package: task.id for package, task in own.items() if task}
-                tasks += [*made, self._publisher(group, made, publishers)]
-                publishers |= dict.fromkeys(group, tasks[-1].id)
+                tasks += [*made, self._publisher(group, makers)]
+                self._publishers |= dict.fromkeys(group, tasks[-1].id)
         old = self._tasks.keys()
         self._tasks = {task.id: task for task in tasks}
         self._release(self._schedule.add(tasks))
@@ -149,6 +150,8 @@ class Execution:
         for task in gone:
             if self._schedule.state(task) is State.SUSPENDED:
                 self._release([task, *self._schedule.fail(task)])
+                # Another plan may want it again.
+                self._publishings.pop((task.packages, task.turn), None)
         self._schedule.drop(gone)
 
     def _maker(self, node: Node, makers: Mapping[Package, TaskId]) -> Task[TaskId] | None:
@@ -177,32 +180,31 @@ class Execution:
     def _making_task(self, task: TaskId, needs: frozenset[TaskId]) -> Task[TaskId]:
         """Prepares a payload or, where it is prepared, builds it."""
         package = task.packages[0]
-        seconds = self.seconds.get(package, 0.0)
-        if task not in self._plans:
-            return Task(id=task, needs=needs, seconds=seconds, cpus=0)
-        limits = self.packages.source(package)[0].spec.build.limits
-        return Task(
-            id=task,
-            needs=needs,
-            seconds=seconds,
-            cpus=limits.cpus if "cpus" in limits.model_fields_set else 1,
-            memory=limits.memory if "memory" in limits.model_fields_set else _USUAL_MEMORY,
-            exclusive=limits.exclusive,
-        )
+        limits = self.packages.source(package)[0].spec.build.limits if task in self._plans else None
+        return making_task(task, needs, seconds=self.seconds.get(package, 0.0), limits=limits)
 
-    def _publisher(
-        self, group: tuple[Package, ...], makers: Iterable[Task[TaskId]], publishers: Mapping[Package, TaskId]
-    ) -> Task[TaskId]:
-        """What publishes a group, after everything that is installed with it or was built into it."""
+    def _publisher(self, group: tuple[Package, ...], makers: Mapping[Package, TaskId]) -> Task[TaskId]:
+        """What publishes a group, after everything that is installed with it or was built into it.
+
+        Where that is not published yet, it is tested meanwhile, as soon as there is what it is installed with.
+        """
         turn = sum(self._makings[package].task.turn for package in group if package in self._makings)
         task = self._publishings.setdefault((group, turn), TaskId("publish", group, turn))
-        needs: set[TaskId] = set()
+        needs: set[TaskId | None] = set()
         # What runs stays what it is.
         if task not in self._schedule.running:
-            nodes = [self.tree.nodes[package] for package in group]
-            others = {need for node in nodes for need in (*node.closure, *node.environment)}.difference(group)
-            needs = {*filter(None, map(publishers.get, others)), *(maker.id for maker in makers)}
-        return Task(id=task, needs=frozenset(needs), seconds=_PUBLISH_SECONDS, cpus=0)
+            others = self._unpublished(task)
+            tests = others and task not in self._tested
+            installed = {need for package in group for need in self.tree.nodes[package].closure} if tests else ()
+            needs = {*map(makers.get, (*group, *installed)), *(() if tests else others)}
+        return Task(id=task, needs=frozenset(filter(None, needs)), seconds=_PUBLISH_SECONDS, cpus=0)
+
+    def _unpublished(self, task: TaskId) -> set[TaskId]:
+        """What is yet to publish something that must be published before what this task publishes."""
+        nodes = [self.tree.nodes[package] for package in task.packages]
+        needs = {need for node in nodes for need in (*node.closure, *node.environment)}.difference(task.packages)
+        found = {self._publishers[need] for need in needs if need in self._publishers}
+        return {each for each in found if each not in self._tasks or self._schedule.state(each) is not State.DONE}
 
     def _settled(self, package: Package) -> bool:
         return settled(self.tree, package, self.packages, self.outcomes) is not None
@@ -216,24 +218,21 @@ class Execution:
         if task in self._answers:
             self._answers.pop(task).set_result(self.packages.planning(nodes[0]))
         elif task in self._plans:
-            cpus = max(start.cpus, self._least_cpus(nodes[0]))
+            limits = self.packages.source(task.packages[0])[0].spec.build.limits
+            cpus = max(start.cpus, self.machine.least_cpus(limits))
             self._start(task, lambda: self._build(task, cpus))
         elif task.do == "make":
             make_plan = self.packages.planning(nodes[0])
-            self._preparing[task] = time.monotonic()
+            self._patience.begin(task)
             self._start(task, lambda: self._prepare(make_plan()))
         else:
             made = self.packages.made
             group = [(made[node.package], [made[member] for member in node.closure]) for node in nodes]
-            self._start(task, lambda: self.packages.publish(group))
+            tests = task not in self._tested and self._unpublished(task)
+            self._start(task, lambda: self._test(group) if tests else Published(self.packages.publish(group)))
 
-    def _least_cpus(self, node: Node) -> int:
-        """Processors that a build may use at least: a long one must not sit on one while the others fall idle."""
-        explicit = self.packages.source(node.package)[0].spec.build.limits.cpus
-        return explicit or min(self.machine.cpus, _LEAST_CPUS)
-
-    def _start(self, task: TaskId, do: Callable[[], Made | Plan | tuple[Outcome, ...]]) -> None:
-        self._crew.start(lambda: Ended(task, do(), None), lambda error: Ended(task, (), error))
+    def _start(self, task: TaskId, do: Callable[[], Made | Plan | Tested | Published]) -> None:
+        self._crew.start(lambda: Ended(task, do(), None), lambda error: Ended(task, None, error))
 
     def _prepare(self, plan: Plan) -> Made | Plan:
         """The payload, where its inputs were built before; else the plan, with what it needs made ready."""
@@ -241,6 +240,13 @@ class Execution:
         if known is None:
             self.packages.make_ready(plan)
         return known or plan
+
+    def _test(self, group: Iterable[tuple[Made, Sequence[Made]]]) -> Tested:
+        """Test a group ahead; whoever publishes it meets the same, unless what it is installed with is refused."""
+        with suppress(PybuildError):
+            for made, members in group:
+                self.packages.validate(made, members)
+        return Tested()
 
     def _build(self, task: TaskId, cpus: int) -> Made:
         (package,) = task.packages
@@ -259,15 +265,15 @@ class Execution:
     # What comes of it.
 
     def _handle(self, message: Ended | Wants) -> None:
-        self._preparing.pop(message.task, None)
+        self._patience.end(message.task)
         if isinstance(message, Wants):
             self._suspend(message)
         elif message.task in self._released:
             return  # It has ended because what it waited for can't be had.
         elif message.error is not None and not isinstance(message.error, PybuildError):
             raise message.error
-        elif isinstance(message.result, tuple) and message.error is None:
-            for published in message.result:
+        elif isinstance(message.result, Published):
+            for published in message.result.outcomes:
                 self.outcomes[published.made.name, published.made.version] = published
                 self.packages.tell(published)
             self._schedule.done(message.task)
@@ -281,6 +287,8 @@ class Execution:
             self._fail(message.task, message.error)
         elif isinstance(message.result, Plan):
             self._queue_build(message.task, message.result)
+        elif isinstance(message.result, Tested):
+            self._queue_publishing(message.task)
         elif isinstance(message.result, Made):
             self._take(message.task, message.result)
 
@@ -295,11 +303,11 @@ class Execution:
         (package,) = task.packages
         try:
             if task not in self._tasks:
-                raise _not_needed(package)
+                raise not_needed(package)
             planned = self._plan_again()
             node = planned.tree.nodes.get(package)
             if node is None or package in planned.broken:
-                raise planned.broken.get(package) or _not_needed(package)
+                raise planned.broken.get(package) or not_needed(package)
         except PybuildError as error:
             message.answer.set_exception(error)
             return
@@ -315,6 +323,13 @@ class Execution:
         self._schedule.suspend(task)
         self._schedule.add([self._tasks[task]])
 
+    def _queue_publishing(self, task: TaskId) -> None:
+        """A group may be published, as soon as what is installed with it is."""
+        self._tested.add(task)
+        self._schedule.suspend(task)
+        self._tasks[task] = self._publisher(task.packages, {})
+        self._release(self._schedule.add([self._tasks[task]]))
+
     def _take(self, task: TaskId, made: Made) -> None:
         """A payload is there; whether it requires what the plan was told."""
         (package,) = task.packages
@@ -324,7 +339,7 @@ class Execution:
             return
         try:
             if self.replan is None or self._replans > MAX_REPLANS * len(self.tree.nodes):
-                raise _other_requirements(package, planned=self.replan is not None)
+                raise other_requirements(package, planned=self.replan is not None)
             planned = self._plan_again()
         except PybuildError as error:
             # Others are planned without it from now on.
@@ -347,21 +362,16 @@ class Execution:
         self._release(self._schedule.fail(task))
         # What is built with something that is refused could never be published.
         dependents = needing(self.tree, task.packages).difference(task.packages)
-        makings = (self._makings[package].task for package in dependents if package in self._makings)
-        waiting = [each for each in makings if each in self._tasks and self._schedule.state(each) in _TO_START]
+        theirs = {self._makings[package].task for package in dependents if package in self._makings}
+        theirs |= {self._publishers[package] for package in dependents if package in self._publishers}
+        waiting = [each for each in theirs if each in self._tasks and self._schedule.state(each) in _TO_START]
         self._tasks |= {each: replace(self._tasks[each], needs=self._tasks[each].needs | {task}) for each in waiting}
         self._release(self._schedule.add(self._tasks[each] for each in waiting))
 
     def _note(self, error: PybuildError, packages: Collection[Package]) -> None:
         if self._faults.add(error, packages):
-            name, version = error.package or ("", "")
-            told: events.Event = events.Waiting(name=name, version=version, on="a later run")
-            if not isinstance(error, PostponedError):
-                told = events.Failed(name=name, version=version, phase=error.phase, error=error.what, log=error.log)
-            self.packages.adapters.listen(told)
-            for held in sorted(needing(self.tree, packages).difference(packages)):
-                waits = events.Waiting(name=held[0], version=str(held[1]), on=f"{name}=={version}")
-                self.packages.adapters.listen(waits)
+            for event in self._faults.told(error, self.tree):
+                self.packages.adapters.listen(event)
 
     def _release(self, held: Iterable[TaskId]) -> None:
         """End the builds that waited for what can't be had."""
@@ -369,13 +379,3 @@ class Execution:
             if answer := self._answers.pop(task, None):
                 self._released.add(task)
                 answer.set_exception(BuildError("what its backend wants could not be built"))
-
-
-def _not_needed(package: Package) -> BuildError:
-    return BuildError(f"{package_id(package)} is not needed any more")
-
-
-def _other_requirements(package: Package, *, planned: bool) -> PybuildError:
-    what = f"{package[0]} {package[1]} requires other things than the plan was told, now that it is built"
-    cure = "state its requirements under [metadata] requires-dist in its spec"
-    return BuildError(what, cure=cure if planned else "plan again, without --locked")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pybuilder.errors import PybuildError, ReviewError
+from pybuilder import events
+from pybuilder.errors import PostponedError, PybuildError, ReviewError
+from pybuilder.events import Event
 from pybuilder.stages.publish import Outcome
 from pybuilder.tree import Package, Tree, needing, package_id
 
@@ -69,6 +71,16 @@ class Faults:
             return False
         self._failed[error] = packages
         return True
+
+    def told(self, error: PybuildError, tree: Tree) -> Iterator[Event]:
+        """What is told of one that was not known before: it, and all that it holds back in a tree."""
+        name, version = error.package or ("", "")
+        if isinstance(error, PostponedError):
+            yield events.Waiting(name=name, version=version, on="a later run")
+        else:
+            yield events.Failed(name=name, version=version, phase=error.phase, error=error.what, log=error.log)
+        for held in sorted(needing(tree, self._failed[error]).difference(self._failed[error])):
+            yield events.Waiting(name=held[0], version=str(held[1]), on=f"{name}=={version}")
 
     def failures(self, tree: Tree, done: Container[Package]) -> tuple[Failure, ...]:
         """The failures in the order in which they happened, each with all that it holds back in a tree."""

@@ -6,6 +6,7 @@ import importlib.util
 import marshal
 import platform
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pybuilder.environment import Environments, PayloadRef, PythonTarget
@@ -15,11 +16,11 @@ from tests.support.wheels import Draft, stored_payload
 FILES = {"demo/__init__.py": b"def f(): pass\n", "demo/template.py": b"{{ name }}: no Python\n"}
 
 
-def bytecode(root: Path) -> dict[str, bytes]:
+def bytecode(root: Path, files: Mapping[str, bytes] = FILES) -> dict[str, bytes]:
     """All bytecode of an environment of one payload in a new state."""
     root.mkdir()
     layout = Layout(root=root / "state")
-    payload, path = stored_payload(layout, root, Draft(files=FILES))
+    payload, path = stored_payload(layout, root, Draft(files=dict(files)))
     python = PythonTarget(executable=sys.executable, version=platform.python_version())
     made = Environments(layout).prepare([PayloadRef(sha256=payload.sha256, path=path)], python=python)
     return {str(path.relative_to(made)): path.read_bytes() for path in made.rglob("*.pyc")}
@@ -35,3 +36,14 @@ def test_what_compiles_has_bytecode_that_is_not_checked_and_is_the_same_everywhe
     assert data[8:16] == importlib.util.source_hash(FILES["demo/__init__.py"])
     assert marshal.loads(data[16:]).co_filename == f"/env/{source}"
     assert bytecode(tmp_path / "two") == found
+
+
+def test_many_are_compiled_by_several_processes_and_none_is_forgotten(tmp_path: Path) -> None:
+    numbers = range(300)
+    found = bytecode(tmp_path / "one", {f"demo/m{n}.py": f"N = {n}\n".encode() for n in numbers})
+    names = {importlib.util.cache_from_source(f"demo/m{n}.py") for n in numbers}
+    assert {path.partition("site-packages/")[2] for path in found} == names
+    for n in numbers:
+        [data] = [data for path, data in found.items() if path.endswith(importlib.util.cache_from_source(f"m{n}.py"))]
+        code = marshal.loads(data[16:])
+        assert (code.co_consts[0], code.co_filename.rpartition("/")[2]) == (n, f"m{n}.py")

@@ -53,6 +53,7 @@ class FakePackages:
         limits: The ``[build] limits`` of a package, as TOML.
         log: What was done, in order, such as ``build alpha==1``.
         plan_faults: Packages of which no plan can be made, and why.
+        tested: What was tested before it could be published, in order.
         told_of: What was told of published packages, in order.
         reviews: What was put into the review queue, each time.
     """
@@ -68,6 +69,7 @@ class FakePackages:
     made: dict[Package, Made] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    tested: list[str] = field(default_factory=list)
     told_of: list[Outcome] = field(default_factory=list)
     reviews: list[tuple[tuple[str, str, str], ...]] = field(default_factory=list)
     rejected: str = ""
@@ -143,6 +145,13 @@ class FakePackages:
         numbered = Outcome(made=made, number=before.number + 1 if before else 1, minted=True)
         self.public[made.name, made.version] = numbered
         return numbered
+
+    def validate(self, made: Made, members: Sequence[Made]) -> None:
+        """Everything that is installed with it has been made."""
+        assert made in members
+        self.tested.append(package_id((made.name, made.version)))
+        if fault := self.refused.get((made.name, made.version)):
+            raise fault
 
     def published_before(self, made: Made, members: Sequence[Made]) -> Outcome | None:
         known = self.public.get((made.name, made.version))

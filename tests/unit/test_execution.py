@@ -6,7 +6,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -19,6 +19,7 @@ from pybuilder.events import Failed, Remaining
 from pybuilder.execution import Execution
 from pybuilder.plan import Plan
 from pybuilder.request import Planned
+from pybuilder.stages import Made
 from pybuilder.stages.publish import Outcome
 from pybuilder.tasks import Machine
 from pybuilder.tree import Package, Tree, package_id
@@ -139,6 +140,13 @@ TOP = """
 """
 
 
+def wait_for(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 class TestOrder:
     def test_each_after_what_it_needs(self) -> None:
         run = Run(tree(TOP)).run()
@@ -165,6 +173,20 @@ class TestOrder:
 
         run = Run(tree("base 1\ntop 1: base"), builds={package("base==1"): slow, package("top==1"): quick}).run()
         assert run.published == {"base==1", "top==1"}
+
+    def test_it_is_tested_before_what_it_is_installed_with_is_published(self) -> None:
+        run = Run(tree("base 1\ntop 1: base"))
+        publish = run.packages.publish
+
+        def late(group: Sequence[tuple[Made, Sequence[Made]]]) -> tuple[Outcome, ...]:
+            wait_for(lambda: run.packages.tested == ["top==1"])
+            return publish(group)
+
+        run.packages.publish = late  # type: ignore[method-assign]
+        run.run()
+        # What waits for nobody is tested by who publishes it.
+        assert run.packages.tested == ["top==1"]
+        assert run.did("publish") == ["base==1", "top==1"]
 
     def test_no_more_jobs_than_the_machine_has(self) -> None:
         rows = "\n".join(f"p{n} 1" for n in range(12))
@@ -301,16 +323,33 @@ class TestFailures:
         rows = "tool 1\nuser 1: : tool\nlater 1: : user\nother 1\ntop 1: later; other"
 
         def until_it_is_told(plan: Plan, replan: Replan) -> None:
-            deadline = time.monotonic() + 10
-            while not any(isinstance(event, Failed) for event in run.packages.events):
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            wait_for(lambda: any(isinstance(event, Failed) for event in run.packages.events))
 
         run = Run(tree(rows), refused=refused, builds={package("user==1"): until_it_is_told})
         run.run()
         assert run.failures == {"tool==1": ("later==1", "top==1", "user==1")}
         assert run.published == {"other==1"}
         assert "user==1" in run.did("build") and "later==1" not in run.did("build")
+
+    def test_that_a_test_fails_ahead_says_nothing(self) -> None:
+        """With what is refused nothing works."""
+        refused = {package(f"{name}==1"): ValidationError(f"{name} has no module") for name in ("base", "top")}
+        run = Run(tree("base 1\ntop 1: base"), refused=refused)
+        publish = run.packages.publish
+
+        def late(group: Sequence[tuple[Made, Sequence[Made]]]) -> tuple[Outcome, ...]:
+            wait_for(lambda: run.packages.tested == ["top==1"])
+            return publish(group)
+
+        run.packages.publish = late  # type: ignore[method-assign]
+        run.run()
+        assert run.failures == {"base==1": ("top==1",)}
+        assert run.did("publish") == ["base==1"]
+
+    def test_one_that_fails_ahead_for_a_reason_of_its_own_is_told(self) -> None:
+        run = Run(tree("base 1\ntop 1: base"), refused={package("top==1"): ValidationError("it has no module")}).run()
+        assert run.failures == {"top==1": ()}
+        assert run.published == {"base==1"}
 
     def test_a_group_fails_together(self) -> None:
         error = ValidationError("it has no module")
@@ -469,6 +508,30 @@ class TestOtherRequirements:
         assert run.failures == {}
         assert run.published == {"lib==1", "top==1"}
         assert run.did("publish") == ["lib==1", "top==1"]
+
+    def test_what_was_tested_and_comes_back_with_a_later_plan_is_published(self) -> None:
+        with_it = "base 1\nlib 1: base\nuser 1: : {}\ntop 1: lib; user\nextra 1\nmore 1"
+        without = "base 1\nuser 1: : extra\ntop 1: base; user\nextra 1\nmore 1"
+        later = (tree(without), tree(with_it.format("extra; more")))
+        run = Run(tree(with_it.format("").replace(": : \n", "\n")), *later)
+
+        def user(plan: Plan, replan: Replan) -> Plan:
+            wait_for(lambda: bool(run.execution._tested))
+            replan((Requirement("extra"),))
+            return replan((Requirement("more"),))
+
+        publish = run.packages.publish
+
+        def late(group: Sequence[tuple[Made, Sequence[Made]]]) -> tuple[Outcome, ...]:
+            wait_for(lambda: not run.later)
+            return publish(group)
+
+        run.packages.builds = {package("user==1"): user}
+        run.packages.publish = late  # type: ignore[method-assign]
+        run.run()
+        assert run.packages.tested[0] == "lib==1"
+        assert run.failures == {}
+        assert run.published >= {"base==1", "lib==1", "user==1", "top==1"}
 
     def test_what_runs_and_is_not_needed_any_more_may_fail(self) -> None:
         """A failure of something that nobody wants is none."""
