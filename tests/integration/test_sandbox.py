@@ -17,7 +17,7 @@ import pytest
 
 from pybuilder.errors import EngineError
 from pybuilder.files import remove_tree
-from pybuilder.sandbox import Job, Limits, Outcome, build_environ, host
+from pybuilder.sandbox import Job, Limits, Outcome, build_environ, cgroups, host
 from pybuilder.sandbox.host import HostEngine
 from tests.support.sandbox import Place, Ran, place, places, processes_with, wait_for
 
@@ -275,7 +275,7 @@ def bench() -> Iterator[Bench]:
 @pytest.mark.alone
 def test_nothing_lives_without_a_control_group(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose removal would wait for its members as well."""
-    monkeypatch.setattr(host.cgroups, "group", lambda name, limits: contextlib.nullcontext())
+    monkeypatch.setattr(cgroups, "group", lambda name, limits: contextlib.nullcontext())
     word = f"marker-{bench.job.work.name}"
     outcome = bench.shell(CROWD, word)
     assert not processes_with(word)
