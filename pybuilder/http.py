@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pybuilder import interruption
+from pybuilder.connections import Connections
 from pybuilder.errors import FetchError
 from pybuilder.files import CHUNK, disk_errors, sha256_file
 from pybuilder.responses import (
@@ -95,13 +96,17 @@ class Client:
     now: Callable[[], float] = time.time
     _http: httpx2.Client | None = field(default=None, init=False, repr=False)
     _opening: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _connections: Connections = field(default_factory=Connections, init=False, repr=False)
+    _opened: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
 
     def __enter__(self) -> Self:
         """Open nothing yet: work that is all in the store should not pay for a client."""
+        self._opened.enter_context(interruption.woken_by(self._connections.end))
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Close all connections."""
+        self._opened.close()
         if self._http is not None:
             self._http.close()
             self._http = None
@@ -350,13 +355,16 @@ class Client:
 
         if scheme(url) not in ("http", "https"):
             raise FetchError("the URL is neither http, https nor file", where=redact(url))
+        if self._connections.cut:
+            raise FetchError("fetching was interrupted", where=redact(url))
         with self._opening:
             if self._http is None:
                 self._http = httpx2.Client(
                     follow_redirects=True, timeout=self.timeout, headers={"User-Agent": "pybuild-hermetic"}
                 )
         try:
-            with self._http.stream(method, url, headers=headers, **sent) as response:
+            traced = {"trace": self._connections.trace}
+            with self._http.stream(method, url, headers=headers, extensions=traced, **sent) as response:
                 yield response
         except httpx2.TransportError as error:
             raise transport_fault(error, url) from error

@@ -7,6 +7,7 @@ tell it does nothing, so what runs in the main thread alone pays nothing.
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -26,6 +27,7 @@ TICK = 0.2
 _ALONE = 0.02
 
 _here = threading.local()
+_wakes: list[Callable[[], None]] = []
 
 
 class Interruption:
@@ -172,10 +174,28 @@ def _join(pool: ThreadPoolExecutor, told: Interruption | None) -> None:
         try:
             if told:
                 told.tell()
+                wake()
             with _deaf():
                 return pool.shutdown(cancel_futures=told is not None)
         except KeyboardInterrupt:
             continue
+
+
+@contextmanager
+def woken_by(wake: Callable[[], None]) -> Iterator[None]:
+    """What wakes threads that wait where they can't ``check``; as long as the block lasts."""
+    _wakes.append(wake)
+    try:
+        yield
+    finally:
+        _wakes.remove(wake)
+
+
+def wake() -> None:
+    """Wake them, if Ctrl-C is why this thread, which is the main one, waits for others to end."""
+    if threading.current_thread() is threading.main_thread() and isinstance(sys.exception(), KeyboardInterrupt):
+        for each in tuple(_wakes):
+            each()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from pybuilder.interruption import wake
 from pybuilder.joint.pages import METADATA_SUFFIX, PAGE_TYPE
 
 # Between a stop and the moment the server sees it, in seconds.
@@ -47,6 +48,7 @@ def served(answer: Callable[[str], bytes | None]) -> Iterator[Served]:
         try:
             yield Served(url=f"http://127.0.0.1:{server.server_address[1]}{prefix}", failures=server.failures)
         finally:
+            wake()
             server.shutdown()
             server.hang_up()
             thread.join()

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from pybuilder.state import State
+from tests.support.upstream import Fault
 from tests.support.workspaces import Bench, Ran, bench, control_groups, leftovers, processes_of, wait_for
 
 COMMAND = ("bootstrap", "--accept-new", "top")
@@ -152,6 +153,23 @@ def test_interrupted_again_and_again(here: Bench) -> None:
     wait_for(lambda: not processes_of(here.state), what="the end of the sandboxes")
     assert here.outcomes("tool") == here.outcomes("extra") == ["failed"]
     here.check_sound()
+
+
+@pytest.mark.parametrize("hangs", ["/simple/top/", "/simple/left/", "/simple/tool/", "/files/tool-1.0.tar.gz"])
+def test_interrupted_while_upstream_hangs(here: Bench, hangs: str) -> None:
+    """Threads wait for it that no signal wakes, each for half a minute and four times."""
+    here.upstream.faults[hangs] = Fault(hang=True)
+    with here.start("bootstrap", "--accept-new", "top") as process:
+        wait_for(lambda: here.upstream.asked(hangs))
+        time.sleep(0.2)
+        pressed = time.monotonic()
+        os.kill(process.pid, signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert time.monotonic() - pressed < 10
+    assert "Traceback" not in stderr, stderr
+    assert process.returncode in (130, -signal.SIGINT)
+    here.upstream.faults.clear()
+    assert here.pybuild("bootstrap", "--accept-new", "top").code == 0
 
 
 def test_two_at_once(here: Bench) -> None:

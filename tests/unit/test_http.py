@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from pybuilder.errors import FetchError
-from pybuilder.http import ATTEMPTS, Client, NotFoundError, UnreachableError, redact
+from pybuilder.http import ATTEMPTS, Client, NotFoundError, Page, UnreachableError, redact
+from pybuilder.interruption import Interruption, end
 from pybuilder.responses import transport_fault
 from tests.support.upstream import Fault, UpstreamServer, serve
 
@@ -144,6 +147,54 @@ def test_a_server_that_hangs_is_given_up(client: Client, server: UpstreamServer)
     server.faults["/simple/big/"] = Fault(hang=True)
     with pytest.raises(FetchError, match="read timeout"):
         client.get(f"{server.index}big/")
+
+
+class TestInterruption:
+    """No signal wakes a thread that waits for a server."""
+
+    def waiting(self, client: Client, server: UpstreamServer, told: Interruption) -> Future[Page]:
+        server.faults["/simple/big/"] = Fault(hang=True)
+
+        def work() -> Page:
+            with told.heard():
+                return client.get(f"{server.index}big/")
+
+        future = self.pool.submit(work)
+        deadline = time.monotonic() + 10
+        while not server.requests:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        return future
+
+    @pytest.fixture(autouse=True)
+    def threads(self) -> None:
+        self.pool = ThreadPoolExecutor(1)
+
+    def test_ctrl_c_ends_it(self, server: UpstreamServer) -> None:
+        told = Interruption()
+        with Client(timeout=60) as client:
+            future = self.waiting(client, server, told)
+            began = time.monotonic()
+            with pytest.raises(KeyboardInterrupt):
+                try:
+                    raise KeyboardInterrupt
+                finally:
+                    end(self.pool, told)
+            assert time.monotonic() - began < 10
+            with pytest.raises(KeyboardInterrupt):
+                future.result(0)
+            with pytest.raises(FetchError, match="interrupted"):
+                client.get(f"{server.index}big/")
+
+    def test_whoever_ends_otherwise_is_waited_for(self, server: UpstreamServer) -> None:
+        told = Interruption()
+        with Client(timeout=0.3, sleep=lambda seconds: None) as client:
+            future = self.waiting(client, server, told)
+            end(self.pool, told)
+            with pytest.raises(FetchError, match="read timeout"):
+                future.result(0)
+            server.faults.clear()
+            assert client.get(f"{server.index}big/").body
 
 
 def test_no_network_says_so(client: Client) -> None:
