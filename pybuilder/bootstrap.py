@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pybuilder import events
 from pybuilder.errors import PybuildError, ReviewError, blame
 from pybuilder.estimates import estimates, wall_seconds
+from pybuilder.machine import Machine
 from pybuilder.packages import Packages
 from pybuilder.planner import MAX_REPLANS, plan
 from pybuilder.request import Planned, Request, Resolver
@@ -20,7 +21,6 @@ from pybuilder.results import Failure, Result
 from pybuilder.settled import settled
 from pybuilder.stages.publish import Outcome
 from pybuilder.statements import Statements
-from pybuilder.tasks import Machine
 from pybuilder.tree import Package, Status, Tree, needing
 from pybuilder.workspace.drafts import Drafts
 

@@ -20,6 +20,7 @@ from pybuilder import events
 from pybuilder.crew import Crew
 from pybuilder.errors import BuildError, PybuildError, ReviewError
 from pybuilder.interruption import outcome
+from pybuilder.machine import Machine
 from pybuilder.packages import Packages
 from pybuilder.plan import Plan
 from pybuilder.planner import MAX_REPLANS
@@ -32,7 +33,6 @@ from pybuilder.stages.publish import Outcome
 from pybuilder.statements import Statements
 from pybuilder.tasks import (
     Ended,
-    Machine,
     MakePlan,
     Making,
     Patience,

@@ -1,4 +1,4 @@
-"""What a run over a tree is made of: its tasks, what they have to run on, and what they say when they end or wait."""
+"""What a run over a tree is made of: its tasks, and what they say when they end or wait."""
 
 from __future__ import annotations
 
@@ -19,29 +19,8 @@ from pybuilder.tree import Package, package_id
 # What has everything it needs is ready to be built in less time; seconds.
 _MOMENT = 0.05
 
-_LEAST_CPUS = 4  # Few enough that many builds at once don't drown a large machine.
-
 # What a build without limits of its own is taken to need beside a processor, so that many don't fill the machine.
 _USUAL_MEMORY = 1 << 30
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Machine:
-    """What the builds of a run may use together.
-
-    Attributes:
-        cpus: Processors.
-        memory: Bytes.
-        jobs: Builds at a time.
-    """
-
-    cpus: int
-    memory: int
-    jobs: int
-
-    def least_cpus(self, limits: Limits) -> int:
-        """Processors that a build may use at least: a long one must not sit on one while the others fall idle."""
-        return limits.cpus or min(self.cpus, _LEAST_CPUS)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 from pybuilder.bootstrap import Bootstrap
 from pybuilder.cli.session import Session
 from pybuilder.joint import resolve_jointly
+from pybuilder.machine import Machine
 from pybuilder.packages import Packages
 from pybuilder.pipeline import Pipeline
 from pybuilder.sandbox.processors import usable
 from pybuilder.stages import Source
 from pybuilder.statements import Statements
-from pybuilder.tasks import Machine
 from pybuilder.usage import use
 from pybuilder.workspace.drafts import Drafts
 

@@ -23,11 +23,11 @@ from packaging.requirements import Requirement
 from pybuilder.estimates import wall_seconds
 from pybuilder.execution import Execution
 from pybuilder.joint import resolve_jointly
+from pybuilder.machine import Machine
 from pybuilder.packages import Packages
 from pybuilder.planner import plan
 from pybuilder.request import Planned, Request
 from pybuilder.statements import Statements
-from pybuilder.tasks import Machine
 from pybuilder.tree import needing
 from tests.support.making import FakePackages, FakeStatements
 from tests.support.planning import TableStatements

@@ -14,9 +14,9 @@ from pybuilder.bootstrap import Bootstrap, reviews
 from pybuilder.errors import FetchError, PybuildError
 from pybuilder.events import Planned as PlannedEvent
 from pybuilder.execution import Execution
+from pybuilder.machine import Machine
 from pybuilder.plan import Plan
 from pybuilder.request import Planned, Request
-from pybuilder.tasks import Machine
 from pybuilder.tree import Package, Tree, package_id
 from tests.support.making import FakePackages, FakeStatements, Replan
 from tests.support.planned import planned

@@ -17,11 +17,11 @@ from pybuilder import interruption
 from pybuilder.errors import BuildError, ConfigError, FetchError, PybuildError, ValidationError
 from pybuilder.events import Failed, Remaining
 from pybuilder.execution import Execution
+from pybuilder.machine import Machine
 from pybuilder.plan import Plan
 from pybuilder.request import Planned
 from pybuilder.stages import Made
 from pybuilder.stages.publish import Outcome
-from pybuilder.tasks import Machine
 from pybuilder.tree import Package, Tree, package_id
 from tests.support.making import Build, FakePackages, FakeStatements, Replan
 from tests.support.planned import planned
