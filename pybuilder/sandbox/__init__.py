@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from pybuilder.plan import ENVIRONMENT_PATH
 
 # Enters the key: raise it when what a build can see or observe changes.
-SANDBOX_VERSION = 3
+SANDBOX_VERSION = 4
 
 OUTPUT_PATH = "/out"
 RUNNER = "/.pybuild"
