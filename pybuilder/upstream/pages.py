@@ -19,6 +19,7 @@ from pybuilder.upstream.json_pages import NewerError, read_json
 if TYPE_CHECKING:
     from pypi_simple import DistributionPackage
 
+_NO_FILES = "it does not say what files there are"
 _FILE_SUFFIXES = (*SDIST_SUFFIXES, ".whl", ".egg")
 
 
@@ -66,8 +67,9 @@ def _why(error: Exception) -> str:
 
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return str(error).partition("\n")[0] if isinstance(error, ValueError) else "it does not say what files there are"
+        where = ".".join(map(str, first["loc"]))
+        return f"{where}: {first['msg']}" if where else _NO_FILES
+    return str(error).partition("\n")[0] if isinstance(error, ValueError) else _NO_FILES
 
 
 def _no_index_page(page: Page, why: str) -> FetchError:
