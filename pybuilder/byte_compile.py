@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 
-UNCHECKED = (1).to_bytes(4, "little")
+_UNCHECKED = (1).to_bytes(4, "little")
 
 
 def main(directory: str, here: str, there: str, part: str, parts: str) -> None:
@@ -23,13 +23,19 @@ def main(directory: str, here: str, there: str, part: str, parts: str) -> None:
         with open(file, "rb") as stream:
             source = stream.read()
         try:
-            code = compile(source, there + file.removeprefix(here), "exec", dont_inherit=True)
+            data = bytecode(source, there + file.removeprefix(here))
         except Exception:  # noqa: BLE001 - whatever a compiler says of somebody's source
             continue
         target = cache_from_source(file)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         with open(target, "wb") as stream:
-            stream.write(MAGIC_NUMBER + UNCHECKED + source_hash(source) + marshal.dumps(code))
+            stream.write(data)
+
+
+def bytecode(source: bytes, path: str) -> bytes:
+    """The bytecode of a module that is seen at a path, as its file has it."""
+    code = compile(source, path, "exec", dont_inherit=True, optimize=0)
+    return MAGIC_NUMBER + _UNCHECKED + source_hash(source) + marshal.dumps(code)
 
 
 def modules(directory: str) -> Iterator[str]:

@@ -379,16 +379,9 @@ class Packages:
         Args:
             wanted: ``(name, requirement, wanted_by)``.
         """
-        adapters = self.adapters
-        looked_at = {name for name, _, _ in wanted} | {name for name, _ in self._sources}
-        replace_waits(
-            adapters.state,
-            adapters.workspace,
-            lambda: adapters.index,
-            wanted,
-            looked_at=looked_at,
-            now=adapters.now(),
-        )
+        world = self.adapters
+        seen = {name for name, _, _ in wanted} | {name for name, _ in self._sources}
+        replace_waits(world.state, world.workspace, lambda: world.index, wanted, looked_at=seen, now=world.now())
 
     def refusals(self, wanted: Iterable[tuple[str, str, str]]) -> dict[str, str]:
         """What somebody has said against packages that are wanted all the same, by name."""

@@ -33,7 +33,7 @@ from pybuilder.state import State
 from pybuilder.store import Store
 from pybuilder.supplies import Supplies
 from pybuilder.usage import at_work
-from pybuilder.work import Cleaner, work_directory
+from pybuilder.work import work_directory
 from pybuilder.workspace import Workspace
 
 
@@ -89,7 +89,6 @@ def _rebuild(options: Options, text: str, listen: Listener) -> dict[str, Any]:
     with (
         contextlib.closing(State.open(layout)) as state,
         at_work(layout),
-        Cleaner() as cleaner,
         Client() as client,
         work_directory(layout, f"wheel-{secrets.token_hex(4)}") as scratch,
     ):
@@ -101,19 +100,11 @@ def _rebuild(options: Options, text: str, listen: Listener) -> dict[str, Any]:
         supplies = Supplies(layout=layout, store=Store(layout, listen), readers=readers)
         with _ground(bench, recorded, buildroot) as ground:
             channel = _channel(recorded, buildroot)
-            adapters = adapters_on(
-                ground,
-                workspace=workspace,
-                layout=layout,
-                state=state,
-                channel=channel,
-                cleaner=cleaner,
-                listen=listen,
-            )
-            reap(layout, state, adapters.engine.clear)
-            limits = _limits(workspace, recorded, buildroot)
-            screener = Screener(adapters=adapters, policy=workspace.settings.screen, root=workspace.root)
-            fetched = prove(adapters, recorded, supplies, screener=screener, limits=limits, cpus=len(usable()))
+            with adapters_on(ground, workspace, layout=layout, state=state, channel=channel, listen=listen) as adapters:
+                reap(layout, state, adapters.engine.clear)
+                limits = _limits(workspace, recorded, buildroot)
+                screener = Screener(adapters=adapters, policy=workspace.settings.screen, root=workspace.root)
+                fetched = prove(adapters, recorded, supplies, screener=screener, limits=limits, cpus=len(usable()))
         wheel = recorded.wheel
         return {
             "wheel": wheel.filename,

@@ -96,7 +96,6 @@ def open_session(options: Options, listen: events.Listener, *, workspace: Worksp
     with (
         contextlib.closing(State.open(layout)) as state,
         at_work(layout),
-        Cleaner() as cleaner,
         Client() as client,
         open_ground(buildroot, workspace=workspace, layout=layout, facts=state, client=client, listen=listen) as ground,
     ):
@@ -108,33 +107,19 @@ def open_session(options: Options, listen: events.Listener, *, workspace: Worksp
             env=buildroot.env,
             macros=buildroot.macros,
         )
-        adapters = adapters_on(
-            ground,
-            workspace=workspace,
-            layout=layout,
-            state=state,
-            channel=channel,
-            cleaner=cleaner,
-            listen=listen,
-        )
-        recover(layout, state)
-        reap(layout, state, adapters.engine.clear)
-        yield _session(workspace, adapters, client)
+        with adapters_on(ground, workspace, layout=layout, state=state, channel=channel, listen=listen) as adapters:
+            recover(layout, state)
+            reap(layout, state, adapters.engine.clear)
+            yield _session(workspace, adapters, client)
         # Another run may have been killed beside this one, which built what that had begun.
         reap(layout, state, adapters.engine.clear)
 
 
+@contextlib.contextmanager
 def adapters_on(
-    ground: Ground,
-    *,
-    workspace: Workspace,
-    layout: Layout,
-    state: State,
-    channel: Channel,
-    cleaner: Cleaner,
-    listen: events.Listener,
-) -> Adapters:
-    """The world for one channel.
+    ground: Ground, workspace: Workspace, *, layout: Layout, state: State, channel: Channel, listen: events.Listener
+) -> Iterator[Adapters]:
+    """The world for one channel; when the block is left, what nobody needed any more is gone.
 
     Args:
         ground: What its builds stand on.
@@ -142,24 +127,24 @@ def adapters_on(
         layout: The state directory.
         state: The database in it.
         channel: The channel.
-        cleaner: Removes what nobody needs any more.
         listen: Told what happens.
     """
-    return Adapters(
-        layout=layout,
-        store=Store(layout, listen),
-        state=state,
-        engine=ground.engine,
-        environments=Environments(layout),
-        channel=channel,
-        roots=ground.roots,
-        workspace=workspace,
-        target=ground.target,
-        python=ground.python,
-        cleaner=cleaner,
-        listen=listen,
-        now=clock.now,
-    )
+    with Cleaner() as cleaner:
+        yield Adapters(
+            layout=layout,
+            store=Store(layout, listen),
+            state=state,
+            engine=ground.engine,
+            environments=Environments(layout),
+            channel=channel,
+            roots=ground.roots,
+            workspace=workspace,
+            target=ground.target,
+            python=ground.python,
+            cleaner=cleaner,
+            listen=listen,
+            now=clock.now,
+        )
 
 
 def _session(workspace: Workspace, adapters: Adapters, client: Client) -> Session:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
-import marshal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from pybuilder.byte_compile import bytecode
 from pybuilder.sandbox import RUNNER
 
 _CALLED = ("inside", "hooks")
 _IMPORTED = ("steps", "talk", "confine", "backend", "terminal", "serve", "steady", "parallel")
 _SCRIPT = "_in_process/_in_process.py"
-_UNCHECKED = (1).to_bytes(4, "little")  # PEP 552
 
 
 @functools.cache
@@ -31,15 +29,9 @@ def programs() -> Mapping[str, bytes]:
     script = f"pyproject_hooks/{_SCRIPT}"
     sources[script] = (Path(pyproject_hooks.__file__).parent / _SCRIPT).read_bytes()
     cached = (*(f"{name}.py" for name in _IMPORTED), script)
-    return {**sources, **{_cached(name): _bytecode(name, sources[name]) for name in cached}}
+    return {**sources, **{_cached(name): bytecode(sources[name], f"{RUNNER}/{name}") for name in cached}}
 
 
 def _cached(name: str) -> str:
     directory, _, file = name.rpartition("/")
     return f"{directory}/__pycache__/{file.removesuffix('.py')}.{sys.implementation.cache_tag}.pyc".lstrip("/")
-
-
-def _bytecode(name: str, source: bytes) -> bytes:
-    code = compile(source, f"{RUNNER}/{name}", "exec", dont_inherit=True, optimize=0)
-    head = importlib.util.MAGIC_NUMBER + _UNCHECKED + importlib.util.source_hash(source)
-    return head + marshal.dumps(code)

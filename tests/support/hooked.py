@@ -51,11 +51,8 @@ def hook() -> Iterator[HookServer]:
     handler = type("Handler", (_Handler,), {"hook": server})
     with _Server(handler) as http:
         server.root = http.root
-        with answering(http):
-            try:
-                yield server
-            finally:
-                server.closing.set()
+        with answering(http, server.closing):
+            yield server
 
 
 class _Server(LoopbackServer):

@@ -26,12 +26,14 @@ class LoopbackServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def answering(server: BaseServer) -> Iterator[None]:
-    """Let a server answer meanwhile."""
+def answering(server: BaseServer, closing: threading.Event | None = None) -> Iterator[None]:
+    """Let a server answer meanwhile; what its answers wait for in the end is told first."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
         yield
     finally:
+        if closing:
+            closing.set()
         server.shutdown()
         thread.join()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 from pybuilder.gc import Collector, Ground, Report
 from pybuilder.gc.facts import Named
@@ -186,3 +189,17 @@ def ledger(root: Path) -> closing[State]:
     state = State.open(Layout(root=root))
     state.add_fact("recovered", "", True)
     return closing(state)
+
+
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is said to databases of states that are opened from now on."""
+    said: list[str] = []
+    connect = State._connect
+
+    def traced(self: State) -> sqlite3.Connection:
+        connection = connect(self)
+        connection.set_trace_callback(said.append)
+        return connection
+
+    monkeypatch.setattr(State, "_connect", traced)
+    return said

@@ -165,11 +165,8 @@ def serve(directory: Path, **options: object) -> Iterator[UpstreamServer]:
     handler = type("Handler", (_Handler,), {"upstream": server})
     with LoopbackServer(handler) as http:
         server.root = http.root
-        with answering(http):
-            try:
-                yield server
-            finally:
-                server.closing.set()
+        with answering(http, server.closing):
+            yield server
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -12,19 +11,12 @@ from pybuilder.commits.journal import Entry, Journal
 from pybuilder.layout import Layout
 from pybuilder.state import State
 from pybuilder.workspace.edits import Change
+from tests.support.stores import statements
 
 
 def test_the_note_is_on_the_disk_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = Entry(changes=(Change(file="specs/six.toml", before=None, after=b"\xff"),), message="six: 1.0")
-    said: list[str] = []
-    connect = State._connect
-
-    def traced(self: State) -> sqlite3.Connection:
-        connection = connect(self)
-        connection.set_trace_callback(said.append)
-        return connection
-
-    monkeypatch.setattr(State, "_connect", traced)
+    said = statements(monkeypatch)
     with closing(State.open(Layout(root=tmp_path / "state"))) as state:
         journal = Journal(state=state, root=tmp_path)
         said.clear()

@@ -147,6 +147,16 @@ def wait_for(happened: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def publish_only_when(run: Run, happened: Callable[[], bool]) -> None:
+    publish = run.packages.publish
+
+    def late(group: Sequence[tuple[Made, Sequence[Made]]]) -> tuple[Outcome, ...]:
+        wait_for(happened)
+        return publish(group)
+
+    run.packages.publish = late  # type: ignore[method-assign]
+
+
 class TestOrder:
     def test_each_after_what_it_needs(self) -> None:
         run = Run(tree(TOP)).run()
@@ -176,13 +186,7 @@ class TestOrder:
 
     def test_it_is_tested_before_what_it_is_installed_with_is_published(self) -> None:
         run = Run(tree("base 1\ntop 1: base"))
-        publish = run.packages.publish
-
-        def late(group: Sequence[tuple[Made, Sequence[Made]]]) -> tuple[Outcome, ...]:
-            wait_for(lambda: run.packages.tested == ["top==1"])
-            return publish(group)
-
-        run.packages.publish = late  # type: ignore[method-assign]
+        publish_only_when(run, lambda: run.packages.tested == ["top==1"])
         run.run()
         # What waits for nobody is tested by who publishes it.
         assert run.packages.tested == ["top==1"]
@@ -335,16 +339,27 @@ class TestFailures:
         """With what is refused nothing works."""
         refused = {package(f"{name}==1"): ValidationError(f"{name} has no module") for name in ("base", "top")}
         run = Run(tree("base 1\ntop 1: base"), refused=refused)
-        publish = run.packages.publish
-
-        def late(group: Sequence[tuple[Made, Sequence[Made]]]) -> tuple[Outcome, ...]:
-            wait_for(lambda: run.packages.tested == ["top==1"])
-            return publish(group)
-
-        run.packages.publish = late  # type: ignore[method-assign]
+        publish_only_when(run, lambda: run.packages.tested == ["top==1"])
         run.run()
         assert run.failures == {"base==1": ("top==1",)}
         assert run.did("publish") == ["base==1"]
+
+    def test_what_needs_something_that_failed_is_not_tested_either(self) -> None:
+        """Its payload may be there, and all that it is installed with."""
+        failed = threading.Event()
+        run = Run(tree("base 1\nslow 1\nuser 1: base; slow\ntop 1: user"))
+        run.packages.refused = {package("base==1"): ValidationError("it has no module")}
+
+        def slow(plan: Plan, replan: Replan) -> None:
+            wait_for(lambda: any(isinstance(event, Failed) for event in run.packages.events))
+            failed.set()
+
+        run.packages.builds = {package("slow==1"): slow}
+        run.run()
+        assert failed.is_set()
+        assert run.failures == {"base==1": ("top==1", "user==1")}
+        assert run.published == {"slow==1"}
+        assert run.packages.tested == []
 
     def test_one_that_fails_ahead_for_a_reason_of_its_own_is_told(self) -> None:
         run = Run(tree("base 1\ntop 1: base"), refused={package("top==1"): ValidationError("it has no module")}).run()
@@ -520,14 +535,8 @@ class TestOtherRequirements:
             replan((Requirement("extra"),))
             return replan((Requirement("more"),))
 
-        publish = run.packages.publish
-
-        def late(group: Sequence[tuple[Made, Sequence[Made]]]) -> tuple[Outcome, ...]:
-            wait_for(lambda: not run.later)
-            return publish(group)
-
         run.packages.builds = {package("user==1"): user}
-        run.packages.publish = late  # type: ignore[method-assign]
+        publish_only_when(run, lambda: not run.later)
         run.run()
         assert run.packages.tested[0] == "lib==1"
         assert run.failures == {}

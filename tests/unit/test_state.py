@@ -16,6 +16,7 @@ from pybuilder.errors import ConfigError, StateError
 from pybuilder.layout import Layout
 from pybuilder.state import Attempt, PublishedWheel, State, database
 from pybuilder.state.schema import SCHEMA_VERSION
+from tests.support.stores import statements
 
 ATTEMPT = Attempt(
     id="20261121T061500.000000Z-aaaaaa",
@@ -525,15 +526,7 @@ class TestPublishing:
 def test_only_what_can_be_found_out_again_does_not_wait_for_the_disk(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
-    connect = State._connect
-
-    def traced(self: State) -> sqlite3.Connection:
-        connection = connect(self)
-        connection.set_trace_callback(said.append)
-        return connection
-
-    monkeypatch.setattr(State, "_connect", traced)
+    said = statements(monkeypatch)
     with closing(State.open(layout)) as state:
         said.clear()
         state.add_fact("kind", "key", 1)
