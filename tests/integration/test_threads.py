@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from packaging.requirements import Requirement
@@ -19,6 +19,8 @@ from pybuilder.environment import Environments, PythonTarget
 from pybuilder.files import remove_tree
 from pybuilder.interruption import Interruption
 from pybuilder.results import Result
+from pybuilder.sandbox import Job, Outcome
+from pybuilder.sandbox.host import HostEngine
 from tests.support.sandbox import Place, place, places
 from tests.support.upstream import Fault
 from tests.support.workspaces import Bench, bench, leftovers, wait_for
@@ -79,6 +81,21 @@ class TestBuilds:
         assert len(here.upstream.asked("/alpha/")) == len(here.upstream.asked("/alpha-1.0.tar.gz")) == 1
         assert (here.workspace / "specs" / "alpha.toml").read_text().count('"1.0" =') == 1
         here.check_sound()
+
+    def test_what_tests_gives_way_to_what_builds(
+        self, here: Bench, session: Session, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given: list[tuple[str, bool]] = []
+        run = HostEngine.run
+
+        def noted(self: HostEngine, job: Job, **keywords: Any) -> Outcome:
+            given.append((str(job.steps[0]["do"]), job.limits.gives_way))
+            return run(self, job, **keywords)
+
+        monkeypatch.setattr(HostEngine, "run", noted)
+        here.accept("alpha")
+        build(session, "alpha")
+        assert given == [("requires", False), ("run", True)]
 
     def test_a_failure_is_its_threads_own(self, here: Bench, session: Session) -> None:
         for name in NAMES:
