@@ -92,18 +92,25 @@ class Environments:
         """
         ordered = sorted(payloads, key=lambda payload: payload.sha256)
         sha256s = [payload.sha256 for payload in ordered]
-        facts = [_FORMAT, python.executable, python.version, sha256s, *([] if bytecode else ["source"])]
-        environment = self.layout.environment(digest(facts))
-        if not use(self.layout, environment):
-            _check_projects(ordered)
-            with disk_errors(environment), file_lock(self.layout.lock(f"environment-{environment.name}")):
-                # Somebody else may have made it while we waited; so may they a tree.
-                if not use(self.layout, environment):
-                    self._make(environment, ordered, python, bytecode=bytecode)
+        facts = [_FORMAT, python.executable, python.version, sha256s]
+        compiled = self.layout.environment(digest(facts))
+        plain = self.layout.environment(digest([*facts, "source"]))
+        for environment in (compiled,) if bytecode else (compiled, plain):
+            if use(self.layout, environment):
+                return environment
+        _check_projects(ordered)
+        trees = [self.unpack(payload, python=python, bytecode=bytecode) for payload in ordered]
+        # What has bytecode anyhow becomes the environment of a build, which may want the same one.
+        environment = compiled if trees == [self._compiled(payload, python) for payload in ordered] else plain
+        with disk_errors(environment), file_lock(self.layout.lock(f"environment-{environment.name}")):
+            # Somebody else may have made it while we waited.
+            if not use(self.layout, environment):
+                self._make(environment, ordered, trees, python)
         return environment
 
-    def _make(self, environment: Path, payloads: Sequence[PayloadRef], python: PythonTarget, *, bytecode: bool) -> None:
-        trees = [self._tree(payload, python, bytecode=bytecode) for payload in payloads]
+    def _make(
+        self, environment: Path, payloads: Sequence[PayloadRef], trees: Sequence[Path], python: PythonTarget
+    ) -> None:
         with atomic_dir(environment) as fresh:
             _write_skeleton(fresh, python)
             for index, tree in enumerate(trees):
@@ -111,17 +118,27 @@ class Environments:
                     others = (payloads[i].path.name for i in range(index) if os.path.lexists(trees[i] / path))
                     raise _clash(path, payloads[index].path.name, next(others, "the environment itself"))
 
-    def _tree(self, payload: PayloadRef, python: PythonTarget, *, bytecode: bool) -> Path:
-        """The payload, unpacked as it lies in an environment; one with bytecode serves where none is asked for."""
-        from pybuilder.wheel.unpack import unpack
+    def unpack(self, payload: PayloadRef, *, python: PythonTarget, bytecode: bool = True) -> Path:
+        """The payload, unpacked as it lies in an environment; one with bytecode serves where none is asked for.
 
-        compiled = self.layout.payload(payload.sha256) / f"tree-{_FORMAT}-py{python.minor}"
+        Args:
+            payload: A payload in the store.
+            python: The interpreter.
+            bytecode: As for an environment.
+
+        Raises:
+            BuildError: The payload is damaged.
+            StateError: The disk is full or can't be written.
+        """
+        compiled = self._compiled(payload, python)
         plain = compiled.with_name(f"{compiled.name}-source")
         tree = compiled if bytecode else plain
         for there in (compiled, tree):
             if there.is_dir():
                 return there
-        with file_lock(self.layout.lock(f"tree-{payload.sha256}-py{python.minor}")):
+        from pybuilder.wheel.unpack import unpack
+
+        with disk_errors(tree), file_lock(self.layout.lock(f"tree-{payload.sha256}-py{python.minor}")):
             # Whoever held the lock may have made either.
             if compiled.is_dir():
                 return compiled
@@ -138,6 +155,10 @@ class Environments:
                     _set_modes(fresh)
                     sync_filesystem(fresh)
         return tree
+
+    def _compiled(self, payload: PayloadRef, python: PythonTarget) -> Path:
+        """Where a payload lies unpacked, with bytecode."""
+        return self.layout.payload(payload.sha256) / f"tree-{_FORMAT}-py{python.minor}"
 
 
 def _compile(tree: Path, python: PythonTarget) -> None:

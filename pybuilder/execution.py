@@ -26,6 +26,7 @@ from pybuilder.plan import Plan
 from pybuilder.planner import MAX_REPLANS
 from pybuilder.request import Planned
 from pybuilder.results import Failure, Faults
+from pybuilder.sandbox import Share
 from pybuilder.schedule import Schedule, Start, State, Task
 from pybuilder.settled import settled
 from pybuilder.stages import Made
@@ -87,12 +88,17 @@ class Execution:
     _released: set[TaskId] = field(default_factory=set)
     _faults: Faults = field(default_factory=Faults)
     _replans: int = 0
+    _outranked: set[TaskId] = field(default_factory=set)
+    _required: set[Package] = field(default_factory=set)
     _patience: Patience = field(default_factory=Patience)
     _next_word: float = 0.0
 
     def run(self, planned: Planned) -> None:
         """Build and publish everything that can be; a failure stops only what depends on it."""
-        self._schedule = Schedule(cpus=self.machine.cpus, memory=self.machine.memory, jobs=self.machine.jobs)
+        machine = self.machine
+        self._schedule = Schedule(
+            cpus=machine.cpus, memory=machine.memory, jobs=machine.jobs, urgent=not machine.jobs_stated
+        )
         self._adopt(planned)
         with self._crew:
             while not self._schedule.finished:
@@ -124,6 +130,7 @@ class Execution:
     def _adopt(self, planned: Planned) -> None:
         """Make a plan the one that is followed; what is done or runs stays what it is."""
         self._planned, tree = planned, planned.tree
+        self._required = {need for node in tree for need in node.environment}
         # What waits for review is told as that.
         for error in dict.fromkeys(e for e in planned.broken.values() if not isinstance(e, ReviewError)):
             self._note(error, [package for package, each in planned.broken.items() if each is error])
@@ -215,6 +222,7 @@ class Execution:
         """Start a task with what it needs to know: the tree is another one after the next plan."""
         task = start.task.id
         nodes = [self.tree.nodes[package] for package in task.packages]
+        (self._outranked.add if start.outranked else self._outranked.discard)(task)
         if task in self._answers:
             self._answers.pop(task).set_result(self.packages.planning(nodes[0]))
         elif task in self._plans:
@@ -250,6 +258,7 @@ class Execution:
 
     def _build(self, task: TaskId, cpus: int) -> Made:
         (package,) = task.packages
+        share = Share(cpus=cpus, gives_way=lambda: task in self._outranked)
 
         def replan(requires: tuple[Requirement, ...]) -> Plan:
             if self.replan is None:
@@ -260,7 +269,11 @@ class Execution:
             self._crew.say(Wants(task, answer))
             return outcome(answer)()
 
-        return self.packages.build(package, self._plans[task], force=False, cpus=cpus, replan=replan)
+        made = self.packages.build(package, self._plans[task], force=False, share=share, replan=replan)
+        if package in self._required:
+            # Now, as the only one: as soon as others have it, many of them would wait for that.
+            self.packages.unpack(made)
+        return made
 
     # What comes of it.
 

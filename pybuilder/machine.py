@@ -17,11 +17,13 @@ class Machine:
         cpus: Processors.
         memory: Bytes.
         jobs: Builds at a time.
+        jobs_stated: Whether somebody said how many; then there is not one more, however urgent.
     """
 
     cpus: int
     memory: int
     jobs: int
+    jobs_stated: bool = False
 
     def least_cpus(self, limits: Limits) -> int:
         """Processors that a build may use at least: a long one must not sit on one while the others fall idle."""

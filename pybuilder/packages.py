@@ -25,6 +25,7 @@ from pybuilder.names import numbered_version, split_number
 from pybuilder.plan import Plan, digest
 from pybuilder.resolution import satisfied_by
 from pybuilder.review_queue import replace_waits
+from pybuilder.sandbox import Share
 from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.stages.choose import Chooser
 from pybuilder.stages.inspect import inspect_source, made_from_payload, published_build
@@ -34,7 +35,6 @@ from pybuilder.stages.publish import Item, Outcome, newest_build, publish
 from pybuilder.stages.screen import Screener
 from pybuilder.stages.source import SourceGetter
 from pybuilder.stages.validate import validate, validation_key
-from pybuilder.timing import timed
 from pybuilder.tree import Node, Package
 
 
@@ -201,14 +201,15 @@ class Packages:
 
     def make_ready(self, plan: Plan) -> None:
         """Make the root and the build environment of a plan, so that its build need not wait for them."""
-        from pybuilder.stages.prepared import payload_refs
+        from pybuilder.stages.prepared import make_ready
 
-        name, version = plan.recipe.name, plan.recipe.version
-        with timed(self.adapters.listen, name=name, version=version, phase="prepare"):
-            refs = payload_refs(self.adapters, plan)
-            self.adapters.environments.prepare(refs, python=self.adapters.python)
-            with self.adapters.roots.tree(plan.root):
-                pass
+        make_ready(self.adapters, plan)
+
+    def unpack(self, made: Made) -> None:
+        """Unpack a payload that builds require, before any of them waits for it."""
+        from pybuilder.stages.prepared import unpack
+
+        unpack(self.adapters, made)
 
     def build(
         self,
@@ -216,7 +217,7 @@ class Packages:
         plan: Plan,
         *,
         force: bool,
-        cpus: int,
+        share: Share,
         replan: Callable[[tuple[Requirement, ...]], Plan],
     ) -> Made:
         """Build a plan, unless its payload is known.
@@ -225,7 +226,7 @@ class Packages:
             package: The package.
             plan: Its plan.
             force: Whether it is built in any case.
-            cpus: The processors that are free for it.
+            share: What it may use of the machine.
             replan: Given build requirements that only the backend knew, all of them with those it states, makes the
                 plan that has them.
 
@@ -267,7 +268,7 @@ class Packages:
                     wanted = self.dynamic(package, {each.name: each.version for each in plan.environment})
                     if not self.has(plan, build_requirements(source, project, wanted)):
                         again(tuple(map(Requirement, wanted)))
-                    built = build(self.adapters, source, project, plan, cpus=cpus, satisfied=satisfied, replan=again)
+                    built = build(self.adapters, source, project, plan, share=share, satisfied=satisfied, replan=again)
                 except _BuiltMeanwhile as error:
                     return error.made
         return made_from_payload(

@@ -29,6 +29,7 @@ from pybuilder.packages import Packages
 from pybuilder.plan import Plan
 from pybuilder.resolution import Chosen, Wanted, applies, exactly, resolve
 from pybuilder.results import Result, Setbacks
+from pybuilder.sandbox import Share
 from pybuilder.sandbox.processors import usable
 from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.stages.choose import Chooser
@@ -252,7 +253,7 @@ class Pipeline:
             package,
             plan,
             force=forced,
-            cpus=len(usable()),
+            share=Share(cpus=len(usable())),
             replan=lambda requires: self._plan_with(package, requires),
         )
 

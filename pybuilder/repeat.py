@@ -23,7 +23,7 @@ from pybuilder.index.reader import DirectoryReader
 from pybuilder.layout import Layout
 from pybuilder.plan import Plan, Recipe
 from pybuilder.recorded import kept_patch
-from pybuilder.sandbox import SANDBOX_VERSION
+from pybuilder.sandbox import SANDBOX_VERSION, Share
 from pybuilder.spec import EffectiveSpec
 from pybuilder.stages import Adapters, Source
 from pybuilder.stages.attempt import Built
@@ -177,7 +177,7 @@ def build_again(adapters: Adapters, fresh: Adapters, source: Source, plan: Plan,
         return take_wheel(fresh, source, plan, reason=source.spec.prebuilt.reason)
     project = inspect_source(adapters, source)
     # The plan has what the backend wanted then; it is not asked again.
-    return build(fresh, source, project, plan, cpus=cpus, satisfied=lambda _: True, replan=lambda _: plan)
+    return build(fresh, source, project, plan, share=Share(cpus=cpus), satisfied=lambda _: True, replan=lambda _: plan)
 
 
 @contextmanager

@@ -45,9 +45,10 @@ def make_bootstrap(session: Session, packages: Packages, workspace: Drafts, *, j
         learn=pipeline.produce,
     )
     cpus = len(usable())
-    jobs = jobs or workspace.settings.jobs or cpus
+    stated = jobs or workspace.settings.jobs
+    jobs = stated or cpus
     # More jobs than processors is what somebody asked for, so each counts as one.
-    machine = Machine(cpus=max(cpus, jobs), memory=available_memory(), jobs=jobs)
+    machine = Machine(cpus=max(cpus, jobs), memory=available_memory(), jobs=jobs, jobs_stated=stated is not None)
     layout = session.adapters.layout
     # Or gc, beside us, might take it from under uv.
     use(layout, layout.uv_cache)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from pybuilder.plan import ENVIRONMENT_PATH
 
 # Enters the key: raise it when what a build can see or observe changes.
-SANDBOX_VERSION = 4
+SANDBOX_VERSION = 5
 
 OUTPUT_PATH = "/out"
 RUNNER = "/.pybuild"
@@ -26,6 +26,19 @@ HOST_NAME = "pybuild"
 GIB = 1 << 30
 
 Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Share:
+    """What a build is given of the machine.
+
+    Attributes:
+        cpus: The processors that are free for it.
+        gives_way: Whether others are more urgent; asked again at each start of the sandbox.
+    """
+
+    cpus: int
+    gives_way: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

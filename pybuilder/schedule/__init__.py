@@ -31,11 +31,13 @@ class Start(Generic[TaskId]):
             What it is given beyond its reservation is not held: others may start beside it, since most builds use one
             processor whatever they are given.
         resumed: Whether it goes on after it was suspended.
+        outranked: Whether something that runs as well has a longer path.
     """
 
     task: Task[TaskId]
     cpus: int
     resumed: bool
+    outranked: bool
 
 
 class Schedule(Generic[TaskId]):
@@ -45,18 +47,21 @@ class Schedule(Generic[TaskId]):
         cpus: Processors of the machine.
         memory: Bytes of it.
         jobs: How many tasks may run at once.
+        urgent: Whether one more may start at once where its path is longer than those of all that run; its memory
+            is there all the same. Whoever runs them lets those go ahead that nothing outranks.
 
     Raises:
         ValueError: There is no processor or no job.
     """
 
-    def __init__(self, *, cpus: int, memory: int, jobs: int) -> None:
+    def __init__(self, *, cpus: int, memory: int, jobs: int, urgent: bool = False) -> None:
         if cpus < 1 or jobs < 1:
             raise ValueError("nothing can run without a processor and a job")
         self._machine = Room(jobs, cpus, memory)
         self._ready: Ready[TaskId] = Ready(machine=self._machine)
         self._tasks: Tasks[TaskId] = Tasks()
         self._running: dict[TaskId, None] = {}
+        self._lets_urgent_in = urgent
 
     @property
     def finished(self) -> bool:
@@ -151,10 +156,14 @@ class Schedule(Generic[TaskId]):
     def start(self) -> tuple[Start[TaskId], ...]:
         """Everything that may start now, the longest remaining path first; it counts as running from now on."""
         self._compute_paths()
-        entries = sorted((self._tasks[task] for task in self._ready.pick()), key=lambda e: (-e.path, e.turn))
+        picked = self._ready.pick()
+        picked += self._squeeze_in(picked)
+        entries = sorted((self._tasks[task] for task in picked), key=lambda e: (-e.path, e.turn))
+        longest = max((self._tasks[task].path for task in (*self._running, *picked)), default=0.0)
         starts = []
         for entry, cpus in zip(entries, self._give(entries), strict=True):
-            starts.append(Start(task=entry.task, cpus=cpus, resumed=entry.state is State.SUSPENDED))
+            resumed, outranked = entry.state is State.SUSPENDED, entry.path < longest
+            starts.append(Start(task=entry.task, cpus=cpus, resumed=resumed, outranked=outranked))
             self._tasks.turn(entry, State.RUNNING)
             self._running[entry.task.id] = None
         return tuple(starts)
@@ -185,6 +194,15 @@ class Schedule(Generic[TaskId]):
         self._tasks.turn(self._tasks[task], State.SUSPENDED)
         self._queue([self._tasks[task]])
 
+    def _squeeze_in(self, picked: Sequence[TaskId]) -> list[TaskId]:
+        """Start the first that waits for room where it has a longer path than all that takes up room."""
+        first = self._ready.first() if self._lets_urgent_in else None
+        if first is None:
+            return []
+        beside = [entry for task in (*self._running, *picked) if (entry := self._tasks[task]).task.cpus]
+        outranks = all(entry.path < self._tasks[first].path and not self._runs_alone(entry.task) for entry in beside)
+        return [first] if outranks and self._ready.squeeze_in(first) else []
+
     def _stop(self, task: TaskId) -> None:
         if task not in self._running:
             raise ValueError(f"{task} does not run: it is {self.state(task).value}")
@@ -204,13 +222,15 @@ class Schedule(Generic[TaskId]):
 
     def _room(self, task: Task[TaskId]) -> Room:
         """What a task takes up: all there is where it runs alone, as one does that wants more than there is."""
-        alone = task.exclusive or task.cpus > self._machine.cpus or task.memory > self._machine.memory
-        return self._machine if alone else Room(min(task.cpus, 1), task.cpus, task.memory)
+        return self._machine if self._runs_alone(task) else Room(min(task.cpus, 1), task.cpus, task.memory)
+
+    def _runs_alone(self, task: Task[TaskId]) -> bool:
+        return task.exclusive or task.cpus > self._machine.cpus or task.memory > self._machine.memory
 
     def _give(self, entries: Sequence[Entry[TaskId]]) -> Iterator[int]:
         """How many processors each of the tasks that start together may use."""
         sharing = sum(entry.task.cpus == 1 for entry in entries)
-        share, more = divmod(self._ready.free.cpus, max(sharing, 1))
+        share, more = divmod(max(self._ready.free.cpus, 0), max(sharing, 1))
         for entry in entries:
             if entry.task.cpus == 1:
                 yield self._room(entry.task).cpus + share + (more > 0)

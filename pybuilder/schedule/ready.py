@@ -56,7 +56,7 @@ class Ready(Generic[TaskId]):
 
     Attributes:
         machine: All the room there is.
-        free: What of it nobody holds.
+        free: What of it nobody holds; less than nothing where tasks were squeezed in.
     """
 
     machine: Room
@@ -115,9 +115,27 @@ class Ready(Generic[TaskId]):
 
     def first_that_fits(self) -> TaskId | None:
         """The first in the queue that takes up room, of which there is enough; None where there is none."""
-        if not (self.free.jobs and self.free.cpus):
+        if self.free.jobs < 1 or self.free.cpus < 1:
             return None
         return next((task for takes, *_, task in self._queue if takes and self.free.holds(self._takes[task])), None)
+
+    def first(self) -> TaskId | None:
+        """The first in the queue that takes up room, if any is there."""
+        return next((task for takes_job, *_, task in self._queue if takes_job), None)
+
+    def squeeze_in(self, task: TaskId) -> bool:
+        """Start a task of the queue though nothing is free for it; whether it could be.
+
+        It takes up one job and one processor, there is memory for it, and no room is set aside for another. As many can
+        be squeezed in as the machine has jobs.
+        """
+        takes = self._takes[task]
+        fits = takes.cpus == 1 and takes.memory <= self.free.memory and self.free.jobs > -self.machine.jobs
+        if not fits or self._first not in (None, task):
+            return False
+        self._start(task)
+        self.remove(task)
+        return True
 
     def release(self, task: TaskId) -> None:
         """Give back the room that a picked task holds."""
@@ -128,7 +146,7 @@ class Ready(Generic[TaskId]):
         picked = []
         beside = self._beside()
         for takes_job, _, _, task in self._queue:
-            if takes_job and not (self.free.jobs and self.free.cpus and beside.jobs and beside.cpus):
+            if takes_job and min(self.free.jobs, self.free.cpus, beside.jobs, beside.cpus) < 1:
                 break
             if task == self._first or task in self._held:
                 continue

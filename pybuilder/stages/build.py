@@ -17,7 +17,7 @@ from pybuilder.errors import BuildError, BuildTimeout
 from pybuilder.files import disk_errors
 from pybuilder.lacking import LOG_SIZE, lacking
 from pybuilder.plan import Plan
-from pybuilder.sandbox import Event, Outcome
+from pybuilder.sandbox import Event, Outcome, Share
 from pybuilder.stages import Adapters, Project, Source
 from pybuilder.stages.attempt import Built, UnderWay
 from pybuilder.stages.prepared import lay_out_source, payload_refs, prepared_job
@@ -36,7 +36,7 @@ def build(
     project: Project,
     plan: Plan,
     *,
-    cpus: int,
+    share: Share,
     satisfied: Satisfied,
     replan: Replan,
 ) -> Built:
@@ -51,7 +51,7 @@ def build(
         source: What is built.
         project: What it says of itself.
         plan: Its plan.
-        cpus: The processors that are free for it.
+        share: What it may use of the machine.
         satisfied: Whether the plan's environment has what only the backend knew of.
         replan: Makes the plan that has it.
 
@@ -61,18 +61,18 @@ def build(
     with timed(adapters.listen, name=source.name, version=source.version, phase="build"):
         attempt = _Attempt.begin(adapters, source, plan, phase="build")
         with attempt.ending():
-            return attempt.make(project, satisfied, replan, cpus=cpus)
+            return attempt.make(project, satisfied, replan, share)
 
 
 @dataclass(kw_only=True, slots=True)
 class _Attempt(UnderWay):
     """A build under way."""
 
-    def make(self, project: Project, satisfied: Satisfied, replan: Replan, *, cpus: int) -> Built:
+    def make(self, project: Project, satisfied: Satisfied, replan: Replan, share: Share) -> Built:
         """Go through the phases."""
         with disk_errors(self.work):
             self._lay_out_source(project)
-        wanted = self._run(project, ("requires", "wheel"), satisfied, cpus=cpus)
+        wanted = self._run(project, ("requires", "wheel"), satisfied, share)
         if wanted is not None:
             self.note(f"[pybuild: the backend also wants {', '.join(map(str, wanted))}; starting again with these]\n")
             with self.phase("wait"):
@@ -80,7 +80,7 @@ class _Attempt(UnderWay):
             # What it waited for others is no part of what it takes.
             self.began += self.phases["wait"]
             self._take_plan(plan)
-            self._run(project, ("wheel",), satisfied, cpus=cpus)
+            self._run(project, ("wheel",), satisfied, share)
         with self.phase("check"), disk_errors(self.work):
             wheel = self._wheel()
         return self.keep(wheel)
@@ -90,7 +90,7 @@ class _Attempt(UnderWay):
             lay_out_source(self.adapters, self.source, project, self.plan, self.work)
 
     def _run(
-        self, project: Project, steps: Sequence[str], satisfied: Satisfied, *, cpus: int
+        self, project: Project, steps: Sequence[str], satisfied: Satisfied, share: Share
     ) -> tuple[Requirement, ...] | None:
         """One start of the sandbox; what the backend wants besides, or None when it made its wheel."""
         adapters, spec = self.adapters, self.source.spec
@@ -131,7 +131,8 @@ class _Attempt(UnderWay):
             work=self.work,
             log=self.log,
             steps=[{"do": step, **hook} for step in steps],
-            cpus=cpus,
+            cpus=share.cpus,
+            gives_way=share.gives_way(),
         )
         with self.phase("sandbox"), disk_errors(self.work):
             outcome = adapters.engine.run(job, answer=answer, echo=self.echo)

@@ -13,7 +13,8 @@ from pybuilder.plan import Plan
 from pybuilder.sandbox import Job, Limits, build_environ, parallel_environ
 from pybuilder.sources.archive import extract
 from pybuilder.sources.scm import scm_env, tell_versioningit
-from pybuilder.stages import Adapters, Project, Source
+from pybuilder.stages import Adapters, Made, Project, Source
+from pybuilder.timing import timed
 
 
 def lay_out_source(adapters: Adapters, source: Source, project: Project, plan: Plan, work: Path) -> None:
@@ -28,6 +29,28 @@ def lay_out_source(adapters: Adapters, source: Source, project: Project, plan: P
     if source.scm:
         directory = tree / source.spec.source.subdirectory
         tell_versioningit(directory, source.name, source.version, project.requires)
+
+
+def make_ready(adapters: Adapters, plan: Plan) -> None:
+    """Make the root and the build environment of a plan, unless they are there.
+
+    Raises:
+        PybuildError: They can't be made.
+    """
+    with timed(adapters.listen, name=plan.recipe.name, version=plan.recipe.version, phase="prepare"):
+        adapters.environments.prepare(payload_refs(adapters, plan), python=adapters.python)
+        with adapters.roots.tree(plan.root):
+            pass
+
+
+def unpack(adapters: Adapters, made: Made) -> None:
+    """Unpack a payload as build environments have it, unless it is.
+
+    Raises:
+        PybuildError: It can't be installed.
+    """
+    with timed(adapters.listen, name=made.name, version=made.version, phase="prepare"):
+        adapters.environments.unpack(made.ref, python=adapters.python)
 
 
 def payload_refs(adapters: Adapters, plan: Plan) -> list[PayloadRef]:
@@ -60,6 +83,7 @@ def prepared_job(
     log: Path,
     steps: Sequence[Mapping[str, Any]],
     cpus: int,
+    gives_way: bool = False,
 ) -> Job:
     """Steps in a build of this source: with its environment variables, in its directory, within its limits.
 
@@ -73,6 +97,7 @@ def prepared_job(
         log: The file for what is printed.
         steps: What is done.
         cpus: The processors that are free for it; a spec that says how many it wants has those.
+        gives_way: Whether others are more urgent.
     """
     spec, build_dir = source.spec, plan.build_path
     used = spec.build.limits.cpus or cpus
@@ -93,6 +118,7 @@ def prepared_job(
             seconds=spec.build.limits.timeout.total_seconds(),
             memory=spec.build.limits.memory,
             cpus=spec.build.limits.cpus,
+            gives_way=gives_way,
         ),
         log=log,
         cpus=used,

@@ -17,6 +17,7 @@ from packaging.version import Version
 from pybuilder.errors import PybuildError
 from pybuilder.events import Event
 from pybuilder.plan import Ingredient, Plan
+from pybuilder.sandbox import Share
 from pybuilder.spec import parse_spec
 from pybuilder.stages import Made
 from pybuilder.stages.publish import Outcome
@@ -55,6 +56,8 @@ class FakePackages:
         plan_faults: Packages of which no plan can be made, and why.
         tested: What was tested before it could be published, in order.
         told_of: What was told of published packages, in order.
+        unpacked: Payloads that were unpacked for builds, in order.
+        shares: What builds were given of the machine, by name and version.
         reviews: What was put into the review queue, each time.
     """
 
@@ -71,6 +74,8 @@ class FakePackages:
     events: list[Event] = field(default_factory=list)
     tested: list[str] = field(default_factory=list)
     told_of: list[Outcome] = field(default_factory=list)
+    unpacked: list[str] = field(default_factory=list)
+    shares: dict[str, Share] = field(default_factory=dict)
     reviews: list[tuple[tuple[str, str, str], ...]] = field(default_factory=list)
     rejected: str = ""
     running: set[Package] = field(default_factory=set)
@@ -109,11 +114,15 @@ class FakePackages:
     def make_ready(self, plan: Plan) -> None:
         self.log.append(f"ready {plan.recipe.name}=={plan.recipe.version}")
 
-    def build(self, package: Package, plan: Plan, *, force: bool, cpus: int, replan: Replan) -> Made:
+    def unpack(self, made: Made) -> None:
+        self.unpacked.append(package_id((made.name, made.version)))
+
+    def build(self, package: Package, plan: Plan, *, force: bool, share: Share, replan: Replan) -> Made:
         with self._lock:
             self.running.add(package)
             self.most_running = max(self.most_running, len(self.running))
         self.log.append(f"build {package_id(package)}")
+        self.shares[package_id(package)] = share
         try:
             act = self.builds.get(package)
             plan = (act and act(plan, replan)) or plan

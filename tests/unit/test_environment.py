@@ -253,6 +253,23 @@ def test_bytecode_is_left_out_where_it_is_not_worth_it(layout, add, monkeypatch)
     assert (again / SITE / "other.py").samefile(full / SITE / "other.py")
 
 
+def test_what_has_bytecode_anyhow_is_one_environment_for_builds_and_install_tests(layout, add, monkeypatch):
+    monkeypatch.setattr(environment, "_compile", lambda tree, python: None)
+    one, other = add(files={"one.py": b""}), add(name="other", files={"other.py": b""})
+    environments = Environments(layout)
+    tree = environments.unpack(one, python=PYTHON)
+    assert environments.unpack(one, python=PYTHON, bytecode=False) == tree
+    tested = environments.prepare([one], python=PYTHON, bytecode=False)
+    assert (tested / SITE / "one.py").samefile(tree / SITE / "one.py")
+    assert environments.prepare([one], python=PYTHON) == tested
+    both = environments.prepare([one, other], python=PYTHON, bytecode=False)
+    assert environments.prepare([one, other], python=PYTHON, bytecode=False) == both
+    assert environments.prepare([one, other], python=PYTHON) != both
+    # Now that there is one with bytecode, it serves both.
+    assert environments.prepare([one, other], python=PYTHON, bytecode=False) != both
+    assert environments.prepare([], python=PYTHON, bytecode=False) == environments.prepare([], python=PYTHON)
+
+
 def test_what_an_install_test_has_unpacked_is_not_unpacked_again(layout, add, monkeypatch):
     monkeypatch.setattr(environment, "_compile", lambda tree, python: (tree / SITE / "pkg" / "bytecode").touch())
     one = add(files={"pkg/__init__.py": b"", "pkg/sub/data": b"data"})

@@ -201,6 +201,68 @@ class TestOrder:
         assert len(run.did("build")) == 12
         assert run.packages.most_running == 2
 
+    @pytest.mark.parametrize("stated", [False, True])
+    def test_what_is_more_urgent_than_all_that_run_is_built_beside_them(self, stated: bool) -> None:
+        """Unless somebody said how many may."""
+        begun, urgent = threading.Event(), threading.Event()
+
+        def other(plan: Plan, replan: Replan) -> None:
+            begun.set()
+            assert urgent.wait(0.05 if stated else DEADLINE) is not stated
+
+        run = Run(tree("other 1\ntool 1\ntop 1: other: tool"))
+        run.machine = Machine(cpus=8, memory=64 << 30, jobs=1, jobs_stated=stated)
+        run.packages.builds = {package("other==1"): other, package("tool==1"): lambda plan, replan: urgent.set()}
+        ready = run.packages.make_ready
+
+        def make_ready(plan: Plan) -> None:
+            assert plan.recipe.name != "tool" or begun.wait(DEADLINE)
+            ready(plan)
+
+        run.packages.make_ready = make_ready  # type: ignore[method-assign]
+        run.execution = run._execution()
+        run.execution.seconds = dict.fromkeys(run.first.nodes, 1.0)
+        run.execution.run(of(run.first))
+        assert run.published == {"other==1", "tool==1", "top==1"}
+        assert run.packages.most_running == (1 if stated else 2)
+
+    def test_what_is_outranked_gives_way_as_long_as_it_is(self) -> None:
+        seen: list[bool] = []
+
+        def build(plan: Plan, replan: Replan) -> Plan:
+            share = run.packages.shares["lib==1"]
+            seen.append(share.gives_way())
+            plan = replan((Requirement("tool"),))
+            seen.append(share.gives_way())
+            return plan
+
+        def tool(plan: Plan, replan: Replan) -> None:
+            assert not run.packages.shares["tool==1"].gives_way()
+
+        first, later = (tree(f"lib 1{wants}\ntool 1\nleaf 1: : tool\ntop 1: lib; leaf") for wants in ("", ": : tool"))
+        run = Run(first, later)
+        run.packages.builds = {package("lib==1"): build, package("tool==1"): tool}
+        run.execution = run._execution()
+        run.execution.seconds = dict.fromkeys(run.first.nodes, 1.0)
+        run.execution.run(of(run.first))
+        assert seen == [True, False]
+
+    def test_what_builds_require_is_unpacked_before_anybody_waits_for_it(self) -> None:
+        run = Run(tree("lib 1\ntool 1\ntop 1: lib: tool"))
+        run.run()
+        assert run.packages.unpacked == ["tool==1"]
+
+    def test_a_payload_that_builds_can_not_have_is_a_failure_of_its_own(self) -> None:
+        run = Run(tree("lib 1\ntool 1\ntop 1: lib: tool"))
+
+        def unpack(made: Made) -> None:
+            raise BuildError("it can't be installed")
+
+        run.packages.unpack = unpack  # type: ignore[method-assign]
+        run.run()
+        assert run.failures == {"tool==1": ("top==1",)}
+        assert run.published == {"lib==1"}
+
     @pytest.mark.parametrize("late", ["tool==1", "zlast==1"])
     def test_what_others_wait_for_goes_before_what_is_ready_a_moment_earlier(self, late: str) -> None:
         run = Run(tree("other 1\ntool 1\nzlast 1\ntop 1: other; zlast: tool"))

@@ -100,6 +100,94 @@ def test_what_is_dropped_moves_what_it_needed_back() -> None:
     assert started(on) == ["a"]
 
 
+# What is more urgent than all that runs.
+
+
+def urgent(*tasks: Task[str], cpus: int = 2, memory: int = 8 * GIB, jobs: int = 2) -> Schedule[str]:
+    made: Schedule[str] = Schedule(cpus=cpus, memory=memory, jobs=jobs, urgent=True)
+    assert made.add(tasks) == ()
+    return made
+
+
+def test_one_with_a_longer_path_than_all_that_run_starts_beside_them() -> None:
+    on = urgent(task("a"), task("b", seconds=2))
+    assert started(on) == ["b", "a"]
+    on.add([task("as long", seconds=2), task("longer", seconds=3), task("longest", seconds=4)])
+    assert started(on) == ["longest"]
+    # Each must outrank the one before it as well.
+    assert started(on) == []
+    on.add([task("another", seconds=5)])
+    assert started(on) == ["another"]
+
+
+def test_beside_what_is_full_start_at_most_as_many_again() -> None:
+    on = urgent(*(task(f"{n}") for n in range(2)))
+    assert len(started(on)) == 2
+    found = 0
+    for seconds in range(2, 9):
+        on.add([task(f"urgent {seconds}", seconds=seconds)])
+        found += len(started(on))
+    assert found == 2
+    on.done("0")
+    assert started(on) == ["urgent 8"]
+    for name in ("1", "urgent 2", "urgent 3", "urgent 8"):
+        on.done(name)
+    # What was beside what was free is given back: no more than two of the same path run.
+    assert started(on) == ["urgent 7", "urgent 6"]
+
+
+def test_nothing_is_urgent_where_nobody_asks_for_that() -> None:
+    on = schedule(task("a"), task("b"), cpus=2, jobs=2)
+    assert len(started(on)) == 2
+    on.add([task("longer", seconds=9)])
+    assert started(on) == []
+
+
+@pytest.mark.parametrize(
+    ("runs", "comes"),
+    [
+        ([task("a"), task("b")], task("wide", seconds=9, cpus=2)),
+        ([task("a"), task("b")], task("alone", seconds=9, exclusive=True)),
+        ([task("a", memory=5 * GIB), task("b")], task("large", seconds=9, memory=4 * GIB)),
+        ([task("a", exclusive=True)], task("beside what is alone", seconds=9)),
+        ([task("a", cpus=3)], task("beside what wants more than there is", seconds=9)),
+    ],
+)
+def test_what_is_urgent_takes_nothing_that_is_reserved(runs: list[Task[str]], comes: Task[str]) -> None:
+    on = urgent(*runs)
+    assert len(started(on)) == len(runs)
+    on.add([comes])
+    assert started(on) == []
+    for each in runs:
+        on.done(each.id)
+    assert started(on) == [comes.id]
+
+
+def test_nothing_is_more_urgent_than_what_room_is_set_aside_for() -> None:
+    on = urgent(task("a", memory=5 * GIB), task("b"))
+    assert len(started(on)) == 2
+    on.add([task("large", seconds=8, memory=6 * GIB)])
+    assert started(on) == []
+    on.done("b")
+    assert started(on) == []
+    on.add([task("longer", seconds=9), task("longest", seconds=10)])
+    assert started(on) == ["longest"]  # there is a processor beside
+    assert started(on) == []
+
+
+def test_whether_what_starts_is_outranked() -> None:
+    def ranks(on: Schedule[str]) -> dict[str, bool]:
+        return {start.task.id: start.outranked for start in on.start()}
+
+    on = urgent(task("a", seconds=2), task("b", seconds=1), task("as long", seconds=2), cpus=3, jobs=3)
+    assert ranks(on) == {"a": False, "as long": False, "b": True}
+    on.add([task("urgent", seconds=3)])
+    assert ranks(on) == {"urgent": False}
+    on.suspend("a")
+    on.add([task("a", seconds=9)])
+    assert ranks(on) == {"a": False}
+
+
 # Room on the machine.
 
 
