@@ -167,9 +167,15 @@ def _digests(files: Iterable[str]) -> dict[str, str]:
 def _sha256(file: str) -> str:
     # For small files, setting up what hashlib.file_digest reads into takes as long as all the rest.
     sha256 = hashlib.sha256()
-    with open(file, "rb", buffering=0) as stream:
-        while chunk := stream.read(_PIECE):
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        while chunk := os.read(descriptor, _PIECE):
             sha256.update(chunk)
+            # Less than was asked for is the end of a file.
+            if len(chunk) < _PIECE:
+                break
+    finally:
+        os.close(descriptor)
     return sha256.hexdigest()
 
 

@@ -9,16 +9,19 @@ other.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
 import importlib.machinery
+import io
 import json
 import os
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 
@@ -26,6 +29,7 @@ def main() -> None:
     """Serve until nobody asks any more."""
     cpus, script, reader, writer = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     prepare_ourselves(cpus)
+    ending = Ending()
     sys.path[0] = os.path.dirname(script)
     for descriptor in (reader, writer):
         os.set_inheritable(descriptor, False)
@@ -43,11 +47,54 @@ def main() -> None:
             requests.close()
             results.close()
             sys.argv = [script, *json.loads(line)]
-            exec(code, vars(as_main(script)))
+            with ending.of_hook():
+                exec(code, vars(as_main(script)))
             return
         status = os.waitpid(child, 0)[1]
         results.write(f"{os.waitstatus_to_exitcode(status)}\n")
         results.flush()
+
+
+class Ending:
+    """Ends a hook's process as Python does, but does not take memory apart first: that takes longer than many a hook.
+
+    Threads have ended by then, and what was registered to be called at exit was called; files are flushed.
+    """
+
+    def __init__(self) -> None:
+        self.process, self.status = 0, 1
+        # What is registered first is called last.
+        atexit.register(self.leave)
+
+    @contextlib.contextmanager
+    def of_hook(self) -> Iterator[None]:
+        """The block is all that this process does."""
+        self.process = os.getpid()
+        try:
+            yield
+            self.status = 0
+        except SystemExit as error:
+            if error.code is None or isinstance(error.code, int):
+                self.status = (error.code or 0) & 0xFF
+            raise
+        except KeyboardInterrupt:
+            self.process = 0  # Python ends by the signal
+            raise
+
+    def leave(self) -> None:
+        """End this process, unless it is one that a hook has forked, or there is something that Python must tell."""
+        if os.getpid() != self.process:
+            return
+        made = [each for each in gc.get_objects() if isinstance(each, (io.TextIOWrapper, io.BufferedWriter))]
+        try:
+            # Text goes through bytes.
+            for kind in (io.TextIOWrapper, io.BufferedWriter):
+                for file in (sys.stdout, sys.stderr, *(each for each in made if isinstance(each, kind))):
+                    if file is not None and not file.closed:
+                        file.flush()
+        except Exception:  # noqa: BLE001 - what backends make of files may raise anything
+            return
+        os._exit(self.status)
 
 
 def prepare_ourselves(cpus: int) -> None:
@@ -74,9 +121,14 @@ def import_backend(code: Any) -> None:
     """Import the backend as the script does; a failure is told by the hook that meets it again."""
     functions = {"__name__": "_in_process"}
     exec(code, functions)
+    # What modules make stays; that is no reason to look through it again and again.
+    usual = gc.get_threshold()
+    gc.set_threshold(0)
     # A backend may end the interpreter where it is imported.
     with contextlib.suppress(BaseException):
         functions["_build_backend"]()  # type: ignore[operator]
+    if gc.get_threshold()[0] == 0:
+        gc.set_threshold(*usual)
 
 
 def as_main(script: str) -> Any:

@@ -123,6 +123,35 @@ def build_wheel(where, config_settings=None, metadata_directory=None):
         assert ran.log.count(b"imported by") == 1, "each hook begins with the backend imported, and alone"
         assert all(event["seconds"] >= 0 for event in ran.events)
 
+    ENDING = """
+import atexit, os, sys, threading, time
+def late():
+    time.sleep(0.2); print("a thread")
+def get_requires_for_build_wheel(config_settings=None):
+    threading.Thread(target=late).start()
+    if os.fork() == 0:
+        print("forked", flush=True); sys.exit(3)
+    print("its end", os.waitstatus_to_exitcode(os.wait()[1]))
+    atexit.register(lambda: print("at exit", end=""))
+    global text, data
+    text, data = open("/build/text", "w"), open("/build/data", "wb")
+    text.write("written"), data.write(b"written"); return []
+def build_wheel(where, config_settings=None, metadata_directory=None):
+    print([open("/build/" + name).read() for name in ("text", "data")])
+    open(where + "/x-1-py3-none-any.whl", "w").close(); return "x-1-py3-none-any.whl"
+"""
+
+    def test_how_a_hook_ends(self, here: Place) -> None:
+        """As any program in Python does, though nobody takes its memory apart."""
+        ran = build(here, self.ENDING)
+        assert ran.failure == ""
+        assert ran.log.decode() == "forked\nits end 3\na thread\nat exit['written', 'written']\n"
+
+    @ANY_ENGINE
+    def test_a_hook_that_can_not_write_what_it_said_last(self, here: Place) -> None:
+        close = "import os, sys\ndef build_wheel(*_): os.close(1); print('lost'); return 'a.whl'"
+        assert "ended with exit code 120" in build(here, close, "wheel").failure
+
     def test_stopping_after_the_requirements(self, here: Place) -> None:
         ran = build(here, self.GOOD, answer=False)
         assert ran.failure == ""
