@@ -5,6 +5,7 @@ wheels take to compile. Bytecode is marked as unchecked (PEP 552), since an envi
 files would make it differ from run to run.
 """
 
+import gc
 import marshal
 import os
 import sys
@@ -45,4 +46,7 @@ def modules(directory: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    gc.disable()  # syntax trees have no cycles
     main(*sys.argv[1:])
+    # All is written; taking apart what was read takes a while.
+    os._exit(0)
