@@ -32,6 +32,17 @@ def directory_version(stem: str, name: NormalizedName) -> Version | None:
     return None
 
 
+def is_wheel_of(filename: str, version: Version) -> bool:
+    """Whether a file is by its name a wheel of a version."""
+    try:
+        # Most are of another, which shows without reading the tags.
+        if Version("".join(filename.split("-", 2)[1:2])) != version:
+            return False
+    except InvalidVersion:
+        return False
+    return wheel_version(filename) == version
+
+
 def wheel_version(filename: str) -> Version | None:
     """The version in the name of a wheel, or None where it is none."""
     try:

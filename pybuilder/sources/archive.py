@@ -257,14 +257,18 @@ class _Tree:
         assert member.data is not None, member.name
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         descriptor = os.open(os.path.join(self.root, *parts), flags, 0o600)
-        with open(descriptor, "wb", buffering=0) as stream:
+        try:
             while chunk := member.data.read(CHUNK):
                 self.left -= len(chunk)
                 if self.left < 0:
                     raise refused(self.archive, "it unpacks to far more than a source archive should (a bomb)")
-                stream.write(chunk)
+                rest = memoryview(chunk)
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
             os.fchmod(descriptor, 0o755 if member.executable else 0o644)
             self._set_time(descriptor, member.mtime)
+        finally:
+            os.close(descriptor)
 
     def _link(self, parts: Parts, member: Member) -> None:
         target = _safe_parts(self.archive, member.target, self.limits)

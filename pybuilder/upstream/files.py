@@ -9,7 +9,7 @@ from datetime import datetime
 from packaging.utils import BuildTag, InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from pybuilder.filenames import SDIST_SUFFIXES, sdist_version, wheel_version
+from pybuilder.filenames import SDIST_SUFFIXES, is_wheel_of, sdist_version
 from pybuilder.names import NormalizedName
 
 
@@ -72,7 +72,7 @@ class Project:
 
     def wheels(self, version: Version) -> tuple[File, ...]:
         """All wheels of a version."""
-        return tuple(file for file in self.files if wheel_version(file.filename) == version)
+        return tuple(file for file in self.files if is_wheel_of(file.filename, version))
 
     def best_wheel(self, version: Version, tags: Sequence[str]) -> File | None:
         """The wheel of a version that an installer would take, or None where none is for this target.

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import IO
 
 CHUNK = 1 << 20
+IN_MEMORY = 16 << 20
+"""Bytes of a wheel that is read and written in memory: each of the many steps back and forth takes a moment on disk."""
 UTF8 = 0x800
 """The flag that says a name is UTF-8 (appendix D)."""
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import mmap
 import stat
 import struct
 import zipfile
@@ -114,6 +115,9 @@ def read_elf(payload: Path, *, arch: str) -> ElfFiles:
     Raises:
         BuildError: The archive is damaged or has compressed entries.
     """
+    # What reads ELF takes longer to import than a payload takes to be looked through, and most have none.
+    if not _may_hold_elf(payload):
+        return ElfFiles(files=(), problems=())
     from elfdeps import ELFAnalyzeSettings
 
     settings, allowance = ELFAnalyzeSettings(), _Allowance(reads=MAX_READS, size=MAX_READ)
@@ -134,6 +138,15 @@ def read_elf(payload: Path, *, arch: str) -> ElfFiles:
     if len(problems) > _SHOWN:
         problems[_SHOWN:] = [f"and {len(problems) - _SHOWN} more ELF files are no better"]
     return ElfFiles(files=tuple(files), problems=tuple(problems))
+
+
+def _may_hold_elf(payload: Path) -> bool:
+    """Whether an ELF file may begin somewhere in a wheel; in what is not compressed that can be seen."""
+    with open_archive(payload) as archive, payload.open("rb") as stream:
+        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+            return True
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(_MAGIC) >= 0
 
 
 class _UnusableError(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import stat
 import struct
@@ -16,7 +17,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pybuilder.errors import BuildError
-from pybuilder.wheel.archive import CHUNK, UTF8, Moment
+from pybuilder.wheel.archive import CHUNK, IN_MEMORY, UTF8, Moment
 from pybuilder.wheel.filename import WheelName
 
 MAX_ENTRIES = 500_000
@@ -130,7 +131,9 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         BuildError: Opening it, or reading from it inside the block, shows that it is damaged.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        content = io.BytesIO(path.read_bytes()) if path.stat().st_size <= IN_MEMORY else path
+        with zipfile.ZipFile(content) as archive:
+            archive.filename = str(path)
             yield archive
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, struct.error) as error:
         raise BuildError(

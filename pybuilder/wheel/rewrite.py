@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from pybuilder.wheel.archive import ArchiveWriter, Moment, sha256_of
+from pybuilder.wheel.archive import IN_MEMORY, ArchiveWriter, Moment, sha256_of
 from pybuilder.wheel.read import Wheel, open_archive, pieces
 from pybuilder.wheel.record import Line, render
 
@@ -50,7 +53,8 @@ def rewrite(
     members = _members(wheel, prefix, changes)
     record = f"{prefix}.dist-info/RECORD"
     try:
-        with open_archive(wheel.path) as archive, destination.open("wb") as stream:
+        size = sum(member.size for member in members.values())
+        with open_archive(wheel.path) as archive, _opened(destination, size) as stream:
             writer = ArchiveWriter(stream, moment=moment, compress=compress)
             lines = []
             for name in sorted(members, key=lambda name: (name.startswith(f"{prefix}.dist-info/"), name)):
@@ -65,6 +69,18 @@ def rewrite(
         destination.unlink(missing_ok=True)
         raise
     return sha256_of(destination)
+
+
+@contextlib.contextmanager
+def _opened(destination: Path, size: int) -> Iterator[IO[bytes]]:
+    """What the new wheel is written to, of about this many bytes; a small one is on disk when the block ends."""
+    if size > IN_MEMORY:
+        with destination.open("wb") as stream:
+            yield stream
+        return
+    content = io.BytesIO()
+    yield content
+    destination.write_bytes(content.getbuffer())
 
 
 def _members(wheel: Wheel, prefix: str, changes: Mapping[str, bytes | None]) -> dict[str, _Member]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import configparser
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from installer import install
 from installer.destinations import SchemeDictionaryDestination
 from installer.exceptions import InstallerError
+from installer.records import Hash, RecordEntry
 from installer.sources import WheelContentElement, WheelFile
+from installer.utils import Scheme, copyfileobj_with_hashing, make_file_executable
 
 from pybuilder.errors import BuildError
 from pybuilder.wheel.read import open_archive, open_wheel
@@ -36,6 +41,28 @@ class _Payload(WheelFile):
                 yield element
 
 
+@dataclass
+class _Destination(SchemeDictionaryDestination):
+    """Where the files of a wheel go, by their names as strings: installer's paths take longer than all the rest."""
+
+    made: set[str] = field(default_factory=set)
+
+    def write_to_fs(self, scheme: Scheme, path: str, stream: BinaryIO, is_executable: bool) -> RecordEntry:
+        directory = self.scheme_dict[scheme]
+        target = os.path.normpath(f"{directory}/{path}")
+        if not target.startswith(f"{directory}/"):
+            raise ValueError(f"{path} would lie outside")
+        parent = os.path.dirname(target)
+        if parent not in self.made:
+            os.makedirs(parent, exist_ok=True)
+            self.made.add(parent)
+        with open(target, "xb") as file:
+            digest, size = copyfileobj_with_hashing(stream, file, self.hash_algorithm)
+        if is_executable:
+            make_file_executable(Path(target))
+        return RecordEntry(path, Hash(self.hash_algorithm, digest), size)
+
+
 def unpack(payload: Path, directory: Path, *, python: str, interpreter: str) -> None:
     """Install a payload into an empty directory that is to be part of a virtual environment.
 
@@ -49,8 +76,9 @@ def unpack(payload: Path, directory: Path, *, python: str, interpreter: str) -> 
         BuildError: The payload is damaged or can't be installed.
     """
     wheel = open_wheel(payload)
+    directory = Path(os.path.abspath(directory))
     packages = str(directory / "lib" / f"python{python}" / "site-packages")
-    destination = SchemeDictionaryDestination(
+    destination = _Destination(
         {
             "purelib": packages,
             "platlib": packages,

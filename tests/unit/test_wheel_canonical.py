@@ -4,6 +4,7 @@ import zipfile
 import pytest
 
 from pybuilder.errors import BuildError
+from pybuilder.wheel import read, rewrite
 from pybuilder.wheel.canonical import canonicalise
 from pybuilder.wheel.check import problems
 from pybuilder.wheel.record import parse
@@ -56,6 +57,15 @@ def test_the_bytes_of_a_payload_are_a_contract(tmp_path):
     """If this digest changes, every payload changes: raise CANONICALISER_VERSION, and have a good reason."""
     expected = "aede3d93b3e032985443bb15e146654bb55401a6c554c1e4c507d8920aa05b02"
     assert payload_of(DRAFT, tmp_path).sha256 == expected
+
+
+def test_a_large_wheel_has_the_same_payload_though_it_is_not_held_in_memory(tmp_path, monkeypatch):
+    small = payload_of(DRAFT, tmp_path)
+    for module in (read, rewrite):
+        monkeypatch.setattr(module, "IN_MEMORY", 0)
+    large = payload_of(DRAFT, tmp_path, "large.whl")
+    assert large == small
+    assert (tmp_path / "large.whl").read_bytes() == (tmp_path / "payload.whl").read_bytes()
 
 
 def test_only_the_contents_matter(tmp_path, monkeypatch):

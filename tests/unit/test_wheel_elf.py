@@ -6,6 +6,7 @@ import random
 import shutil
 import struct
 import subprocess
+import sys
 import time
 import tracemalloc
 from collections.abc import Mapping
@@ -53,6 +54,13 @@ def read(tmp_path: Path, files: Mapping[str, bytes], *, executable: tuple[str, .
     draft = Draft(files=files, executable=executable, tag="cp311-cp311-linux_x86_64")
     canonicalise(draft.write(tmp_path), tmp_path / "payload.whl", epoch=EPOCH)
     return read_elf(tmp_path / "payload.whl", arch="x86_64")
+
+
+def test_where_there_is_none_nothing_that_reads_them_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "elfdeps", None)
+    assert read(tmp_path, {"demo/a.so": b"no ELF", "demo/__init__.py": b""}) == ElfFiles(files=(), problems=())
 
 
 def test_needs_are_spelled_as_rpm_spells_them_and_say_who_has_them(made: Mapping[str, bytes], tmp_path: Path) -> None:
