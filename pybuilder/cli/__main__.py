@@ -116,6 +116,7 @@ def run() -> NoReturn:
 
     Python does the same at its end, but then takes apart all that it has made, which takes as long as many a command.
     """
+    _have_streams()
     code = main()
     # Too late: all is done.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -127,8 +128,21 @@ def run() -> NoReturn:
     os._exit(code)
 
 
+def _have_streams() -> None:
+    """Print to nowhere where standard streams are closed: the next file to be opened would get it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - as long as the process
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Run a command line and return its exit code; the console script exits with it.
+    """Run a command line and return its exit code; ``run`` exits with it.
 
     Besides the contract's codes: 130 after an interrupt, 141 where whoever read our output went away, as a shell says
     of programs that end by these signals.

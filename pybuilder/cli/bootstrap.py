@@ -51,7 +51,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--each", is_flag=True, help="Resolve each requirement by itself.")
 @click.option("--plan", "plan_only", is_flag=True, help=f"Build nothing; write {PYLOCK}, {ORDER} and {GRAPH} here.")
 @click.option("--locked", is_flag=True, help=f"Build what {GRAPH} here says, and nothing else.")
-@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Builds at a time [default: one for each processor, and what is urgent].")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(min=1), help="Builds at a time [default: a processor each, and what is urgent]."
+)
 @click.option("--keep-going", is_flag=True, help="With --each, go on without requirements that can't be resolved.")
 @click.option("--trace", type=_FILE, help="Write where time went, in Chrome's trace format.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")

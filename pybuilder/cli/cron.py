@@ -50,7 +50,9 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 @click.option("--wait", is_flag=True, help="Wait for another pass to end.")
 @click.option("--max-builds", type=click.IntRange(min=0), help="Start so many builds at most.")
 @click.option("--max-time", callback=_duration, metavar="TIME", help="Start none after so long: 2h.")
-@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Builds at a time [default: one for each processor, and what is urgent].")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(min=1), help="Builds at a time [default: a processor each, and what is urgent]."
+)
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
 @click.option("--print-units", is_flag=True, help="Print the systemd units that run this, and do nothing else.")
 @click.option("--print-manifest", is_flag=True, help="Print the OpenShift manifest that runs this.")

@@ -197,7 +197,7 @@ class Schedule(Generic[TaskId]):
     def _squeeze_in(self, picked: Sequence[TaskId]) -> list[TaskId]:
         """Start the first that waits for room where it has a longer path than all that takes up room."""
         first = self._ready.first() if self._lets_urgent_in else None
-        if first is None:
+        if first is None or self._runs_alone(self._tasks[first].task):
             return []
         beside = [entry for task in (*self._running, *picked) if (entry := self._tasks[task]).task.cpus]
         outranks = all(entry.path < self._tasks[first].path and not self._runs_alone(entry.task) for entry in beside)

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import subprocess
 import sys
 import time
@@ -123,6 +124,18 @@ class TestStreams:
             process.stdout = None
             _, stderr = process.communicate(timeout=20)
             assert "Traceback" not in stderr and "BrokenPipe" not in stderr, stderr
+
+    @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+    def test_closed_streams(self, here: Bench, closed: str) -> None:
+        """What is printed must not go into the first file that is opened, such as the state."""
+        environ = clean_environ(here.root) | here.environ
+        line = f"{shlex.join(here.argv('-v', 'build', 'alpha'))} {closed}"
+        ran = subprocess.run(
+            ["sh", "-c", line], env=environ, cwd=here.root, capture_output=True, text=True, check=False
+        )
+        assert (ran.returncode, "fault" in ran.stderr) == (0, False), ran.stderr
+        assert here.published("alpha") == ["1.0+pb.1"]
+        here.check_sound()
 
 
 def on_a_terminal(here: Bench, *arguments: str, columns: int = 80, interrupt: bool = False) -> tuple[int, str]:

@@ -163,6 +163,15 @@ def test_what_is_urgent_takes_nothing_that_is_reserved(runs: list[Task[str]], co
     assert started(on) == [comes.id]
 
 
+def test_what_runs_alone_is_not_squeezed_in_where_there_is_one_processor() -> None:
+    on = urgent(task("a"), cpus=1, jobs=1, memory=0)
+    assert started(on) == ["a"]
+    on.add([task("alone", seconds=9, exclusive=True)])
+    assert started(on) == []
+    on.done("a")
+    assert started(on) == ["alone"]
+
+
 def test_nothing_is_more_urgent_than_what_room_is_set_aside_for() -> None:
     on = urgent(task("a", memory=5 * GIB), task("b"))
     assert len(started(on)) == 2

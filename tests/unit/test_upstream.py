@@ -58,7 +58,9 @@ def test_sdist_version(filename: str, name: str, version: str | None) -> None:
 def test_versions_in_other_names() -> None:
     assert wheel_version("foo-1.0-py3-none-any.whl") == Version("1.0")
     assert wheel_version("foo-1.0-any.whl") is None
-    assert is_wheel_of("foo-1.0-py3-none-any.whl", Version("1")) and is_wheel_of("foo-1-1-py3-none-any.whl", Version("1"))
+    assert is_wheel_of("foo-1.0-py3-none-any.whl", Version("1")) and is_wheel_of(
+        "foo-1-1-py3-none-any.whl", Version("1")
+    )
     for name in ("foo-1.1-py3-none-any.whl", "foo-1.0.tar.gz", "foo-1.0-any.whl", "foo-x-py3-none-any.whl", "foo", ""):
         assert not is_wheel_of(name, Version("1"))
     assert directory_version("Foo-1.0", FOO) == Version("1.0")
