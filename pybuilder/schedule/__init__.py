@@ -195,13 +195,17 @@ class Schedule(Generic[TaskId]):
         self._queue([self._tasks[task]])
 
     def _squeeze_in(self, picked: Sequence[TaskId]) -> list[TaskId]:
-        """Start the first that waits for room where it has a longer path than all that takes up room."""
+        """Start the first that waits for room where it has a longer path than all that takes up room.
+
+        Not beside what reserves several processors, or the machine: that has them for itself.
+        """
         first = self._ready.first() if self._lets_urgent_in else None
         if first is None or self._runs_alone(self._tasks[first].task):
             return []
         beside = [entry for task in (*self._running, *picked) if (entry := self._tasks[task]).task.cpus]
-        outranks = all(entry.path < self._tasks[first].path and not self._runs_alone(entry.task) for entry in beside)
-        return [first] if outranks and self._ready.squeeze_in(first) else []
+        reserved = any(entry.task.cpus > 1 or self._runs_alone(entry.task) for entry in beside)
+        outranks = all(entry.path < self._tasks[first].path for entry in beside)
+        return [first] if outranks and not reserved and self._ready.squeeze_in(first) else []
 
     def _stop(self, task: TaskId) -> None:
         if task not in self._running:

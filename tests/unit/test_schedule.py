@@ -151,6 +151,8 @@ def test_nothing_is_urgent_where_nobody_asks_for_that() -> None:
         ([task("a", memory=5 * GIB), task("b")], task("large", seconds=9, memory=4 * GIB)),
         ([task("a", exclusive=True)], task("beside what is alone", seconds=9)),
         ([task("a", cpus=3)], task("beside what wants more than there is", seconds=9)),
+        ([task("a", cpus=2)], task("beside what has two for itself", seconds=9)),
+        ([task("a", memory=9 * GIB)], task("beside what wants more memory than there is", seconds=9)),
     ],
 )
 def test_what_is_urgent_takes_nothing_that_is_reserved(runs: list[Task[str]], comes: Task[str]) -> None:
