@@ -90,11 +90,13 @@ class Services:
         """
         if shutil.which("podman") is None:
             raise EngineError("the program 'podman' is missing", cure=install_command("podman"))
-        if self.working and self._open.get(self.working.socket) is self.working:
-            yield self.working
+        # Another thread may find one that works meanwhile, which this one has yet to try.
+        first = self.working
+        if first and self._open.get(first.socket) is first:
+            yield first
         for path, runtime in self._candidates():
             service = self._opened(path, runtime)
-            if service is not self.working:
+            if service is not first:
                 yield service
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -259,6 +260,18 @@ class TestServices:
             "POST /containers/create",
             "POST /containers/x/start",
         ]
+
+    def test_one_that_another_thread_finds_to_work_is_tried_all_the_same(
+        self, services: Services, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened = {name: SimpleNamespace(socket=Path(name)) for name in ("refuses", "works")}
+        monkeypatch.setattr(Services, "_candidates", lambda self: [(Path(name), "") for name in opened])
+        monkeypatch.setattr(Services, "_opened", lambda self, path, runtime: opened[str(path)])
+        tried = services.each()
+        assert next(tried) is opened["refuses"]
+        services._open[Path("works")] = services.working = opened["works"]  # type: ignore[assignment]
+        assert list(tried) == [opened["works"]]
+        services._open.clear()
 
     def test_a_container_that_does_not_start_is_removed(self, services: Services, fake: Fake) -> None:
         fake.answers = {
