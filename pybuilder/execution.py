@@ -88,7 +88,7 @@ class Execution:
     _released: set[TaskId] = field(default_factory=set)
     _faults: Faults = field(default_factory=Faults)
     _replans: int = 0
-    _outranked: set[TaskId] = field(default_factory=set)
+    _outranked: dict[TaskId, bool] = field(default_factory=dict)
     _required: set[Package] = field(default_factory=set)
     _patience: Patience = field(default_factory=Patience)
     _next_word: float = 0.0
@@ -222,7 +222,7 @@ class Execution:
         """Start a task with what it needs to know: the tree is another one after the next plan."""
         task = start.task.id
         nodes = [self.tree.nodes[package] for package in task.packages]
-        (self._outranked.add if start.outranked else self._outranked.discard)(task)
+        self._outranked[task] = start.outranked
         if task in self._answers:
             self._answers.pop(task).set_result(self.packages.planning(nodes[0]))
         elif task in self._plans:
@@ -258,7 +258,7 @@ class Execution:
 
     def _build(self, task: TaskId, cpus: int) -> Made:
         (package,) = task.packages
-        share = Share(cpus=cpus, gives_way=lambda: task in self._outranked)
+        share = Share(cpus=cpus, gives_way=lambda: self._outranked[task])
 
         def replan(requires: tuple[Requirement, ...]) -> Plan:
             if self.replan is None:

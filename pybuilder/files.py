@@ -10,8 +10,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -177,44 +176,27 @@ def set_aside(path: Path) -> Path | None:
 def remove_heap(heap: Path) -> None:
     """Remove what ``set_aside`` has set aside; by strings, since making paths took longer than removing files."""
     top = str(heap)
-    # Those to look into, and below them those that are empty once all above them are gone.
+    # Those to look into, and those looked into, which are empty once all that were found later are gone.
     pending = [f"{top}/{name}" for name in os.listdir(top)]
     emptied: list[str] = []
     names = itertools.count(1)
     while pending:
         directory = pending.pop()
         emptied.append(directory)
-        with _scanned(directory) as entries:
+        # Whatever somebody has made of it: what is in it can be reached and removed now.
+        os.chmod(directory, 0o700)
+        with os.scandir(directory) as entries:
             found = list(entries)
         for entry in found:
             if not entry.is_dir(follow_symlinks=False):
-                _made_writable(os.unlink, entry.path)
+                os.unlink(entry.path)
             elif len(entry.path) < _LONG:
                 pending.append(entry.path)
             else:
-                os.chmod(directory, 0o700)
                 pending.append(_move_to(top, entry.path, str(next(names))))
     for directory in reversed(emptied):
-        _made_writable(os.rmdir, directory)
+        os.rmdir(directory)
     os.rmdir(top)
-
-
-def _scanned(directory: str) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
-    """The entries of a directory, whatever its mode."""
-    try:
-        return os.scandir(directory)
-    except PermissionError:
-        os.chmod(directory, 0o700)
-        return os.scandir(directory)
-
-
-def _made_writable(remove: Callable[[str], None], path: str) -> None:
-    """Remove something, whatever the mode of the directory that it is in."""
-    try:
-        remove(path)
-    except PermissionError:
-        os.chmod(os.path.dirname(path), 0o700)
-        remove(path)
 
 
 def _make_heap(path: Path) -> Path:

@@ -115,15 +115,16 @@ def read_elf(payload: Path, *, arch: str) -> ElfFiles:
     Raises:
         BuildError: The archive is damaged or has compressed entries.
     """
-    # What reads ELF takes longer to import than a payload takes to be looked through, and most have none.
-    if not _may_hold_elf(payload):
-        return ElfFiles(files=(), problems=())
-    from elfdeps import ELFAnalyzeSettings
-
-    settings, allowance = ELFAnalyzeSettings(), _Allowance(reads=MAX_READS, size=MAX_READ)
+    allowance = _Allowance(reads=MAX_READS, size=MAX_READ)
     files: list[ElfFile] = []
     problems: list[str] = []
     with open_archive(payload) as archive, payload.open("rb") as stream:
+        if not _may_hold_elf(archive, stream):
+            return ElfFiles(files=(), problems=())
+        # What reads them takes longer to import than a payload takes to be looked through, and most have none.
+        from elfdeps import ELFAnalyzeSettings
+
+        settings = ELFAnalyzeSettings()
         for info in sorted(archive.infolist(), key=lambda info: info.filename):
             if not settings.is_candidate(Path(info.filename), _mode(info)):
                 continue
@@ -140,13 +141,12 @@ def read_elf(payload: Path, *, arch: str) -> ElfFiles:
     return ElfFiles(files=tuple(files), problems=tuple(problems))
 
 
-def _may_hold_elf(payload: Path) -> bool:
+def _may_hold_elf(archive: zipfile.ZipFile, stream: IO[bytes]) -> bool:
     """Whether an ELF file may begin somewhere in a wheel; in what is not compressed that can be seen."""
-    with open_archive(payload) as archive, payload.open("rb") as stream:
-        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-            return True
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return content.find(_MAGIC) >= 0
+    if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+        return True
+    with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(_MAGIC) >= 0
 
 
 class _UnusableError(Exception):

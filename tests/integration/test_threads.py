@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 import pytest
 from packaging.requirements import Requirement
 
-from pybuilder import environment, wheel
+from pybuilder import environment, pipeline, wheel
 from pybuilder.cli.session import Session
 from pybuilder.environment import Environments, PythonTarget
 from pybuilder.files import remove_tree
 from pybuilder.interruption import Interruption
 from pybuilder.results import Result
-from pybuilder.sandbox import Job, Outcome
+from pybuilder.sandbox import Job, Outcome, Share
 from pybuilder.sandbox.host import HostEngine
 from tests.support.sandbox import Place, place, places
 from tests.support.upstream import Fault
@@ -82,8 +82,9 @@ class TestBuilds:
         assert (here.workspace / "specs" / "alpha.toml").read_text().count('"1.0" =') == 1
         here.check_sound()
 
-    def test_what_tests_gives_way_to_what_builds(
-        self, here: Bench, session: Session, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("outranked", [False, True])
+    def test_what_tests_gives_way_and_what_builds_where_it_is_outranked(
+        self, here: Bench, session: Session, monkeypatch: pytest.MonkeyPatch, outranked: bool
     ) -> None:
         given: list[tuple[str, bool]] = []
         run = HostEngine.run
@@ -93,9 +94,10 @@ class TestBuilds:
             return run(self, job, **keywords)
 
         monkeypatch.setattr(HostEngine, "run", noted)
+        monkeypatch.setattr(pipeline, "Share", lambda cpus: Share(cpus=cpus, gives_way=lambda: outranked))
         here.accept("alpha")
         build(session, "alpha")
-        assert given == [("requires", False), ("run", True)]
+        assert given == [("requires", outranked), ("run", True)]
 
     def test_a_failure_is_its_threads_own(self, here: Bench, session: Session) -> None:
         for name in NAMES:

@@ -93,8 +93,21 @@ class Run:
             raise found
         return of(found) if isinstance(found, Tree) else found
 
-    def run(self, broken: Mapping[Package, PybuildError] | None = None) -> Run:
+    def before_ready(self, act: Callable[[str], object]) -> None:
+        """Do something before a package is prepared, such as waiting."""
+        ready = self.packages.make_ready
+
+        def make_ready(plan: Plan) -> None:
+            act(f"{plan.recipe.name}=={plan.recipe.version}")
+            ready(plan)
+
+        self.packages.make_ready = make_ready  # type: ignore[method-assign]
+
+    def run(self, broken: Mapping[Package, PybuildError] | None = None, *, seconds: float | None = None) -> Run:
+        """Run it, with what each build is said to take."""
         self.execution = self._execution()
+        if seconds is not None:
+            self.execution.seconds = dict.fromkeys(self.first.nodes, seconds)
         self.execution.run(of(self.first, broken))
         assert self.later == [], "a plan was not asked for"
         return self
@@ -213,16 +226,8 @@ class TestOrder:
         run = Run(tree("other 1\ntool 1\ntop 1: other: tool"))
         run.machine = Machine(cpus=8, memory=64 << 30, jobs=1, jobs_stated=stated)
         run.packages.builds = {package("other==1"): other, package("tool==1"): lambda plan, replan: urgent.set()}
-        ready = run.packages.make_ready
-
-        def make_ready(plan: Plan) -> None:
-            assert plan.recipe.name != "tool" or begun.wait(DEADLINE)
-            ready(plan)
-
-        run.packages.make_ready = make_ready  # type: ignore[method-assign]
-        run.execution = run._execution()
-        run.execution.seconds = dict.fromkeys(run.first.nodes, 1.0)
-        run.execution.run(of(run.first))
+        run.before_ready(lambda name: name != "tool==1" or begun.wait(DEADLINE))
+        run.run(seconds=1.0)
         assert run.published == {"other==1", "tool==1", "top==1"}
         assert run.packages.most_running == (1 if stated else 2)
 
@@ -242,9 +247,7 @@ class TestOrder:
         first, later = (tree(f"lib 1{wants}\ntool 1\nleaf 1: : tool\ntop 1: lib; leaf") for wants in ("", ": : tool"))
         run = Run(first, later)
         run.packages.builds = {package("lib==1"): build, package("tool==1"): tool}
-        run.execution = run._execution()
-        run.execution.seconds = dict.fromkeys(run.first.nodes, 1.0)
-        run.execution.run(of(run.first))
+        run.run(seconds=1.0)
         assert seen == [True, False]
 
     def test_what_builds_require_is_unpacked_before_anybody_waits_for_it(self) -> None:
@@ -267,33 +270,16 @@ class TestOrder:
     def test_what_others_wait_for_goes_before_what_is_ready_a_moment_earlier(self, late: str) -> None:
         run = Run(tree("other 1\ntool 1\nzlast 1\ntop 1: other; zlast: tool"))
         run.machine = Machine(cpus=8, memory=64 << 30, jobs=1)
-        ready = run.packages.make_ready
-
-        def make_ready(plan: Plan) -> None:
-            if f"{plan.recipe.name}=={plan.recipe.version}" == late:
-                interruption.sleep(0.01)
-            ready(plan)
-
-        run.packages.make_ready = make_ready  # type: ignore[method-assign]
-        run.execution = run._execution()
-        run.execution.seconds = dict.fromkeys(run.first.nodes, 1.0)
-        run.execution.run(of(run.first))
+        run.before_ready(lambda name: name == late and interruption.sleep(0.01))
+        run.run(seconds=1.0)
         assert run.did("build")[0] == "tool==1"
 
     def test_it_is_not_waited_for_long(self) -> None:
         built = threading.Event()
         run = Run(tree("other 1\ntool 1\ntop 1: other: tool"))
         run.packages.builds = {package("other==1"): lambda plan, replan: built.set()}
-        ready = run.packages.make_ready
-
-        def make_ready(plan: Plan) -> None:
-            assert plan.recipe.name != "tool" or built.wait(DEADLINE)
-            ready(plan)
-
-        run.packages.make_ready = make_ready  # type: ignore[method-assign]
-        run.execution = run._execution()
-        run.execution.seconds = dict.fromkeys(run.first.nodes, 1.0)
-        run.execution.run(of(run.first))
+        run.before_ready(lambda name: name != "tool==1" or built.wait(DEADLINE))
+        run.run(seconds=1.0)
         assert run.did("build") == ["other==1", "tool==1", "top==1"]
 
     def test_one_that_wants_to_be_alone_is(self) -> None:
