@@ -62,14 +62,14 @@ class Ending:
     """
 
     def __init__(self) -> None:
-        self.process, self.status = 0, 1
+        self.is_quick, self.status = False, 1
         # What is registered first is called last.
         atexit.register(self.leave)
 
     @contextlib.contextmanager
     def of_hook(self) -> Iterator[None]:
-        """The block is all that this process does."""
-        self.process = os.getpid()
+        """The block is all that this process does, and those that are forked in it."""
+        self.is_quick = True
         try:
             yield
             self.status = 0
@@ -78,12 +78,12 @@ class Ending:
                 self.status = (error.code or 0) & 0xFF
             raise
         except KeyboardInterrupt:
-            self.process = 0  # Python ends by the signal
+            self.is_quick = False  # Python ends by the signal
             raise
 
     def leave(self) -> None:
-        """End this process, unless it is one that a hook has forked, or there is something that Python must tell."""
-        if os.getpid() != self.process:
+        """End this process, which a hook may have forked, unless there is something that Python must tell."""
+        if not self.is_quick:
             return
         made = [each for each in gc.get_objects() if isinstance(each, (io.TextIOWrapper, io.BufferedWriter))]
         try:

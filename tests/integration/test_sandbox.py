@@ -173,6 +173,7 @@ def build_wheel(where, config_settings=None, metadata_directory=None):
             ("def build_wheel(*_): raise SystemExit(3)", "wheel: ended with exit code 3"),
             ("def build_wheel(*_): raise RuntimeError('no')", "wheel: ended with exit code 1"),
             ("import os\ndef build_wheel(*_): os.kill(os.getpid(), 9)", "wheel: was ended by signal 9"),
+            ("import os\ndef build_wheel(*_): os.kill(os.getpid(), 2)", "wheel: was ended by signal 2"),
             ("import os\ndef build_wheel(*_): os._exit(0)", "wheel: the backend's answer can't be read"),
             ("def build_wheel(*_): return None", "wheel: build_wheel returned None where a file name belongs"),
             ("def build_wheel(*_): return ['a.whl']", "build_wheel returned ['a.whl'] where a file name belongs"),

@@ -177,6 +177,7 @@ def test_two_versions_of_a_project_are_refused(layout, add):
 def test_a_payload_that_can_not_be_installed_is_named(layout, add, draft):
     with pytest.raises(BuildError, match=r"demo-1\.0-py3-none-any\.whl can't be installed: ."):
         Environments(layout).prepare([add(**draft)], python=PYTHON)
+    assert not list(layout.root.rglob("x")), "what was written is gone, and nothing was written outside"
 
 
 @pytest.mark.parametrize("code", [errno.EXDEV, errno.EMLINK])
