@@ -78,6 +78,8 @@ class BuildSystem:
     backend_path: tuple[str, ...]
 
 
+# That of each package is read half a dozen times in a row.
+@lru_cache(maxsize=64)
 def parse_metadata(data: bytes) -> Metadata:
     """Read core metadata of any version, and report instead of failing: a fifth of real files are not valid."""
     from packaging.metadata import parse_email

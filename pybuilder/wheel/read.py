@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from packaging.utils import NormalizedName, canonicalize_name
@@ -99,6 +100,14 @@ def open_wheel(path: Path) -> Wheel:
     Raises:
         BuildError: It is no zip, its file name or its structure is not a wheel's; the message lists every reason.
     """
+    facts = path.stat()
+    # Of what is there now: the kernel sets the time of a change, whatever else says that nothing has changed.
+    return _open_wheel(path, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+
+
+# Each wheel that is built or published is looked at a dozen times in a row.
+@lru_cache(maxsize=32)
+def _open_wheel(path: Path, *_identity: int) -> Wheel:
     filename = WheelName.parse(path.name)
     with open_archive(path) as archive:
         infos = archive.infolist()

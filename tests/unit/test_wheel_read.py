@@ -1,3 +1,5 @@
+import os
+import time
 import zipfile
 
 import pytest
@@ -97,3 +99,25 @@ def test_record_lines_come_back(name):
 def test_a_bad_record_says_what_is_bad(data, message):
     with pytest.raises(ValueError, match=message):
         parse(data)
+
+
+def test_one_that_has_not_changed_is_read_once(tmp_path, monkeypatch):
+    path = Draft(files={"demo.py": b"1"}).write(tmp_path)
+    first = open_wheel(path)
+    monkeypatch.setattr(read, "open_archive", None)
+    assert open_wheel(path) is first
+
+
+def test_one_that_has_changed_is_read_again_whatever_its_time_says(tmp_path):
+    path = Draft(files={"demo.py": b"1"}).write(tmp_path)
+    before, seen = path.stat(), open_wheel(path)
+    (tmp_path / "other").mkdir()
+    other = Draft(files={"demy.py": b"1"}).write(tmp_path / "other")
+    # Into the same file, of the same size, and at the same time.
+    assert other.stat().st_size == before.st_size
+    time.sleep(0.02)  # the kernel's clock goes on in steps
+    with path.open("r+b") as stream:
+        stream.write(other.read_bytes())
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert [entry.name for entry in open_wheel(path).entries][:1] == ["demy.py"]
+    assert [entry.name for entry in seen.entries][:1] == ["demo.py"]
