@@ -65,7 +65,7 @@ def container(job: Job, ids: IdMap | None, *, interpreter: str) -> dict[str, Any
         "mask": [f"/sys/{name}" for name in _MASKED],
         "shm_size": job.limits.memory or _machine_memory() // 2,
         **_isolation(ids),
-        **_limits(job.limits),
+        **_limits(job.limits, gives_way=job.limits.gives_way and ids is not None),
         "log_configuration": {"driver": "k8s-file", "path": str(job.work / "container.log"), "size": 1 << 20},
         "remove": True,
     }
@@ -130,13 +130,18 @@ def _empty_run() -> Iterator[dict[str, Any]]:
         yield {"type": "tmpfs", "source": "tmpfs", "destination": target, "options": options}
 
 
-def _limits(limits: Limits) -> dict[str, Any]:
-    """Limits of the control group, which podman leaves out where it can't have one, and of each process."""
+def _limits(limits: Limits, *, gives_way: bool = False) -> dict[str, Any]:
+    """Limits of the control group, which podman leaves out where it can't have one, and of each process.
+
+    Giving way is nothing that a build must have, so only root's containers do, who have the controller everywhere.
+    """
     resources: dict[str, Any] = {"pids": {"limit": limits.processes}}
     if limits.memory:
         resources["memory"] = {"limit": limits.memory, "swap": limits.memory}
-    if limits.cpus:
-        resources["cpu"] = {"quota": limits.cpus * 100_000, "period": 100_000}
+    quota = {"quota": limits.cpus * 100_000, "period": 100_000} if limits.cpus else {}
+    share = {"shares": 102} if gives_way else {}
+    if quota or share:
+        resources["cpu"] = quota | share
     return {"resource_limits": resources, "r_limits": process_limits(processes=limits.processes)}
 
 

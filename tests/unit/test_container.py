@@ -127,6 +127,17 @@ def test_limits() -> None:
     assert {"type": "nproc", "soft": 100, "hard": 100} in spec["r_limits"]
 
 
+def test_what_gives_way_has_a_tenth_of_the_time_where_root_starts_it() -> None:
+    assert made(gives_way=True)["resource_limits"]["cpu"] == {"shares": 102}
+    assert made(gives_way=True, cpus=1)["resource_limits"]["cpu"] == {
+        "shares": 102,
+        "quota": 100_000,
+        "period": 100_000,
+    }
+    # Others may not have the controller, and a runtime that lacks it starts nothing.
+    assert "cpu" not in made(None, gives_way=True)["resource_limits"]
+
+
 def test_no_limits() -> None:
     spec = made()
     assert spec["resource_limits"] == {"pids": {"limit": 4096}}
