@@ -13,27 +13,21 @@ import os
 import platform
 import shutil
 import stat
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from pybuilder import byte_compile
-from pybuilder.errors import BuildError, EngineError, StateError
+from pybuilder.compilers import Compilers
+from pybuilder.errors import BuildError, StateError
 from pybuilder.files import atomic_dir, disk_errors, file_lock, sync_filesystem
-from pybuilder.interruption import side_by_side
 from pybuilder.layout import Layout
 from pybuilder.names import minor_version
 from pybuilder.plan import ENVIRONMENT_PATH, Ingredient, digest
-from pybuilder.processes import run
 from pybuilder.store import Store
 from pybuilder.usage import use
 from pybuilder.wheel.filename import WheelName
 
-_COMPILE_TIMEOUT = 300.0  # seconds for one wheel
-# So many modules are worth a process of their own, which begins in the time that it takes to compile a few.
-_MODULES_AT_ONCE = 64
 _FORMAT = 1  # of trees and environments: raise it when either would come out differently
 
 
@@ -71,9 +65,15 @@ class PayloadRef:
 
 @dataclass(frozen=True, slots=True)
 class Environments:
-    """The build environments of one state; safe to use from several processes and threads at once."""
+    """The build environments of one state; safe to use from several processes and threads at once.
+
+    Attributes:
+        layout: Where they lie.
+        compilers: Make their bytecode.
+    """
 
     layout: Layout
+    compilers: Compilers = field(default_factory=Compilers)
 
     def prepare(self, payloads: Sequence[PayloadRef], *, python: PythonTarget, bytecode: bool = True) -> Path:
         """A virtual environment that holds these payloads and nothing else, made unless it is there.
@@ -151,35 +151,44 @@ class Environments:
                     else:
                         unpack(payload.path, fresh, python=python.minor, interpreter=f"{ENVIRONMENT_PATH}/bin/python")
                     if bytecode:
-                        _compile(fresh, python)
+                        self._compile(payload, fresh, python)
                     _set_modes(fresh)
                     sync_filesystem(fresh)
         return tree
+
+    def foresee(
+        self, name: str, version: str, modules: Callable[[], Mapping[str, bytes]], *, python: PythonTarget
+    ) -> None:
+        """Compile ahead what a payload will most likely have, while nothing else is there to do; returns at once.
+
+        Args:
+            name: The payload's project, normalised.
+            version: Its version, as ``str`` makes it of a ``Version``.
+            modules: Its modules, by path below site-packages; asked in another thread.
+            python: The interpreter.
+        """
+        if site_packages := _compiled_site_packages(python):
+            where = f"{ENVIRONMENT_PATH}/{site_packages}"
+            self.compilers.foresee(
+                f"{name} {version}", lambda: {f"{where}/{path}": source for path, source in modules().items()}
+            )
+
+    def _compile(self, payload: PayloadRef, tree: Path, python: PythonTarget) -> None:
+        """Add bytecode, so that a backend is not compiled again in each hook, which halves what most of them take."""
+        if site_packages := _compiled_site_packages(python):
+            wheel = WheelName.parse(payload.path.name)
+            self.compilers.compile(
+                f"{wheel.name} {wheel.version}", str(tree), str(tree / site_packages), there=ENVIRONMENT_PATH
+            )
 
     def _compiled(self, payload: PayloadRef, python: PythonTarget) -> Path:
         """Where a payload lies unpacked, with bytecode."""
         return self.layout.payload(payload.sha256) / f"tree-{_FORMAT}-py{python.minor}"
 
 
-def _compile(tree: Path, python: PythonTarget) -> None:
-    """Add bytecode, so that a backend is not compiled again in each of its hooks, which halves what most of them take.
-
-    Processes of their own compile it: source that crashes a compiler must not take us along. It is left out where the
-    target's Python is of another minor version than ours, whose bytecode it could not read.
-    """
-    if python.minor != minor_version(platform.python_version()):
-        return
-    site_packages = str(tree / "lib" / f"python{python.minor}" / "site-packages")
-    parts = min(
-        len(os.sched_getaffinity(0)), 1 + sum(1 for _ in byte_compile.modules(site_packages)) // _MODULES_AT_ONCE
-    )
-    compiler = [sys.executable, "-I", "-S", byte_compile.__file__, site_packages, str(tree), ENVIRONMENT_PATH]
-
-    def compile_part(part: int) -> None:
-        with suppress(EngineError):
-            run([*compiler, str(part), str(parts)], timeout=_COMPILE_TIMEOUT)
-
-    side_by_side(compile_part, range(parts), threads=parts)
+def _compiled_site_packages(python: PythonTarget) -> str:
+    """Where in a tree there are modules to compile; empty for another minor version, which can't read our bytecode."""
+    return f"lib/python{python.minor}/site-packages" if python.minor == minor_version(platform.python_version()) else ""
 
 
 def freeze(environment: Iterable[Ingredient]) -> str:

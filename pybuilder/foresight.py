@@ -54,6 +54,7 @@ def foresight(statements: Statements, tops: Iterable[Requirement], likely: Likel
         yield
     finally:
         statements.ahead = None
+        statements.compile_no_more_ahead()
         for pool in (scouts.pool, scouts.drafting):
             end(pool, scouts.told)
 
@@ -100,6 +101,8 @@ class _Scouts:
                 return
             self.found.add(package)
             installs = self.statements.foreseen(package)
+            if hops == math.inf:
+                self.statements.compile_ahead(package)
             if hops > 0:
                 self.follow(installs, hops=hops - 1)
             self.drafting.submit(self._draft, package)

@@ -154,7 +154,7 @@ def fresh_state(adapters: Adapters, plan: Plan, root: Path) -> Iterator[Adapters
             layout=layout,
             store=Store(layout),
             state=state,
-            environments=Environments(layout),
+            environments=Environments(layout, adapters.environments.compilers),
             cleaner=cleaner,
             channel=dataclasses.replace(adapters.channel, env=plan.recipe.root_env, macros=plan.recipe.root_macros),
         )

@@ -75,6 +75,22 @@ class Statements:
         self._tell_ahead(package)
         return found or ()
 
+    def compile_ahead(self, package: Package) -> None:
+        """Have what builds will most likely require compiled, if its source is new.
+
+        Raises:
+            PybuildError: Its source can't be had, or read.
+        """
+        if package in self._new:
+            # Imported here, since most runs find nothing new.
+            from pybuilder.stages.prepared import compile_ahead
+
+            compile_ahead(self.packages.adapters, self.packages.source(package)[0])
+
+    def compile_no_more_ahead(self) -> None:
+        """Leave what is not being compiled yet until it is known to be required: now there are better things to do."""
+        self.packages.adapters.environments.compilers.rest()
+
     def draft_ahead(self, package: Package) -> None:
         """Draft the spec that a package would get, if its source is new; it gets it once it is looked at.
 

@@ -16,6 +16,7 @@ from pybuilder import clock, events
 from pybuilder.cli.ground import Ground, open_ground
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import choose_buildroot, open_layout, open_workspace
+from pybuilder.compilers import Compilers
 from pybuilder.environment import Environments
 from pybuilder.files import disk_errors
 from pybuilder.http import Client
@@ -129,13 +130,13 @@ def adapters_on(
         channel: The channel.
         listen: Told what happens.
     """
-    with Cleaner() as cleaner:
+    with Cleaner() as cleaner, contextlib.closing(Compilers()) as compilers:
         yield Adapters(
             layout=layout,
             store=Store(layout, listen),
             state=state,
             engine=ground.engine,
-            environments=Environments(layout),
+            environments=Environments(layout, compilers),
             channel=channel,
             roots=ground.roots,
             workspace=workspace,

@@ -12,6 +12,7 @@ from pybuilder.patching import apply
 from pybuilder.plan import Plan
 from pybuilder.sandbox import Job, Limits, build_environ, parallel_environ
 from pybuilder.sources.archive import extract
+from pybuilder.sources.modules import installed_modules
 from pybuilder.sources.scm import scm_env, tell_versioningit
 from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.timing import timed
@@ -51,6 +52,13 @@ def unpack(adapters: Adapters, made: Made) -> None:
     """
     with timed(adapters.listen, name=made.name, version=made.version, phase="prepare"):
         adapters.environments.unpack(made.ref, python=adapters.python)
+
+
+def compile_ahead(adapters: Adapters, source: Source) -> None:
+    """Have what builds will require most likely compiled while nothing else is there to do; returns at once."""
+    adapters.environments.foresee(
+        source.name, str(source.version), lambda: installed_modules(source.file), python=adapters.python
+    )
 
 
 def payload_refs(adapters: Adapters, plan: Plan) -> list[PayloadRef]:

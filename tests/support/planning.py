@@ -109,6 +109,12 @@ class TableStatements:
 
     # Packages.
 
+    def compile_ahead(self, package: Package) -> None:
+        """Nothing here is a real source."""
+
+    def compile_no_more_ahead(self) -> None:
+        """Nothing was to be compiled."""
+
     @property
     def adapters(self) -> Any:
         return SimpleNamespace(target=TARGET)

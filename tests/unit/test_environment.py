@@ -242,7 +242,7 @@ def test_a_payload_that_is_damaged_is_not_unpacked(layout, add):
 
 def test_bytecode_is_left_out_where_it_is_not_worth_it(layout, add, monkeypatch):
     compiled = []
-    monkeypatch.setattr(environment, "_compile", lambda tree, python: compiled.append(tree))
+    monkeypatch.setattr(Environments, "_compile", lambda self, payload, tree, python: compiled.append(tree))
     one, other = add(files={"one.py": b""}), add(name="other", files={"other.py": b""})
     environments = Environments(layout)
     plain = environments.prepare([one], python=PYTHON, bytecode=False)
@@ -255,7 +255,7 @@ def test_bytecode_is_left_out_where_it_is_not_worth_it(layout, add, monkeypatch)
 
 
 def test_what_has_bytecode_anyhow_is_one_environment_for_builds_and_install_tests(layout, add, monkeypatch):
-    monkeypatch.setattr(environment, "_compile", lambda tree, python: None)
+    monkeypatch.setattr(Environments, "_compile", lambda self, payload, tree, python: None)
     one, other = add(files={"one.py": b""}), add(name="other", files={"other.py": b""})
     environments = Environments(layout)
     tree = environments.unpack(one, python=PYTHON)
@@ -272,7 +272,11 @@ def test_what_has_bytecode_anyhow_is_one_environment_for_builds_and_install_test
 
 
 def test_what_an_install_test_has_unpacked_is_not_unpacked_again(layout, add, monkeypatch):
-    monkeypatch.setattr(environment, "_compile", lambda tree, python: (tree / SITE / "pkg" / "bytecode").touch())
+
+    def compile(self, payload, tree, python):
+        (tree / SITE / "pkg" / "bytecode").touch()
+
+    monkeypatch.setattr(Environments, "_compile", compile)
     one = add(files={"pkg/__init__.py": b"", "pkg/sub/data": b"data"})
     environments = Environments(layout)
     plain, full = (environments.prepare([one], python=PYTHON, bytecode=wanted) for wanted in (False, True))
@@ -297,7 +301,12 @@ def described(root):
 
 def test_an_install_test_takes_the_tree_that_somebody_is_just_making(layout, add, monkeypatch):
     begun, go_on = threading.Event(), threading.Event()
-    monkeypatch.setattr(environment, "_compile", lambda tree, python: (begun.set(), go_on.wait(10)))
+
+    def compile(self, payload, tree, python):
+        begun.set()
+        go_on.wait(10)
+
+    monkeypatch.setattr(Environments, "_compile", compile)
     one = add(files={"one.py": b""})
     environments = Environments(layout)
     maker = threading.Thread(target=environments.prepare, args=([one],), kwargs={"python": PYTHON})

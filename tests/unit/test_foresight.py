@@ -42,6 +42,7 @@ class World:
     asked: list[str] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
     drafted: list[str] = field(default_factory=list)
+    compiled: list[str] = field(default_factory=list)
     broken: dict[Package, Exception] = field(default_factory=dict)
 
     @property
@@ -67,6 +68,12 @@ class World:
             raise FetchError("it can't be had")
         self.ahead(package)
         return tuple(map(Requirement, self.installs.get(package[0], ())))
+
+    def compile_ahead(self, package: Package) -> None:
+        self.compiled.append(package_id(package))
+
+    def compile_no_more_ahead(self) -> None:
+        self.compiled.append("no more")
 
     def draft_ahead(self, package: Package) -> None:
         self.drafted.append(package_id(package))
@@ -99,6 +106,17 @@ def test_what_is_installed_further_is_left_to_the_resolver() -> None:
     )
     look(world, "top", until=5)
     assert sorted(world.seen) == ["help==1", "lib==1", "more==1", "tool==1", "top==1"]
+
+
+def test_what_builds_require_is_compiled_ahead_as_long_as_the_plan_is_made() -> None:
+    world = World(
+        versions=dict.fromkeys(["top", "lib", "tool", "help"], "1"),
+        installs={"top": ["lib"], "tool": ["help"]},
+        builds={"lib": ["tool"]},
+    )
+    look(world, "top", until=4)
+    assert sorted(world.compiled[:-1]) == ["help==1", "tool==1"]
+    assert world.compiled[-1] == "no more"
 
 
 def test_who_is_found_serves_for_others() -> None:

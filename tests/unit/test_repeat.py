@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
+from pybuilder.environment import Environments
 from pybuilder.errors import BuildError, PybuildError, StateError, UsageError
 from pybuilder.layout import Layout
 from pybuilder.plan import Plan
@@ -222,8 +223,8 @@ def test_a_fresh_state_has_the_environment_and_nothing_else(world: World, tmp_pa
         layout: Layout
         store: Store
         channel: Channel
+        environments: Environments
         state: Any = None
-        environments: Any = None
         cleaner: Any = None
 
     world.keep()
@@ -231,13 +232,15 @@ def test_a_fresh_state_has_the_environment_and_nothing_else(world: World, tmp_pa
         plan(("user", Version("1")), [made_ingredient()]),  # type: ignore[arg-type]
         recipe=dataclasses.replace(PLAN_NOW.recipe, root_env={"THEN": "1"}),
     )
-    adapters = Adapters(layout=world.layout, store=world.store, channel=world.channel)
+    environments = Environments(world.layout)
+    adapters = Adapters(layout=world.layout, store=world.store, channel=world.channel, environments=environments)
     with fresh_state(adapters, made, tmp_path / "fresh") as fresh:  # type: ignore[type-var]
         kept = fresh.store.payload(PAYLOAD)
         assert kept is not None and kept.is_relative_to(tmp_path / "fresh")
         assert fresh.store.source(SOURCE) is None
         assert fresh.state.attempts("demo") == []
         assert fresh.channel.env == {"THEN": "1"}
+        assert fresh.environments == Environments(fresh.layout, environments.compilers)
 
 
 def made_ingredient() -> Any:

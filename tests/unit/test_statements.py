@@ -96,7 +96,11 @@ class Sayers:
 
     @property
     def adapters(self) -> Any:
-        return SimpleNamespace(target=TARGET)
+        environments = SimpleNamespace(
+            foresee=lambda name, version, modules, *, python: self.asked.append(f"compile {name} {version}"),
+            compilers=SimpleNamespace(rest=lambda: self.asked.append("compile no more")),
+        )
+        return SimpleNamespace(target=TARGET, environments=environments, python=None)
 
     @property
     def sources(self) -> Any:
@@ -127,7 +131,7 @@ class Sayers:
 
     def source(self, package: Package) -> Any:
         self.say("get", self.source_says if isinstance(self.source_says, PybuildError) else None)
-        return SimpleNamespace(name=package[0]), None
+        return SimpleNamespace(name=package[0], version=package[1]), None
 
     def read_again(self, package: Package) -> None:
         self.asked.append("read again")
@@ -349,6 +353,21 @@ class TestAhead:
         statements.foreseen(SIX)
         statements.draft_ahead(SIX)
         assert "draft" not in said.asked
+
+    def test_a_new_source_is_compiled_ahead_as_long_as_nobody_says_that_it_is_enough(self) -> None:
+        said = Sayers(source_says=["honest"])
+        statements = said.statements()
+        statements.foreseen(SIX)
+        statements.compile_ahead(SIX)
+        statements.compile_no_more_ahead()
+        assert said.asked[-2:] == ["compile six 1.0", "compile no more"]
+
+    def test_what_is_here_is_not_compiled_ahead(self) -> None:
+        said = Sayers(fetched=True, source_says=["honest"])
+        statements = said.statements()
+        statements.foreseen(SIX)
+        statements.compile_ahead(SIX)
+        assert "compile six 1.0" not in said.asked
 
     def test_several_who_ask_at_once_ask_once(self) -> None:
         said = Sayers(source_says=["honest"])
