@@ -4,7 +4,7 @@ It is no import of ours, and imports next to nothing itself: what compileall nee
 wheels take to compile. Bytecode is marked as unchecked (PEP 552), since an environment can't change, and since times of
 files would make it differ from run to run.
 
-A request is ``(name of a function here, its arguments)``; it and the answer, bytes, are sent as ``send`` does it.
+A request is ``(name of a function here, its arguments)``, as ``marshal`` writes it.
 """
 
 import gc
@@ -22,16 +22,26 @@ LENGTH = 8
 
 
 def main() -> None:
-    """Answer requests."""
+    """Answer requests for compiling."""
+    functions: dict[str, Callable[..., bytes]] = {"compile_tree": compile_tree, "foresee": foresee}
+
+    def answer(request: bytes) -> bytes:
+        name, arguments = marshal.loads(request)
+        return functions[name](*arguments)
+
+    serve(answer)
+
+
+def serve(answer: Callable[[bytes], bytes]) -> None:
+    """Greet with an empty message, and answer each that comes on standard input by one on standard output."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    # What compilers have to say of somebody's source, nobody reads.
+    # What is said of somebody's source, nobody reads.
     silence = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(silence, descriptor)
-    functions: dict[str, Callable[..., bytes]] = {"compile_tree": compile_tree, "foresee": foresee}
+    send(answers, b"")
     while length := requests.read(LENGTH):
-        name, arguments = marshal.loads(requests.read(int.from_bytes(length, "little")))
-        send(answers, functions[name](*arguments))
+        send(answers, answer(requests.read(int.from_bytes(length, "little"))))
 
 
 def send(stream: IO[bytes], message: bytes) -> None:

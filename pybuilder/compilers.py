@@ -10,20 +10,16 @@ from __future__ import annotations
 import contextlib
 import marshal
 import os
-import select
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 from pybuilder import byte_compile, interruption
 from pybuilder.errors import EngineError, PybuildError
+from pybuilder.helpers import Helper
 from pybuilder.interruption import Interruption, outcome, side_by_side
-from pybuilder.processes import spawn
 
 _TIMEOUT = 300.0  # seconds for one wheel
 # So many modules are worth another process.
@@ -35,8 +31,8 @@ class Compilers:
     """The compilers of a run; safe to use from several threads at once."""
 
     def __init__(self) -> None:
-        self._compilers: set[_Compiler] = set()
-        self._idle: list[_Compiler] = []
+        self._compilers: set[Helper] = set()
+        self._idle: list[Helper] = []
         self._lock = threading.Lock()
         self._told = Interruption()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="compile-ahead")
@@ -113,11 +109,11 @@ class Compilers:
         with self._lock:
             compiler = self._idle.pop() if self._idle else None
         if compiler is None:
-            compiler = _Compiler()
+            compiler = Helper([sys.executable, "-I", "-S", byte_compile.__file__])
             with self._lock:
                 self._compilers.add(compiler)
         try:
-            answer = compiler.ask(marshal.dumps((function, arguments)))
+            answer = compiler.ask(marshal.dumps((function, arguments)), timeout=_TIMEOUT)
         except BaseException:
             with self._lock:
                 self._compilers.discard(compiler)
@@ -126,56 +122,6 @@ class Compilers:
         with self._lock:
             self._idle.append(compiler)
         return answer
-
-
-class _Compiler:
-    """One process."""
-
-    def __init__(self) -> None:
-        self._stack = ExitStack()
-        program = [sys.executable, "-I", "-S", byte_compile.__file__]
-        self._process: subprocess.Popen[bytes] = self._stack.enter_context(spawn(program, input_pipe=True))
-
-    def ask(self, request: bytes) -> bytes:
-        """What it answers to a request.
-
-        Raises:
-            EngineError: It has crashed, or took too long.
-            KeyboardInterrupt: This thread was told to end.
-        """
-        assert self._process.stdin
-        deadline = time.monotonic() + _TIMEOUT
-        with contextlib.suppress(BrokenPipeError):
-            byte_compile.send(self._process.stdin, request)
-        length = int.from_bytes(self._read(byte_compile.LENGTH, deadline), "little")
-        return self._read(length, deadline)
-
-    def _read(self, size: int, deadline: float) -> bytes:
-        assert self._process.stdout
-        descriptor, pieces = self._process.stdout.fileno(), []
-        ready = select.poll()
-        ready.register(descriptor, select.POLLIN)
-        while size:
-            interruption.check()
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise EngineError(f"a compiler was still running after {_TIMEOUT:.0f} s")
-            if ready.poll(1000 * min(left, interruption.TICK)):
-                piece = os.read(descriptor, size)
-                if not piece:
-                    raise EngineError("a compiler crashed")
-                pieces.append(piece)
-                size -= len(piece)
-        return b"".join(pieces)
-
-    def kill(self) -> None:
-        """Let whoever waits for an answer meet its end."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-
-    def close(self) -> None:
-        """End it."""
-        self._stack.close()
 
 
 def _parts(directory: str) -> int:

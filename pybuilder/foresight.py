@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 from pybuilder.errors import PybuildError
 from pybuilder.interruption import Interruption, end
 from pybuilder.resolution import applies
+from pybuilder.sources.beside import reading_beside
 from pybuilder.stages.plan import build_requirements
 from pybuilder.statements import Statements
 from pybuilder.tree import Package
@@ -48,15 +49,16 @@ def foresight(statements: Statements, tops: Iterable[Requirement], likely: Likel
         drafting=ThreadPoolExecutor(1, thread_name_prefix="foresight-drafts"),
     )
     statements.ahead = scouts.go_on
-    try:
-        # What is wanted further of what is installed, the resolver asks for itself, and knows who else wants it.
-        scouts.follow(tops, hops=1)
-        yield
-    finally:
-        statements.ahead = None
-        statements.compile_no_more_ahead()
-        for pool in (scouts.pool, scouts.drafting):
-            end(pool, scouts.told)
+    with reading_beside():
+        try:
+            # What is wanted further of what is installed, the resolver asks for itself, and knows who else wants it.
+            scouts.follow(tops, hops=1)
+            yield
+        finally:
+            statements.ahead = None
+            statements.compile_no_more_ahead()
+            for pool in (scouts.pool, scouts.drafting):
+                end(pool, scouts.told)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -23,7 +24,7 @@ _LARGEST = 16 << 20  # bytes that an archive, or its members, may take
 _ROOM = 64 << 20  # bytes for all that is kept
 _BESIDE = 1 << 10  # bytes that a member takes besides its own, about
 
-_Entries = Sequence[tuple[Member, bytes | None]]
+Entries = Sequence[tuple[Member, bytes | None]]
 
 
 class _Shelf:
@@ -31,17 +32,18 @@ class _Shelf:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._archives: OrderedDict[str, _Entries | None] = OrderedDict()
+        self._archives: OrderedDict[str, Entries | None] = OrderedDict()
         self._size = 0
+        self.read: Callable[[Path], Entries | None] = read
 
-    def get(self, archive: Path) -> _Entries | None:
+    def get(self, archive: Path) -> Entries | None:
         # Of what is there now: a name says nothing, and a time little.
         digest = sha256_file(archive)
         with self._lock:
             if digest in self._archives:
                 self._archives.move_to_end(digest)
                 return self._archives[digest]
-        entries = _read(archive)
+        entries = self.read(archive)
         with self._lock:
             if digest not in self._archives:
                 self._archives[digest] = entries
@@ -49,9 +51,6 @@ class _Shelf:
             while self._size > _ROOM:
                 self._size -= _size(self._archives.popitem(last=False)[1])
         return entries
-
-
-_SHELF = _Shelf()
 
 
 def members(archive: Path, limits: Limits) -> Iterator[Member]:
@@ -69,7 +68,17 @@ def members(archive: Path, limits: Limits) -> Iterator[Member]:
         yield member if data is None else _with(member, io.BytesIO(data))
 
 
-def _read(archive: Path) -> _Entries | None:
+@contextmanager
+def read_by(reader: Callable[[Path], Entries | None]) -> Iterator[None]:
+    """As long as the block lasts, another reads archives of which nothing is kept, as ``read`` does it."""
+    before, _SHELF.read = _SHELF.read, reader
+    try:
+        yield
+    finally:
+        _SHELF.read = before
+
+
+def read(archive: Path) -> Entries | None:
     """What is in an archive; None where that is much, or where something is wrong, which its reader will be told."""
     entries, left = [], _LARGEST
     try:
@@ -99,5 +108,8 @@ def _with(member: Member, data: IO[bytes] | None) -> Member:
     )
 
 
-def _size(entries: _Entries | None) -> int:
+def _size(entries: Entries | None) -> int:
     return sum(_BESIDE + len(data or b"") for _, data in entries or ())
+
+
+_SHELF = _Shelf()

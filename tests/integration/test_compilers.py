@@ -44,7 +44,7 @@ def compiled(compilers: Compilers, root: Path, key: str = "demo 1") -> set[str]:
 
 
 def processes(compilers: Compilers) -> set[int]:
-    return {compiler._process.pid for compiler in compilers._compilers}
+    return {compiler.pid for compiler in compilers._compilers}
 
 
 def test_one_process_compiles_one_thing_after_another(compilers: Compilers, tmp_path: Path) -> None:
