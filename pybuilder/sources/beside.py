@@ -19,7 +19,7 @@ from pybuilder.helpers import Helper
 from pybuilder.sources.kept import Entries, read, read_by
 from pybuilder.sources.members import Kind, Member
 
-_PROGRAM = (sys.executable, "-I", "-m", "pybuilder.sources.reading")
+_PROGRAM = (sys.executable, "-I", str(Path(__file__).with_name("reading.py")))
 _TIMEOUT = 60.0  # seconds for a small archive
 
 

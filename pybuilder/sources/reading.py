@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import marshal
 import os
+import sys
 from pathlib import Path
+
+# Isolated, Python looks where packages are installed; it is to find the pybuild that has started it.
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from pybuilder.byte_compile import serve
 from pybuilder.sources.kept import read

@@ -1,0 +1,166 @@
+"""Archives that a process beside ours reads: nobody can tell, whatever becomes of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from pybuilder.interruption import Interruption
+from pybuilder.sources import beside, kept
+from pybuilder.sources.beside import reading_beside
+from pybuilder.sources.kept import members, read
+from pybuilder.sources.limits import Limits
+from tests.support.archives import COMPRESSIONS, Item, directory, hard, link, tar, zipped
+from tests.support.workspaces import wait_for
+
+ITEMS = [
+    directory("x-1"),
+    Item("x-1/one", b"1" * 100_000, mode=0o755),
+    Item("x-1/empty"),
+    Item("x-1/\u00e9", b"\0"),
+    link("x-1/soft", "one"),
+    hard("x-1/hard", "x-1/one"),
+]
+
+
+@pytest.fixture(autouse=True)
+def shelf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is kept yet."""
+    monkeypatch.setattr(kept, "_SHELF", kept._Shelf())
+
+
+@pytest.fixture
+def reader() -> Iterator[beside._Reader]:
+    """One whose process is ready."""
+    with reading_beside():
+        yield ready()
+
+
+def ready() -> beside._Reader:
+    """The one that reads now, once its process is ready."""
+    found: beside._Reader = kept._SHELF.read.__self__  # type: ignore[attr-defined]
+    with pytest.raises(FileNotFoundError):
+        found.read(Path("/nowhere"))
+    wait_for(lambda: found._helper and found._helper.is_ready)
+    return found
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the archives that were read in this process."""
+    names: list[str] = []
+
+    def counted(archive: Path) -> kept.Entries | None:
+        names.append(archive.name)
+        return read(archive)
+
+    monkeypatch.setattr(beside, "read", counted)
+    return names
+
+
+def archive(root: Path, data: bytes | None = None, name: str = "x-1.tar.gz") -> Path:
+    path = root / name
+    path.write_bytes(tar(ITEMS) if data is None else data)
+    return path
+
+
+@pytest.mark.parametrize("compress", [*COMPRESSIONS.values(), lambda data: data], ids=[*COMPRESSIONS, "plain"])
+def test_it_reads_what_we_would_read(
+    reader: beside._Reader, here: list[str], tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
+    path = archive(tmp_path, compress(tar(ITEMS)))
+    here.clear()
+    assert reader.read(path) == read(path)
+    assert here == []
+
+
+def test_a_zip(reader: beside._Reader, here: list[str], tmp_path: Path) -> None:
+    path = archive(tmp_path, zipped(ITEMS[:3]))
+    here.clear()
+    assert reader.read(path) == read(path)
+    assert here == []
+
+
+@pytest.mark.parametrize("data", [b"", b"no archive", tar(ITEMS)[:600], tar([Item("x/fifo", type=b"6")])])
+def test_what_cannot_be_kept_is_read_by_whoever_wants_it(
+    reader: beside._Reader, here: list[str], tmp_path: Path, data: bytes
+) -> None:
+    path = archive(tmp_path, data)
+    here.clear()
+    assert reader.read(path) is None
+    assert here == []
+
+
+def test_members_come_from_it_as_long_as_the_block_lasts(here: list[str], tmp_path: Path) -> None:
+    one, two, three = (archive(tmp_path, tar([*ITEMS, Item(f"x-1/{n}")]), f"{n}.tar") for n in "123")
+
+    def names(path: Path) -> Sequence[str]:
+        return [member.name for member in members(path, Limits())]
+
+    with reading_beside():
+        assert names(one) == [*(item.name for item in ITEMS), "x-1/1"]
+        # It starts meanwhile.
+        assert here == ["1.tar"]
+        reader = ready()
+        here.clear()
+        assert names(two)[-1] == "x-1/2"
+        assert here == []
+        assert reader._helper
+        process = reader._helper.pid
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+    assert kept._SHELF.read is read
+    assert names(three)[-1] == "x-1/3"
+
+
+def test_where_nothing_is_read_nothing_is_started() -> None:
+    with reading_beside():
+        assert kept._SHELF.read.__self__._helper is None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
+def test_one_that_crashes_or_hangs_is_done_without(
+    reader: beside._Reader, here: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: signal.Signals
+) -> None:
+    monkeypatch.setattr(beside, "_TIMEOUT", 0.3)
+    assert reader._helper
+    os.kill(reader._helper.pid, end)
+    path = archive(tmp_path)
+    for _ in range(2):
+        here.clear()
+        assert reader.read(path) == read(path)
+        assert here == [path.name]
+
+
+def test_who_is_interrupted_leaves_no_answer_for_another(
+    reader: beside._Reader, here: list[str], tmp_path: Path
+) -> None:
+    assert reader._helper
+    os.kill(reader._helper.pid, signal.SIGSTOP)
+    told, ended = Interruption(), threading.Event()
+    one, other = archive(tmp_path), archive(tmp_path, tar(ITEMS[:2]), "other.tar")
+
+    def work() -> None:
+        try:
+            with told.heard():
+                reader.read(one)
+        except KeyboardInterrupt:
+            ended.set()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]  # the second waits for its turn
+    for thread in threads:
+        thread.start()
+    wait_for(reader._turn.locked)
+    told.tell()
+    for thread in threads:
+        thread.join(10)
+    assert ended.is_set()
+    os.kill(reader._helper.pid, signal.SIGCONT)
+    here.clear()
+    assert reader.read(other) == read(other)
+    assert here == ["other.tar"]
