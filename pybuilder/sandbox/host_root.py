@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import os
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +19,10 @@ from packaging.tags import sys_tags
 
 from pybuilder.errors import EngineError
 from pybuilder.facts import Facts
-from pybuilder.interruption import side_by_side
+from pybuilder.interruption import outcome
 from pybuilder.plan import Root, Target, digest
 from pybuilder.processes import install_command, run
+from pybuilder.sandbox import hashing
 from pybuilder.sandbox.host import base_interpreter
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ _WELL_KNOWN = ("Python.h", "cmake", "gcc", "git", "make", "patchelf", "swig")
 """What a build may lack whose package's name is known on every distribution that ``install_command`` knows."""
 _RPM_DATABASES = (Path("/usr/lib/sysimage/rpm"), Path("/var/lib/rpm"))
 
-_LARGE, _PIECE = 1 << 20, 1 << 16  # bytes
+_INTERPRETER = "host-interpreter"  # the kind of fact that its digest is
 
 
 def this_target() -> Target:
@@ -48,17 +51,21 @@ def this_target() -> Target:
 
 @dataclass(frozen=True, slots=True)
 class HostRoots:
-    """This machine as the root of everything, whatever RPMs are asked for; those are the administrator's business."""
+    """This machine as the root of everything, whatever RPMs are asked for; those are the administrator's business.
 
-    root: Root
+    Attributes:
+        root: Returns it; it may have to be waited for.
+    """
+
+    root: Callable[[], Root]
 
     def for_build(self, system: Iterable[str]) -> Root:
         """This machine."""
-        return self.root
+        return self.root()
 
     def for_test(self, system: Iterable[str]) -> Root:
         """This machine."""
-        return self.root
+        return self.root()
 
     def compare(self, wheel: WheelNeeds, built_on: Root) -> SystemAccount:
         """What its files need; which of this machine's packages have it is the administrator's business."""
@@ -78,18 +85,19 @@ class HostRoots:
 
     def has(self, root: Root) -> bool:
         """Whether nothing of this machine has changed since."""
-        return root.digest == self.root.digest
+        return root.digest == self.root().digest
 
     def tree(self, root: Root) -> AbstractContextManager[Path]:
         """Where this machine's own system is."""
         return nullcontext(Path("/"))
 
 
-def host_root(facts: Facts) -> Root:
-    """This machine as a root.
+def host_root(facts: Facts) -> Callable[[], Root]:
+    """What returns this machine as a root.
 
-    Hashing everything takes a second, so digests are remembered under a fingerprint of sizes and times; a changed
-    file has another fingerprint.
+    Hashing everything takes a moment, so digests are remembered under a fingerprint of sizes and times; a changed file
+    has another fingerprint. The first time it begins at once, and whoever needs the root waits for it: a plan does not
+    before it is complete.
 
     Args:
         facts: Where digests are remembered.
@@ -100,9 +108,26 @@ def host_root(facts: Facts) -> Root:
     contents = {
         "os_release": digest(Path("/etc/os-release").read_text()),
         "packages": _remembered(facts, "host-packages", _package_fingerprint(), _package_digest),
-        "interpreter": _remembered(facts, "host-interpreter", _interpreter_fingerprint(), _interpreter_digest),
     }
-    return Root(kind="host", digest=digest(contents), contents=contents)
+    fingerprint = _interpreter_fingerprint()
+    begun = None if facts.fact(_INTERPRETER, fingerprint) else _begin(_interpreter_digest)
+
+    @functools.cache
+    def root() -> Root:
+        compute = partial(outcome, begun) if begun else _interpreter_digest
+        found = {**contents, "interpreter": _remembered(facts, _INTERPRETER, fingerprint, compute)}
+        return Root(kind="host", digest=digest(found), contents=found)
+
+    return root
+
+
+def _begin(function: Callable[[], str]) -> Future[str]:
+    """What a function comes to, which is called in a thread of its own."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="host-root")
+    try:
+        return pool.submit(function)
+    finally:
+        pool.shutdown(wait=False)
 
 
 def _remembered(facts: Facts, kind: str, fingerprint: str, compute: Callable[[], str]) -> str:
@@ -152,31 +177,12 @@ def _interpreter_fingerprint() -> str:
 
 def _interpreter_digest() -> str:
     files = list(_interpreter_files())
-    # The interpreter and its library are more than all the others together: Python hashes them beside those.
-    large = {file for file in files if os.stat(file).st_size > _LARGE}
-    halves = [[file for file in files if (file in large) == each] for each in (True, False)]
-    found = {file: sha256 for half in side_by_side(_digests, halves, threads=2) for file, sha256 in half.items()}
-    return digest([[file, found[file]] for file in files])
-
-
-def _digests(files: Iterable[str]) -> dict[str, str]:
-    """The sha256 of each file, by its name."""
-    return {file: _sha256(file) for file in files}
-
-
-def _sha256(file: str) -> str:
-    # For small files, setting up what hashlib.file_digest reads into takes as long as all the rest.
-    sha256 = hashlib.sha256()
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        while chunk := os.read(descriptor, _PIECE):
-            sha256.update(chunk)
-            # Less than was asked for is the end of a file.
-            if len(chunk) < _PIECE:
-                break
-    finally:
-        os.close(descriptor)
-    return sha256.hexdigest()
+    completed = run([sys.executable, "-I", "-S", hashing.__file__], input=b"\0".join(map(os.fsencode, files)))
+    sha256s = completed.stdout.decode().split()
+    if completed.returncode or len(sha256s) != len(files):
+        why = completed.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise EngineError(f"the files of the interpreter can't be read: {why}", cure="install that Python again")
+    return digest([list(each) for each in zip(files, sha256s, strict=True)])
 
 
 def _interpreter_files() -> Iterator[str]:

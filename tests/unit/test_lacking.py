@@ -354,9 +354,11 @@ class TestHost:
     )
     def test_advice(self, log: str, advice: str) -> None:
         root = Root(kind="host", digest="", contents={})
-        assert HostRoots(root).advice(lacking(log.encode()), package="x", built_on=root) == advice
+        assert HostRoots(lambda: root).advice(lacking(log.encode()), package="x", built_on=root) == advice
 
     def test_a_command_where_the_name_is_known(self) -> None:
         root = Root(kind="host", digest="", contents={})
-        found = HostRoots(root).advice(lacking(b"sh: line 1: cmake: command not found\n"), package="x", built_on=root)
+        found = HostRoots(lambda: root).advice(
+            lacking(b"sh: line 1: cmake: command not found\n"), package="x", built_on=root
+        )
         assert found.startswith("it lacks cmake: ") and "install cmake" in found

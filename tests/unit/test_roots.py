@@ -230,5 +230,5 @@ class TestRecordedRoots:
 
     def test_a_machine_that_has_changed(self) -> None:
         before, now = (Root(kind="host", digest=each, contents={}) for each in ("before", "now"))
-        assert HostRoots(now).has(now)
-        assert not HostRoots(now).has(before)
+        assert HostRoots(lambda: now).has(now)
+        assert not HostRoots(lambda: now).has(before)
