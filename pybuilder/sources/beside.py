@@ -6,7 +6,6 @@ Its start takes as long as reading a few archives, so the first are read here wh
 from __future__ import annotations
 
 import contextlib
-import marshal
 import os
 import sys
 import threading
@@ -16,50 +15,29 @@ from pathlib import Path
 from pybuilder import interruption
 from pybuilder.errors import EngineError
 from pybuilder.helpers import Helper
-from pybuilder.sources.kept import Entries, read, read_by
-from pybuilder.sources.members import Kind, Member
 
 _PROGRAM = (sys.executable, "-I", str(Path(__file__).with_name("reading.py")))
 _TIMEOUT = 60.0  # seconds for a small archive
 
 
-@contextlib.contextmanager
-def reading_beside() -> Iterator[None]:
-    """As long as the block lasts, at whose end nobody may be reading."""
-    with contextlib.closing(_Reader()) as reader, read_by(reader.read):
-        yield
-
-
 class _Reader:
-    """Reads archives for several threads; one at a time, but for those that are read here."""
+    """The process, once it is needed; it reads for one thread at a time."""
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
         self._helper: Helper | None = None
         self._has_failed = False
 
-    def read(self, archive: Path) -> Entries | None:
-        """As ``kept.read`` does it."""
-        answer = None if self._has_failed else self._ask(archive)
-        if answer is None:
-            return read(archive)
-        members = marshal.loads(answer)
-        return None if members is None else [(_member(*fields), data) for fields, data in members]
-
-    def close(self) -> None:
-        """End the process, if there is one."""
-        if self._helper:
-            self._helper.close()
-
-    def _ask(self, archive: Path) -> bytes | None:
-        """What the process answers; nothing where it can't help, or not yet."""
+    def ask(self, archive: Path) -> bytes | None:
+        """As ``ask`` below."""
         while not self._turn.acquire(timeout=interruption.TICK):
             interruption.check()
         try:
             if self._helper is None:
                 self._helper = Helper(_PROGRAM)
+            if self._has_failed or not self._helper.is_ready:
                 return None
-            return self._helper.ask(os.fsencode(archive), timeout=_TIMEOUT) if self._helper.is_ready else None
+            return self._helper.ask(os.fsencode(archive), timeout=_TIMEOUT)
         except EngineError:
             self._has_failed = True
             return None
@@ -69,6 +47,30 @@ class _Reader:
         finally:
             self._turn.release()
 
+    def close(self) -> None:
+        """End it."""
+        if self._helper:
+            self._helper.close()
 
-def _member(name: str, kind: Kind, executable: bool, mtime: int, size: int, target: str) -> Member:
-    return Member(name=name, kind=kind, executable=executable, mtime=mtime, size=size, target=target)
+
+_readers: list[_Reader] = []
+
+
+@contextlib.contextmanager
+def reading_beside() -> Iterator[None]:
+    """As long as the block lasts, at whose end nobody may be reading, ``ask`` has somebody to ask."""
+    with contextlib.closing(_Reader()) as reader:
+        _readers.append(reader)
+        try:
+            yield
+        finally:
+            _readers.remove(reader)
+
+
+def ask(archive: Path) -> bytes | None:
+    """What ``kept.packed`` makes of an archive; None where nobody can be asked, or not yet.
+
+    Raises:
+        KeyboardInterrupt: This thread was told to end.
+    """
+    return _readers[-1].ask(archive) if _readers else None

@@ -7,17 +7,18 @@ in it that no person reads, what does it say of itself, what will it need, and t
 from __future__ import annotations
 
 import io
+import marshal
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from pybuilder.errors import FetchError
 from pybuilder.files import sha256_file
+from pybuilder.sources import beside
 from pybuilder.sources.limits import Limits
-from pybuilder.sources.members import Member, damage, loaded_members
+from pybuilder.sources.members import Kind, Member, damage, loaded_members
 from pybuilder.sources.members import members as streamed
 
 _LARGEST = 16 << 20  # bytes that an archive, or its members, may take
@@ -25,6 +26,7 @@ _ROOM = 64 << 20  # bytes for all that is kept
 _BESIDE = 1 << 10  # bytes that a member takes besides its own, about
 
 Entries = Sequence[tuple[Member, bytes | None]]
+_Facts = tuple[str, Kind, bool, int, int, str]
 
 
 class _Shelf:
@@ -34,7 +36,6 @@ class _Shelf:
         self._lock = threading.Lock()
         self._archives: OrderedDict[str, Entries | None] = OrderedDict()
         self._size = 0
-        self.read: Callable[[Path], Entries | None] = read
 
     def get(self, archive: Path) -> Entries | None:
         # Of what is there now: a name says nothing, and a time little.
@@ -43,7 +44,7 @@ class _Shelf:
             if digest in self._archives:
                 self._archives.move_to_end(digest)
                 return self._archives[digest]
-        entries = self.read(archive)
+        entries = _entries(archive)
         with self._lock:
             if digest not in self._archives:
                 self._archives[digest] = entries
@@ -51,6 +52,9 @@ class _Shelf:
             while self._size > _ROOM:
                 self._size -= _size(self._archives.popitem(last=False)[1])
         return entries
+
+
+_SHELF = _Shelf()
 
 
 def members(archive: Path, limits: Limits) -> Iterator[Member]:
@@ -68,14 +72,27 @@ def members(archive: Path, limits: Limits) -> Iterator[Member]:
         yield member if data is None else _with(member, io.BytesIO(data))
 
 
-@contextmanager
-def read_by(reader: Callable[[Path], Entries | None]) -> Iterator[None]:
-    """As long as the block lasts, another reads archives of which nothing is kept, as ``read`` does it."""
-    before, _SHELF.read = _SHELF.read, reader
-    try:
-        yield
-    finally:
-        _SHELF.read = before
+def _entries(archive: Path) -> Entries | None:
+    """As ``read``; from a process beside ours, where there is one."""
+    answer = beside.ask(archive)
+    if answer is None:
+        return read(archive)
+    told: list[tuple[_Facts, bytes | None]] | None = marshal.loads(answer)
+    return None if told is None else [(_member(*facts), data) for facts, data in told]
+
+
+def packed(archive: Path) -> bytes:
+    """What ``read`` makes of an archive, for another process."""
+    entries = read(archive)
+    if entries is None:
+        return marshal.dumps(None)
+    return marshal.dumps(
+        [((each.name, each.kind, each.executable, each.mtime, each.size, each.target), data) for each, data in entries]
+    )
+
+
+def _member(name: str, kind: Kind, executable: bool, mtime: int, size: int, target: str) -> Member:
+    return Member(name=name, kind=kind, executable=executable, mtime=mtime, size=size, target=target)
 
 
 def read(archive: Path) -> Entries | None:
@@ -110,6 +127,3 @@ def _with(member: Member, data: IO[bytes] | None) -> Member:
 
 def _size(entries: Entries | None) -> int:
     return sum(_BESIDE + len(data or b"") for _, data in entries or ())
-
-
-_SHELF = _Shelf()

@@ -43,9 +43,8 @@ def reader() -> Iterator[beside._Reader]:
 
 def ready() -> beside._Reader:
     """The one that reads now, once its process is ready."""
-    found: beside._Reader = kept._SHELF.read.__self__  # type: ignore[attr-defined]
-    with pytest.raises(FileNotFoundError):
-        found.read(Path("/nowhere"))
+    [found] = beside._readers
+    assert found.ask(Path("/nowhere")) is None
     wait_for(lambda: found._helper and found._helper.is_ready)
     return found
 
@@ -59,7 +58,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(archive.name)
         return read(archive)
 
-    monkeypatch.setattr(beside, "read", counted)
+    monkeypatch.setattr(kept, "read", counted)
     return names
 
 
@@ -75,14 +74,14 @@ def test_it_reads_what_we_would_read(
 ) -> None:
     path = archive(tmp_path, compress(tar(ITEMS)))
     here.clear()
-    assert reader.read(path) == read(path)
+    assert kept._entries(path) == read(path)
     assert here == []
 
 
 def test_a_zip(reader: beside._Reader, here: list[str], tmp_path: Path) -> None:
     path = archive(tmp_path, zipped(ITEMS[:3]))
     here.clear()
-    assert reader.read(path) == read(path)
+    assert kept._entries(path) == read(path)
     assert here == []
 
 
@@ -92,7 +91,7 @@ def test_what_cannot_be_kept_is_read_by_whoever_wants_it(
 ) -> None:
     path = archive(tmp_path, data)
     here.clear()
-    assert reader.read(path) is None
+    assert kept._entries(path) is None
     assert here == []
 
 
@@ -114,13 +113,14 @@ def test_members_come_from_it_as_long_as_the_block_lasts(here: list[str], tmp_pa
         process = reader._helper.pid
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
-    assert kept._SHELF.read is read
+    assert beside._readers == []
     assert names(three)[-1] == "x-1/3"
 
 
 def test_where_nothing_is_read_nothing_is_started() -> None:
     with reading_beside():
-        assert kept._SHELF.read.__self__._helper is None  # type: ignore[attr-defined]
+        [reader] = beside._readers
+        assert reader._helper is None
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
@@ -133,7 +133,7 @@ def test_one_that_crashes_or_hangs_is_done_without(
     path = archive(tmp_path)
     for _ in range(2):
         here.clear()
-        assert reader.read(path) == read(path)
+        assert kept._entries(path) == read(path)
         assert here == [path.name]
 
 
@@ -148,7 +148,7 @@ def test_who_is_interrupted_leaves_no_answer_for_another(
     def work() -> None:
         try:
             with told.heard():
-                reader.read(one)
+                kept._entries(one)
         except KeyboardInterrupt:
             ended.set()
 
@@ -162,5 +162,5 @@ def test_who_is_interrupted_leaves_no_answer_for_another(
     assert ended.is_set()
     os.kill(reader._helper.pid, signal.SIGCONT)
     here.clear()
-    assert reader.read(other) == read(other)
+    assert kept._entries(other) == read(other)
     assert here == ["other.tar"]
