@@ -9,7 +9,8 @@ from pybuilder.sources.limits import Limits
 from pybuilder.sources.members import damage
 
 _LARGEST = 4 << 20  # bytes that an archive may take, to be looked into for nothing but speed
-_NOT_INSTALLED = {"test", "tests", "testing", "docs", "examples", "benchmarks"}
+# Directories that few backends install, or nobody imports to build something.
+_NOT_INSTALLED = {"test", "tests", "docs", "examples", "benchmarks"}
 
 
 def installed_modules(archive: Path) -> dict[str, bytes]:
@@ -24,8 +25,8 @@ def installed_modules(archive: Path) -> dict[str, bytes]:
     with damage(archive):
         for member in members(archive, Limits()):
             _, *path = member.name.split("/")
-            if member.data and len(path) > 1 and path[-1].endswith(".py"):
+            if member.data and len(path) > 1 and path[-1].endswith(".py") and _NOT_INSTALLED.isdisjoint(path):
                 found[tuple(path)] = member.data.read()
-    packages = {path[0] for path in found if path[1:] == ("__init__.py",)} - _NOT_INSTALLED
+    packages = {path[0] for path in found if path[1:] == ("__init__.py",)}
     layouts = (path[1:] if path[0] == "src" else path if path[0] in packages else () for path in found)
     return {"/".join(layout): found[path] for path, layout in zip(found, layouts, strict=True) if layout}

@@ -34,6 +34,11 @@ def test_whatever_is_below_src(tmp_path: Path) -> None:
     assert found(tmp_path, *names) == {name.removeprefix("src/"): name.encode() for name in names[:3]}
 
 
+def test_tests_are_left_out_wherever_they_are(tmp_path: Path) -> None:
+    names = ["src/demo/a.py", "src/demo/tests/b.py", "src/tests/c.py", "demo/__init__.py", "demo/sub/test/d.py"]
+    assert list(found(tmp_path, *names)) == ["demo/a.py", "demo/__init__.py"]
+
+
 def test_links_are_no_modules(tmp_path: Path) -> None:
     archive = tmp_path / "demo-1.tar.gz"
     items = [directory("demo-1"), Item("demo-1/src/a.py", b"1"), link("demo-1/src/b.py", "a.py"), Item("c.py")]
