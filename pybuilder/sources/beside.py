@@ -33,11 +33,11 @@ class _Reader:
         while not self._turn.acquire(timeout=interruption.TICK):
             interruption.check()
         try:
+            if self._has_failed:
+                return None
             if self._helper is None:
                 self._helper = Helper(_PROGRAM)
-            if self._has_failed or not self._helper.is_ready:
-                return None
-            return self._helper.ask(os.fsencode(archive), timeout=_TIMEOUT)
+            return self._helper.ask(os.fsencode(archive), timeout=_TIMEOUT) if self._helper.is_ready else None
         except EngineError:
             self._has_failed = True
             return None
@@ -48,9 +48,12 @@ class _Reader:
             self._turn.release()
 
     def close(self) -> None:
-        """End it."""
+        """End it; who waits for its answer does without."""
         if self._helper:
-            self._helper.close()
+            self._helper.kill()
+            with self._turn:
+                self._has_failed = True
+                self._helper.close()
 
 
 _readers: list[_Reader] = []
@@ -58,7 +61,7 @@ _readers: list[_Reader] = []
 
 @contextlib.contextmanager
 def reading_beside() -> Iterator[None]:
-    """As long as the block lasts, at whose end nobody may be reading, ``ask`` has somebody to ask."""
+    """As long as the block lasts, ``ask`` has somebody to ask."""
     with contextlib.closing(_Reader()) as reader:
         _readers.append(reader)
         try:

@@ -164,3 +164,27 @@ def test_who_is_interrupted_leaves_no_answer_for_another(
     here.clear()
     assert kept._entries(other) == read(other)
     assert here == ["other.tar"]
+
+
+def test_at_the_end_who_still_waits_does_without(here: list[str], tmp_path: Path) -> None:
+    path = archive(tmp_path)
+    found: list[object] = []
+    with reading_beside():
+        reader = ready()
+        assert reader._helper
+        os.kill(reader._helper.pid, signal.SIGSTOP)
+        thread = threading.Thread(target=lambda: found.append(kept._entries(path)))
+        thread.start()
+        wait_for(reader._turn.locked)
+    thread.join(10)
+    assert found == [read(path)] and here == [path.name]
+
+
+def test_where_it_cannot_be_started_it_is_done_without(
+    here: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside, "_PROGRAM", ("/nowhere/python",))
+    path = archive(tmp_path)
+    with reading_beside():
+        assert [kept._entries(path) for _ in range(2)] == [read(path)] * 2
+    assert here == [path.name] * 2
