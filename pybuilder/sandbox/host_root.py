@@ -178,11 +178,10 @@ def _interpreter_fingerprint() -> str:
 def _interpreter_digest() -> str:
     files = list(_interpreter_files())
     completed = run([sys.executable, "-I", "-S", hashing.__file__], input=b"\0".join(map(os.fsencode, files)))
-    sha256s = completed.stdout.decode().split()
-    if completed.returncode or len(sha256s) != len(files):
+    if completed.returncode:
         why = completed.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise EngineError(f"the files of the interpreter can't be read: {why}", cure="install that Python again")
-    return digest([list(each) for each in zip(files, sha256s, strict=True)])
+    return digest([list(each) for each in zip(files, completed.stdout.decode().split(), strict=True)])
 
 
 def _interpreter_files() -> Iterator[str]:

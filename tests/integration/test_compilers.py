@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pybuilder import compilers as module
+from pybuilder import interruption
 from pybuilder.compilers import Compilers
 from pybuilder.interruption import Interruption
 from tests.support.workspaces import wait_for
@@ -134,8 +135,9 @@ def test_there_is_room_for_so_much(compilers: Compilers, tmp_path: Path, monkeyp
 
     for key in ("one 1", "two 1"):
         compilers.foresee(key, partial(modules, key))
-    assert compiled(compilers, laid_out(tmp_path / "one"), "two 1") == set(SOURCES)
+    wait_for(compilers._foreseen["two 1"].done)
     assert asked == ["one 1"]
+    assert compiled(compilers, laid_out(tmp_path / "one"), "two 1") == set(SOURCES)
 
 
 def test_what_has_not_begun_is_left(compilers: Compilers, tmp_path: Path) -> None:
@@ -152,18 +154,37 @@ def test_what_has_not_begun_is_left(compilers: Compilers, tmp_path: Path) -> Non
         compilers.foresee(key, partial(modules, key))
     assert begun.wait(10)
     compilers.rest()
-    # Nobody waits for what is left.
-    assert compiled(compilers, laid_out(tmp_path / "two"), "two 1") == set(SOURCES)
     go_on.set()
-    assert compiled(compilers, laid_out(tmp_path / "one"), "one 1") == set(SOURCES)
+    wait_for(compilers._foreseen["two 1"].done)
     assert asked == ["one 1"]
+    for key in ("one 1", "two 1"):
+        assert compiled(compilers, laid_out(tmp_path / key), key) == set(SOURCES)
 
 
-def test_closing_ends_what_is_under_way_at_once(tmp_path: Path) -> None:
+def test_nobody_waits_for_what_has_not_begun(compilers: Compilers, tmp_path: Path) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def modules() -> Mapping[str, bytes]:
+        begun.set()
+        go_on.wait(10)
+        return {}
+
+    for key in ("one 1", "two 1"):
+        compilers.foresee(key, modules)
+    assert begun.wait(10)
+    assert compiled(compilers, laid_out(tmp_path / "two"), "two 1") == set(SOURCES)
+    assert not go_on.is_set()
+    go_on.set()
+
+
+def test_closing_ends_what_is_under_way_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interruption, "TICK", 30.0)  # nobody looks by himself
     compilers = Compilers()
     compilers.foresee("slow 1", lambda: {"/env/slow.py": SLOW})
     wait_for(lambda: processes(compilers))
     running = processes(compilers)
+    for process in running:
+        os.kill(process, signal.SIGSTOP)
     began = time.monotonic()
     compilers.close()
     assert time.monotonic() - began < 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -152,18 +153,37 @@ def test_who_is_interrupted_leaves_no_answer_for_another(
         except KeyboardInterrupt:
             ended.set()
 
-    threads = [threading.Thread(target=work) for _ in range(2)]  # the second waits for its turn
-    for thread in threads:
-        thread.start()
+    thread = threading.Thread(target=work)
+    thread.start()
     wait_for(reader._turn.locked)
     told.tell()
-    for thread in threads:
-        thread.join(10)
+    thread.join(10)
     assert ended.is_set()
     os.kill(reader._helper.pid, signal.SIGCONT)
     here.clear()
     assert kept._entries(other) == read(other)
     assert here == ["other.tar"]
+
+
+def test_who_is_interrupted_waits_for_no_turn(reader: beside._Reader, tmp_path: Path) -> None:
+    told, begun, ended = Interruption(), threading.Event(), threading.Event()
+    path = archive(tmp_path)
+
+    def work() -> None:
+        try:
+            with told.heard():
+                begun.set()
+                kept._entries(path)
+        except KeyboardInterrupt:
+            ended.set()
+
+    thread = threading.Thread(target=work)
+    with reader._turn:
+        thread.start()
+        assert begun.wait(10)
+        told.tell()
+        assert ended.wait(10)
+    thread.join(10)
 
 
 def test_at_the_end_who_still_waits_does_without(here: list[str], tmp_path: Path) -> None:
@@ -176,7 +196,9 @@ def test_at_the_end_who_still_waits_does_without(here: list[str], tmp_path: Path
         thread = threading.Thread(target=lambda: found.append(kept._entries(path)))
         thread.start()
         wait_for(reader._turn.locked)
+        began = time.monotonic()
     thread.join(10)
+    assert time.monotonic() - began < beside._TIMEOUT / 2
     assert found == [read(path)] and here == [path.name]
 
 
