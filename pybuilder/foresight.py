@@ -56,9 +56,10 @@ def foresight(statements: Statements, tops: Iterable[Requirement], likely: Likel
             yield
         finally:
             statements.ahead = None
-            statements.compile_no_more_ahead()
             for pool in (scouts.pool, scouts.drafting):
                 end(pool, scouts.told)
+            # Now, when nobody is left who might ask for more.
+            statements.compile_no_more_ahead()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

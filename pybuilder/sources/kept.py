@@ -25,7 +25,7 @@ _LARGEST = 16 << 20  # bytes that an archive, or its members, may take
 _ROOM = 64 << 20  # bytes for all that is kept
 _BESIDE = 1 << 10  # bytes that a member takes besides its own, about
 
-Entries = Sequence[tuple[Member, bytes | None]]
+_Entries = Sequence[tuple[Member, bytes | None]]
 _Facts = tuple[str, Kind, bool, int, int, str]
 
 
@@ -34,10 +34,10 @@ class _Shelf:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._archives: OrderedDict[str, Entries | None] = OrderedDict()
+        self._archives: OrderedDict[str, _Entries | None] = OrderedDict()
         self._size = 0
 
-    def get(self, archive: Path) -> Entries | None:
+    def get(self, archive: Path) -> _Entries | None:
         # Of what is there now: a name says nothing, and a time little.
         digest = sha256_file(archive)
         with self._lock:
@@ -72,30 +72,22 @@ def members(archive: Path, limits: Limits) -> Iterator[Member]:
         yield member if data is None else _with(member, io.BytesIO(data))
 
 
-def _entries(archive: Path) -> Entries | None:
-    """As ``read``; from a process beside ours, where there is one."""
+def _entries(archive: Path) -> _Entries | None:
+    """As ``_read``; from a process beside ours, where there is one."""
     answer = beside.ask(archive)
     if answer is None:
-        return read(archive)
+        return _read(archive)
     told: list[tuple[_Facts, bytes | None]] | None = marshal.loads(answer)
-    return None if told is None else [(_member(*facts), data) for facts, data in told]
+    return None if told is None else [(_member(facts, None), data) for facts, data in told]
 
 
 def packed(archive: Path) -> bytes:
-    """What ``read`` makes of an archive, for another process."""
-    entries = read(archive)
-    if entries is None:
-        return marshal.dumps(None)
-    return marshal.dumps(
-        [((each.name, each.kind, each.executable, each.mtime, each.size, each.target), data) for each, data in entries]
-    )
+    """What is in an archive, for ``_entries`` of another process."""
+    entries = _read(archive)
+    return marshal.dumps(None if entries is None else [(_facts(member), data) for member, data in entries])
 
 
-def _member(name: str, kind: Kind, executable: bool, mtime: int, size: int, target: str) -> Member:
-    return Member(name=name, kind=kind, executable=executable, mtime=mtime, size=size, target=target)
-
-
-def read(archive: Path) -> Entries | None:
+def _read(archive: Path) -> _Entries | None:
     """What is in an archive; None where that is much, or where something is wrong, which its reader will be told."""
     entries, left = [], _LARGEST
     try:
@@ -114,16 +106,17 @@ def read(archive: Path) -> Entries | None:
 
 def _with(member: Member, data: IO[bytes] | None) -> Member:
     # Not by dataclasses.replace, which takes ten times as long.
-    return Member(
-        name=member.name,
-        kind=member.kind,
-        executable=member.executable,
-        mtime=member.mtime,
-        size=member.size,
-        target=member.target,
-        data=data,
-    )
+    return _member(_facts(member), data)
 
 
-def _size(entries: Entries | None) -> int:
+def _facts(member: Member) -> _Facts:
+    return member.name, member.kind, member.executable, member.mtime, member.size, member.target
+
+
+def _member(facts: _Facts, data: IO[bytes] | None) -> Member:
+    name, kind, executable, mtime, size, target = facts
+    return Member(name=name, kind=kind, executable=executable, mtime=mtime, size=size, target=target, data=data)
+
+
+def _size(entries: _Entries | None) -> int:
     return sum(_BESIDE + len(data or b"") for _, data in entries or ())

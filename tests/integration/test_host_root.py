@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pybuilder.errors import EngineError
+from pybuilder.layout import Layout
 from pybuilder.plan import digest
 from pybuilder.processes import Completed, run
 from pybuilder.sandbox import host_root as module
 from pybuilder.sandbox.host_root import host_root
+from pybuilder.state import State
 
 
-class Facts:
-    """What is remembered."""
-
-    def __init__(self) -> None:
-        self.known: dict[tuple[str, str], Any] = {}
-
-    def fact(self, kind: str, key: str) -> Any:
-        return self.known.get((kind, key))
-
-    def add_fact(self, kind: str, key: str, value: Any) -> None:
-        self.known[kind, key] = value
+@pytest.fixture
+def facts(tmp_path: Path) -> Iterator[State]:
+    """Where nothing is remembered yet."""
+    with contextlib.closing(State.open(Layout(root=tmp_path / "state"))) as state:
+        yield state
 
 
 @pytest.fixture
@@ -52,21 +49,19 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
-def test_every_file_counts_by_its_contents(files: list[Path]) -> None:
+def test_every_file_counts_by_its_contents(files: list[Path], facts: State) -> None:
     expected = digest([[str(path), hashlib.sha256(path.read_bytes()).hexdigest()] for path in files])
-    assert host_root(Facts())().contents["interpreter"] == expected
+    assert host_root(facts)().contents["interpreter"] == expected
 
 
-def test_what_is_known_is_not_hashed_again(files: list[Path], hashed: list[int]) -> None:
-    facts = Facts()
+def test_what_is_known_is_not_hashed_again(files: list[Path], facts: State, hashed: list[int]) -> None:
     root = host_root(facts)
     first = root()
     assert root() == first == host_root(facts)()
     assert hashed == [len(files)]
 
 
-def test_a_file_that_changes_makes_another_root(files: list[Path], hashed: list[int]) -> None:
-    facts = Facts()
+def test_a_file_that_changes_makes_another_root(files: list[Path], facts: State, hashed: list[int]) -> None:
     first = host_root(facts)()
     files[1].write_bytes(b"no longer empty")
     second = host_root(facts)()
@@ -75,10 +70,10 @@ def test_a_file_that_changes_makes_another_root(files: list[Path], hashed: list[
 
 
 def test_a_file_that_goes_away_is_told_to_who_needs_the_root(
-    files: list[Path], monkeypatch: pytest.MonkeyPatch
+    files: list[Path], facts: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_interpreter_fingerprint", lambda: "of when it was there")
     files[0].unlink()
-    root = host_root(Facts())
+    root = host_root(facts)
     with pytest.raises(EngineError, match=r"the files of the interpreter can't be read: .*No such file"):
         root()

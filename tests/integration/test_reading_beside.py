@@ -14,19 +14,11 @@ import pytest
 from pybuilder.interruption import Interruption
 from pybuilder.sources import beside, kept
 from pybuilder.sources.beside import reading_beside
-from pybuilder.sources.kept import members, read
+from pybuilder.sources.kept import _read as read
+from pybuilder.sources.kept import members
 from pybuilder.sources.limits import Limits
-from tests.support.archives import COMPRESSIONS, Item, directory, hard, link, tar, zipped
+from tests.support.archives import COMPRESSIONS, EVERY_KIND, Item, tar, zipped
 from tests.support.workspaces import wait_for
-
-ITEMS = [
-    directory("x-1"),
-    Item("x-1/one", b"1" * 100_000, mode=0o755),
-    Item("x-1/empty"),
-    Item("x-1/\u00e9", b"\0"),
-    link("x-1/soft", "one"),
-    hard("x-1/hard", "x-1/one"),
-]
 
 
 @pytest.fixture(autouse=True)
@@ -55,17 +47,17 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the archives that were read in this process."""
     names: list[str] = []
 
-    def counted(archive: Path) -> kept.Entries | None:
+    def counted(archive: Path) -> kept._Entries | None:
         names.append(archive.name)
         return read(archive)
 
-    monkeypatch.setattr(kept, "read", counted)
+    monkeypatch.setattr(kept, "_read", counted)
     return names
 
 
 def archive(root: Path, data: bytes | None = None, name: str = "x-1.tar.gz") -> Path:
     path = root / name
-    path.write_bytes(tar(ITEMS) if data is None else data)
+    path.write_bytes(tar(EVERY_KIND) if data is None else data)
     return path
 
 
@@ -73,20 +65,20 @@ def archive(root: Path, data: bytes | None = None, name: str = "x-1.tar.gz") -> 
 def test_it_reads_what_we_would_read(
     reader: beside._Reader, here: list[str], tmp_path: Path, compress: Callable[[bytes], bytes]
 ) -> None:
-    path = archive(tmp_path, compress(tar(ITEMS)))
+    path = archive(tmp_path, compress(tar(EVERY_KIND)))
     here.clear()
     assert kept._entries(path) == read(path)
     assert here == []
 
 
 def test_a_zip(reader: beside._Reader, here: list[str], tmp_path: Path) -> None:
-    path = archive(tmp_path, zipped(ITEMS[:3]))
+    path = archive(tmp_path, zipped(EVERY_KIND[:3]))
     here.clear()
     assert kept._entries(path) == read(path)
     assert here == []
 
 
-@pytest.mark.parametrize("data", [b"", b"no archive", tar(ITEMS)[:600], tar([Item("x/fifo", type=b"6")])])
+@pytest.mark.parametrize("data", [b"", b"no archive", tar(EVERY_KIND)[:600], tar([Item("x/fifo", type=b"6")])])
 def test_what_cannot_be_kept_is_read_by_whoever_wants_it(
     reader: beside._Reader, here: list[str], tmp_path: Path, data: bytes
 ) -> None:
@@ -97,13 +89,13 @@ def test_what_cannot_be_kept_is_read_by_whoever_wants_it(
 
 
 def test_members_come_from_it_as_long_as_the_block_lasts(here: list[str], tmp_path: Path) -> None:
-    one, two, three = (archive(tmp_path, tar([*ITEMS, Item(f"x-1/{n}")]), f"{n}.tar") for n in "123")
+    one, two, three = (archive(tmp_path, tar([*EVERY_KIND, Item(f"x-1/{n}")]), f"{n}.tar") for n in "123")
 
     def names(path: Path) -> Sequence[str]:
         return [member.name for member in members(path, Limits())]
 
     with reading_beside():
-        assert names(one) == [*(item.name for item in ITEMS), "x-1/1"]
+        assert names(one) == [*(item.name for item in EVERY_KIND), "x-1/1"]
         # It starts meanwhile.
         assert here == ["1.tar"]
         reader = ready()
@@ -144,7 +136,7 @@ def test_who_is_interrupted_leaves_no_answer_for_another(
     assert reader._helper
     os.kill(reader._helper.pid, signal.SIGSTOP)
     told, ended = Interruption(), threading.Event()
-    one, other = archive(tmp_path), archive(tmp_path, tar(ITEMS[:2]), "other.tar")
+    one, other = archive(tmp_path), archive(tmp_path, tar(EVERY_KIND[:2]), "other.tar")
 
     def work() -> None:
         try:

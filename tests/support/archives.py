@@ -85,3 +85,14 @@ def write(path: Path, items: Sequence[Item], kind: str = "tar.gz") -> Path:
     path = path.with_name(f"{path.name}.{kind}")
     path.write_bytes(zipped(items) if kind == "zip" else COMPRESSIONS[kind](tar(items)))
     return path
+
+
+EVERY_KIND = (
+    directory("x-1"),
+    Item("x-1/one", b"1" * 100_000, mode=0o755),
+    Item("x-1/empty"),
+    Item("x-1/\u00e9", b"\0"),
+    link("x-1/soft", "one"),
+    hard("x-1/hard", "x-1/one"),
+)
+"""Whatever may be in an archive; a zip has no hard links."""

@@ -66,7 +66,8 @@ class World:
         self.seen.append(package_id(package))
         if package[0] == self.fault:
             raise FetchError("it can't be had")
-        self.ahead(package)
+        if self.ahead:
+            self.ahead(package)
         return tuple(map(Requirement, self.installs.get(package[0], ())))
 
     def compile_ahead(self, package: Package) -> None:
@@ -117,6 +118,22 @@ def test_what_builds_require_is_compiled_ahead_as_long_as_the_plan_is_made() -> 
     look(world, "top", until=4)
     assert sorted(world.compiled[:-1]) == ["help==1", "tool==1"]
     assert world.compiled[-1] == "no more"
+
+
+def test_nothing_is_compiled_ahead_for_who_comes_late() -> None:
+    world, begun = World(versions={"top": "1", "tool": "1"}, builds={"top": ["tool"]}), threading.Event()
+    foreseen = world.foreseen
+
+    def slow(package: Package) -> tuple[Requirement, ...]:
+        if package[0] == "tool":
+            begun.set()
+            time.sleep(0.3)  # in the middle of something that can't be interrupted
+        return foreseen(package)
+
+    world.foreseen = slow  # type: ignore[method-assign]
+    with foresight(world.statements, [Requirement("top")], world.likely):
+        assert begun.wait(10)
+    assert world.compiled == ["tool==1", "no more"]
 
 
 def test_who_is_found_serves_for_others() -> None:

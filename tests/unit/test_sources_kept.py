@@ -14,15 +14,7 @@ from pybuilder.sources import kept
 from pybuilder.sources.limits import Limits
 from pybuilder.sources.members import Member, damage, loaded_members
 from pybuilder.sources.members import members as streamed
-from tests.support.archives import COMPRESSIONS, Item, directory, hard, link, tar, zipped
-
-ITEMS = [
-    directory("x-1"),
-    Item("x-1/one", b"1" * 1000, mode=0o755),
-    Item("x-1/empty"),
-    link("x-1/soft", "one"),
-    hard("x-1/hard", "x-1/one"),
-]
+from tests.support.archives import COMPRESSIONS, EVERY_KIND, Item, directory, tar, zipped
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +57,7 @@ def contents(archive: Path, limits: Limits | None = None) -> list[tuple[object, 
 @pytest.mark.parametrize("form", [*COMPRESSIONS, "zip"])
 def test_what_is_kept_is_what_is_there(tmp_path: Path, form: str, read: list[str]) -> None:
     archive = tmp_path / f"x.{form}"
-    plain = [item for item in ITEMS if form != "zip" or item.name != "x-1/hard"]
+    plain = [item for item in EVERY_KIND if form != "zip" or item.name != "x-1/hard"]
     archive.write_bytes(zipped(plain) if form == "zip" else COMPRESSIONS[form](tar(plain)))
     there = described(streamed(archive, Limits()))
     assert len(there) == len(plain)
@@ -86,16 +78,16 @@ def test_by_what_it_holds_and_not_by_its_name(tmp_path: Path, read: list[str]) -
 
 def test_whoever_stops_early_spoils_it_for_nobody(tmp_path: Path, read: list[str]) -> None:
     archive = tmp_path / "x.tar"
-    archive.write_bytes(tar(ITEMS))
+    archive.write_bytes(tar(EVERY_KIND))
     first = next(kept.members(archive, Limits()))
     assert first.name == "x-1"
-    assert len(contents(archive)) == len(ITEMS)
+    assert len(contents(archive)) == len(EVERY_KIND)
     assert len(read) == 1
 
 
 def test_what_is_damaged_is_told_where_it_is_met(tmp_path: Path) -> None:
     archive = tmp_path / "x.tar"
-    archive.write_bytes(tar(ITEMS)[:1500])
+    archive.write_bytes(tar(EVERY_KIND)[:1500])
     for _ in range(2):
         met = []
         with pytest.raises(FetchError, match="truncated or damaged"), damage(archive):
@@ -116,7 +108,7 @@ def test_what_is_large_is_a_stream_each_time(tmp_path: Path, read: list[str]) ->
 
 def test_with_limits_of_ones_own_nothing_is_kept(tmp_path: Path, read: list[str]) -> None:
     archive = tmp_path / "x.tar"
-    archive.write_bytes(tar(ITEMS))
+    archive.write_bytes(tar(EVERY_KIND))
     for _ in range(2):
         contents(archive, Limits(entries=10))
     assert len(read) == 2
@@ -144,11 +136,11 @@ def pax(name: str, data: bytes, **headers: str) -> bytes:
 STRANGE = {
     "nothing": b"",
     "zeros": bytes(10240),
-    "no end": tar(ITEMS).rstrip(b"\0"),
-    "cut in data": tar(ITEMS)[:1800],
-    "cut in a header": tar(ITEMS)[:700],
-    "rubbish after its end": tar(ITEMS) + b"rubbish" * 1000,
-    "a bad header": tar(ITEMS)[:512] + b"x" * 512 + tar(ITEMS)[512:],
+    "no end": tar(EVERY_KIND).rstrip(b"\0"),
+    "cut in data": tar(EVERY_KIND)[:1800],
+    "cut in a header": tar(EVERY_KIND)[:700],
+    "rubbish after its end": tar(EVERY_KIND) + b"rubbish" * 1000,
+    "a bad header": tar(EVERY_KIND)[:512] + b"x" * 512 + tar(EVERY_KIND)[512:],
     "bad headers only": b"x" * 257 + b"ustar" + b"x" * 1000,
     "long names": tar([directory("x-1"), Item(f"x-1/{'long/' * 40}a", b"a"), Item("x-1/b", b"b")]),
     "pax headers": pax("x-1/a", b"abc", path="x-1/other", mtime="nan", comment="hallo"),
