@@ -394,6 +394,21 @@ say("pids", len([name for name in os.listdir("/proc") if name.isdigit()]))
         assert ran.got["limits"] == [[700, 700], [800, 800]]
 
 
+@pytest.mark.parametrize("gives_way", [False, True])
+def test_what_gives_way_has_a_smaller_share_where_root_starts_it(here: Place, gives_way: bool) -> None:
+    ran = here.run(
+        "from pathlib import Path\n"
+        "files = [Path('/sys/fs/cgroup', name) for name in ('cpu/cpu.shares', 'cpu.weight')]\n"
+        "say('shares', [int(file.read_text()) for file in files if file.exists()])",
+        limits={"gives_way": gives_way},
+    )
+    assert (ran.error, ran.failure) == ("", "")
+    if here.uid is None:
+        # Of the usual 1024, or the usual 100 in version 2, into which runtimes convert it.
+        assert ran.got["shares"]
+        assert all((share < 1024 and share != 100) == gives_way for share in ran.got["shares"]), ran.got
+
+
 class TestWhatIsMissing:
     def test_podman(self, rootless: Place) -> None:
         ran = rootless.run("print('ok')", prefix=["/usr/bin/env", "PATH=/nonexistent"])
