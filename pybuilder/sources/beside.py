@@ -71,7 +71,7 @@ def reading_beside() -> Iterator[None]:
 
 
 def ask(archive: Path) -> bytes | None:
-    """What ``kept.packed`` makes of an archive; None where nobody can be asked, or not yet.
+    """What ``whole.read_whole`` makes of an archive, by marshal; None where nobody can be asked, or not yet.
 
     Raises:
         KeyboardInterrupt: This thread was told to end.

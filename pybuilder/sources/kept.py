@@ -10,23 +10,17 @@ import io
 import marshal
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
-from pybuilder.errors import FetchError
 from pybuilder.files import sha256_file
 from pybuilder.sources import beside
 from pybuilder.sources.limits import Limits
-from pybuilder.sources.members import Kind, Member, damage, loaded_members
+from pybuilder.sources.members import Member
 from pybuilder.sources.members import members as streamed
+from pybuilder.sources.whole import BESIDE, LARGEST, Entries, read_whole
 
-_LARGEST = 16 << 20  # bytes that an archive, or its members, may take
 _ROOM = 64 << 20  # bytes for all that is kept
-_BESIDE = 1 << 10  # bytes that a member takes besides its own, about
-
-_Entries = Sequence[tuple[Member, bytes | None]]
-_Facts = tuple[str, Kind, bool, int, int, str]
 
 
 class _Shelf:
@@ -34,10 +28,10 @@ class _Shelf:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._archives: OrderedDict[str, _Entries | None] = OrderedDict()
+        self._archives: OrderedDict[str, Entries | None] = OrderedDict()
         self._size = 0
 
-    def get(self, archive: Path) -> _Entries | None:
+    def get(self, archive: Path) -> Entries | None:
         # Of what is there now: a name says nothing, and a time little.
         digest = sha256_file(archive)
         with self._lock:
@@ -63,60 +57,23 @@ def members(archive: Path, limits: Limits) -> Iterator[Member]:
     Raises:
         FetchError: As that does.
     """
-    small = archive.stat().st_size <= _LARGEST
+    small = archive.stat().st_size <= LARGEST
     entries = _SHELF.get(archive) if small and limits == Limits() else None
     if entries is None:
         yield from streamed(archive, limits)
         return
-    for member, data in entries:
-        yield member if data is None else _with(member, io.BytesIO(data))
+    for facts, data in entries:
+        yield Member(*facts, None if data is None else io.BytesIO(data))
 
 
-def _entries(archive: Path) -> _Entries | None:
-    """As ``_read``; from a process beside ours, where there is one."""
+def _entries(archive: Path) -> Entries | None:
+    """As ``read_whole``; from a process beside ours, where there is one."""
     answer = beside.ask(archive)
     if answer is None:
-        return _read(archive)
-    told: list[tuple[_Facts, bytes | None]] | None = marshal.loads(answer)
-    return None if told is None else [(_member(facts, None), data) for facts, data in told]
-
-
-def packed(archive: Path) -> bytes:
-    """What is in an archive, for ``_entries`` of another process."""
-    entries = _read(archive)
-    return marshal.dumps(None if entries is None else [(_facts(member), data) for member, data in entries])
-
-
-def _read(archive: Path) -> _Entries | None:
-    """What is in an archive; None where that is much, or where something is wrong, which its reader will be told."""
-    entries, left = [], _LARGEST
-    try:
-        with damage(archive):
-            # A tar has headers and padding besides.
-            for member in loaded_members(archive, 2 * _LARGEST):
-                left -= _BESIDE + member.size
-                data = member.data.read(member.size + 1) if member.data and left > 0 else None
-                if left < 0 or len(data or b"") > member.size:
-                    return None
-                entries.append((_with(member, None), data))
-    except FetchError:
-        return None
+        return read_whole(archive)
+    entries: Entries | None = marshal.loads(answer)
     return entries
 
 
-def _with(member: Member, data: IO[bytes] | None) -> Member:
-    # Not by dataclasses.replace, which takes ten times as long.
-    return _member(_facts(member), data)
-
-
-def _facts(member: Member) -> _Facts:
-    return member.name, member.kind, member.executable, member.mtime, member.size, member.target
-
-
-def _member(facts: _Facts, data: IO[bytes] | None) -> Member:
-    name, kind, executable, mtime, size, target = facts
-    return Member(name=name, kind=kind, executable=executable, mtime=mtime, size=size, target=target, data=data)
-
-
-def _size(entries: _Entries | None) -> int:
-    return sum(_BESIDE + len(data or b"") for _, data in entries or ())
+def _size(entries: Entries | None) -> int:
+    return sum(BESIDE + len(data or b"") for _, data in entries or ())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # 1980-01-02 00:00 UTC. Zip files, and so wheels, know no time before 1980, in any time zone.
 EARLIEST = 315_619_200
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Bounds on what is unpacked from one archive; far above any package, far below a disk.
 
     Attributes:

@@ -16,12 +16,10 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, Literal, NamedTuple, cast
 
 from pybuilder.errors import FetchError
-from pybuilder.files import CHUNK
 from pybuilder.sources.limits import Limits, whole_seconds
 
 if sys.version_info >= (3, 14):
@@ -38,11 +36,11 @@ _LINK_TARGET = 4096
 _DIRECTORY_RECORD = 46 + 1024
 _END_OF_DIRECTORY = b"PK\x05\x06"
 _ZIP = (b"PK\x03\x04", _END_OF_DIRECTORY)
+_CHUNK = 1 << 20  # bytes that are decompressed at once
 _MAGIC = 262 + 3  # bytes that tell what an archive is
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One entry of an archive.
 
     Attributes:
@@ -120,7 +118,7 @@ def loaded_members(archive: Path, most: int) -> Iterator[Member]:
             return
         content = io.BytesIO()
         with decompressed(raw, magic) as stream:
-            while chunk := stream.read(CHUNK):
+            while chunk := stream.read(_CHUNK):
                 content.write(chunk)
                 if content.tell() > most:
                     raise refused(archive, f"it has more than {most} bytes")

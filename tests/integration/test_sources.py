@@ -12,8 +12,8 @@ from pybuilder.errors import ConfigError, FetchError
 from pybuilder.files import sha256_file
 from pybuilder.http import Client
 from pybuilder.layout import Layout
-from pybuilder.sources import Fetched, Sources, Wanted
 from pybuilder.sources.archive import extract
+from pybuilder.sources.fetch import Fetched, Sources, Wanted
 from pybuilder.spec import Pin, Source
 from pybuilder.store import Store
 from pybuilder.upstream import Upstream

@@ -24,7 +24,7 @@ from pybuilder.rejections import Rejection
 from pybuilder.screening.account import remember
 from pybuilder.screening.policy import Judged
 from pybuilder.settings import Screen
-from pybuilder.sources import Fetched
+from pybuilder.sources.fetch import Fetched
 from pybuilder.stages import Source
 from pybuilder.state import State
 from pybuilder.upstream.files import File, Project

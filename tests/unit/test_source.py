@@ -19,7 +19,7 @@ from pybuilder.errors import FetchError
 from pybuilder.layout import Layout
 from pybuilder.new import fetch_as_seen
 from pybuilder.processes import run
-from pybuilder.sources import Fetched, Sources, Wanted, WantedWheel
+from pybuilder.sources.fetch import Fetched, Sources, Wanted, WantedWheel
 from pybuilder.spec import Pin
 from pybuilder.stages import Adapters
 from pybuilder.stages.source import SourceGetter

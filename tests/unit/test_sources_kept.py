@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pybuilder.errors import FetchError
-from pybuilder.sources import kept
+from pybuilder.sources import kept, whole
 from pybuilder.sources.limits import Limits
 from pybuilder.sources.members import Member, damage, loaded_members
 from pybuilder.sources.members import members as streamed
@@ -37,7 +37,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return loaded_members(archive, most)
 
     monkeypatch.setattr(kept, "streamed", counted)
-    monkeypatch.setattr(kept, "loaded_members", loaded)
+    monkeypatch.setattr(whole, "loaded_members", loaded)
     return names
 
 
@@ -100,7 +100,7 @@ def test_what_is_damaged_is_told_where_it_is_met(tmp_path: Path) -> None:
 
 def test_what_is_large_is_a_stream_each_time(tmp_path: Path, read: list[str]) -> None:
     archive = tmp_path / "x.tar.gz"
-    archive.write_bytes(COMPRESSIONS["tar.gz"](tar([Item("x-1/big", bytes(kept._LARGEST)), Item("x-1/a", b"a")])))
+    archive.write_bytes(COMPRESSIONS["tar.gz"](tar([Item("x-1/big", bytes(kept.LARGEST)), Item("x-1/a", b"a")])))
     for _ in range(3):
         assert [member.name for member in kept.members(archive, Limits())] == ["x-1/big", "x-1/a"]
     assert len(read) == 4  # the first time it was tried
@@ -115,7 +115,7 @@ def test_with_limits_of_ones_own_nothing_is_kept(tmp_path: Path, read: list[str]
 
 
 def test_the_oldest_makes_room(tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "_ROOM", 3 * kept._BESIDE)
+    monkeypatch.setattr(kept, "_ROOM", 3 * kept.BESIDE)
     archives = [tmp_path / f"{name}.tar" for name in "abcd"]
     for archive in archives:
         archive.write_bytes(tar([Item(f"x-1/{archive.name}")]))
