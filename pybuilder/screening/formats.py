@@ -75,6 +75,9 @@ _MARKS: tuple[tuple[re.Pattern[bytes], Format], ...] = tuple(
     )
 )
 
+# Which of them fits is asked of few files: most begin as none of them.
+_ANY_MARK = re.compile(b"|".join(mark.pattern for mark, _ in _MARKS), re.DOTALL)
+
 # The marks of a code object, with and without a reference to it (marshal.c).
 _CODE = (0x63, 0xE3)
 # Machine types of object files: i386, x86-64, ARM, AArch64 (PE/COFF specification, "Machine Types").
@@ -87,9 +90,8 @@ def identify(head: bytes) -> Format | None:
     Args:
         head: Its first ``HEAD`` bytes, or all of it.
     """
-    for mark, found in _MARKS:
-        if mark.match(head):
-            return found
+    if _ANY_MARK.match(head):
+        return next(found for mark, found in _MARKS if mark.match(head))
     if _is_bytecode(head):
         return _compiled("Python bytecode")
     if is_tar(head):

@@ -142,6 +142,10 @@ class _Scan:
         while len(head) < HEAD and (more := data.read(HEAD - len(head))):
             head += more
         what = identify(head)
+        if what is None and len(head) < HEAD and not ends_in_zip(head[-TAIL:], len(head)):
+            # As nearly all are: nobody asks for their digests.
+            self._count(len(head), depth)
+            return
         copy = self.spool() / str(depth) if what in _OPENED and depth < DEPTH else None
         with copy.open("wb") if copy else contextlib.nullcontext() as stream:
             size, digest, tail = self._read(head, data, stream, depth)

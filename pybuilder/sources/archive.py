@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tarfile
 import tempfile
@@ -163,15 +164,24 @@ def pack(stream: IO[bytes], content: Iterable[Member], *, top: str, mtime: int) 
 
 def _safe_parts(archive: Path, name: str, limits: Limits) -> Parts:
     """The components of a member's path, of which none leads anywhere but down."""
+    parts, fault = _judged_parts(name, limits.path)
+    if fault:
+        raise refused(archive, fault)
+    return parts
+
+
+@functools.lru_cache(1 << 14)
+def _judged_parts(name: str, longest: int) -> tuple[Parts, str]:
+    """The components of a path, and what is wrong with it; a new source is gone through five times in a row."""
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if name.startswith("/") or ".." in parts:
-        raise refused(archive, f"the path {name!r} leads out of it")
+        return parts, f"the path {name!r} leads out of it"
     if "\0" in name or "\\" in name:
-        raise refused(archive, f"the path {name!r} has a character that no source needs")
+        return parts, f"the path {name!r} has a character that no source needs"
     length = len(os.fsencode(name))
-    if length > limits.path or (length > 255 and any(len(os.fsencode(part)) > 255 for part in parts)):
-        raise refused(archive, f"the path {name[:80]!r}… is too long")
-    return parts
+    if length > longest or (length > 255 and any(len(os.fsencode(part)) > 255 for part in parts)):
+        return parts, f"the path {name[:80]!r}… is too long"
+    return parts, ""
 
 
 @dataclass(kw_only=True)

@@ -51,6 +51,14 @@ class TestSource:
     def test_nothing_in_a_source_of_text(self, tmp_path: Path) -> None:
         assert scanned(tmp_path, {"a.py": b"x = 1\n", "lib.so": b"this is a text\n"}) == Findings(unlisted={})
 
+    @pytest.mark.parametrize("size", [400, HEAD - 1, HEAD, HEAD + 1])
+    def test_a_small_application_is_known_by_its_end(self, tmp_path: Path, size: int) -> None:
+        application = b"#!/bin/sh\n" + bytes(size) + zip_bytes(a=b"a")
+        for data, formats in ((application[-size:], ["zip after other bytes"]), (application[:size], [])):
+            findings = scanned(tmp_path, {"a": data})
+            assert [each.format for each in findings.files] == formats
+            assert all(each.sha256 == hashlib.sha256(data).hexdigest() for each in findings.files)
+
     def test_a_library_under_any_name_with_its_digest(self, tmp_path: Path) -> None:
         [found] = scanned(tmp_path, {"tests/data/readme.txt": ELF}).files
         assert (found.path, found.kind, found.format) == ("tests/data/readme.txt", "compiled", "ELF")
