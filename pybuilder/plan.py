@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 # Raise it when the meaning of a field below changes: every key changes with it.
@@ -138,7 +139,7 @@ class Ingredient:
     payload: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """Everything that can change a payload.
 
@@ -168,6 +169,11 @@ class Plan:
 
     def key(self) -> str:
         """The digest of the plan; equal keys mean that a payload can be taken over."""
+        return self._key
+
+    @cached_property
+    def _key(self) -> str:
+        # Asked half a dozen times for each build, of which the tags alone are forty kilobytes.
         return digest(
             {
                 "format": FORMAT_VERSION,
