@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import stat
 import struct
+import threading
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import IO, Any
 
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -29,6 +32,7 @@ MAX_METADATA = 64 << 20
 READ_WHOLE = ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
 """The files of dist-info that are read into memory; the last may be missing."""
 
+_SMALL = 4 << 20  # bytes of a wheel, and of all that is in it, that stay in memory for who reads it next
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SHOWN = 20
 
@@ -100,9 +104,7 @@ def open_wheel(path: Path) -> Wheel:
     Raises:
         BuildError: It is no zip, its file name or its structure is not a wheel's; the message lists every reason.
     """
-    facts = path.stat()
-    # Of what is there now: the kernel sets the time of a change, whatever else says that nothing has changed.
-    return _open_wheel(path, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+    return _open_wheel(path, *_identity_of(path.stat()))
 
 
 # Each wheel that is built or published is looked at a dozen times in a row.
@@ -140,7 +142,11 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         BuildError: Opening it, or reading from it inside the block, shows that it is damaged.
     """
     try:
-        content = io.BytesIO(path.read_bytes()) if path.stat().st_size <= IN_MEMORY else path
+        facts = path.stat()
+        if facts.st_size <= _SMALL and (kept := _kept(path, *_identity_of(facts))):
+            yield kept
+            return
+        content = io.BytesIO(path.read_bytes()) if facts.st_size <= IN_MEMORY else path
         with zipfile.ZipFile(content) as archive:
             archive.filename = str(path)
             yield archive
@@ -150,6 +156,36 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
             where=str(path),
             cure="look at how the build backend makes its wheel",
         ) from error
+
+
+@lru_cache(maxsize=8)
+def _kept(path: Path, *_identity: int) -> _Kept | None:
+    archive = _Kept(io.BytesIO(path.read_bytes()))
+    archive.filename = str(path)
+    return archive if sum(info.file_size for info in archive.infolist()) <= _SMALL else None
+
+
+class _Kept(zipfile.ZipFile):
+    """A small wheel in memory, for several threads; what was read of it stays, since it is read through six times."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self._reading = threading.Lock()
+        # By offset: a wheel that is not sound may have two entries of one name.
+        self._contents: dict[int, bytes] = {}
+
+    def open(self, name: str | zipfile.ZipInfo, *arguments: Any, **options: Any) -> IO[bytes]:
+        info = self.getinfo(name) if isinstance(name, str) else name
+        with self._reading:
+            if info.header_offset not in self._contents:
+                with super().open(info, *arguments, **options) as stream:
+                    self._contents[info.header_offset] = stream.read()
+        return io.BytesIO(self._contents[info.header_offset])
+
+
+def _identity_of(facts: os.stat_result) -> tuple[int, ...]:
+    """Of what is there now: the kernel sets the time of a change, whatever else says that nothing has changed."""
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
 
 def pieces(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:

@@ -1,6 +1,7 @@
 import os
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from packaging.version import Version
@@ -118,4 +119,71 @@ def test_one_that_has_changed_is_read_again_whatever_its_time_says(tmp_path):
         stream.write(changed)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert [entry.name for entry in open_wheel(path).entries][:1] == ["demy.py"]
+    with open_archive(path) as archive:
+        assert archive.namelist()[:1] == ["demy.py"]
     assert [entry.name for entry in seen.entries][:1] == ["demo.py"]
+
+
+@pytest.fixture
+def unpacked(monkeypatch):
+    """The names of the entries that were unpacked, as often as they were."""
+    names = []
+    unpack = zipfile.ZipFile.open
+
+    def counted(archive, entry, mode="r", *arguments, **options):
+        names.extend([entry.filename] if mode == "r" else [])
+        return unpack(archive, entry, mode, *arguments, **options)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", counted)
+    return names
+
+
+def contents(path):
+    """Of all entries, in order; twice from the beginning, and once a part of it."""
+    with open_archive(path) as archive:
+        found = [b"".join(pieces(archive, info)) for info in archive.infolist()]
+        assert [archive.read(info) for info in archive.infolist()] == found
+        for info, content in zip(archive.infolist(), found, strict=True):
+            with archive.open(info) as stream:
+                assert stream.read(1) == content[:1]
+    return found
+
+
+def test_what_was_read_of_a_small_one_stays(tmp_path, unpacked):
+    path = Draft(files={"demo.py": b"1", "empty.py": b""}).write(tmp_path)
+    first = contents(path)
+    assert first[:2] == [b"1", b""]
+    assert contents(path) == first
+    assert len(unpacked) == len(first)
+
+
+@pytest.mark.parametrize("size", ["of the file", "of what is in it"])
+def test_what_was_read_of_a_large_one_does_not(tmp_path, unpacked, monkeypatch, size):
+    path = Draft(files={"demo.py": bytes(1 << 20)}).write(tmp_path)
+    assert path.stat().st_size < 10_000
+    monkeypatch.setattr(read, "_SMALL", 10 if size == "of the file" else 10_000)
+    first = contents(path)
+    assert contents(path) == first
+    assert len(unpacked) == 6 * len(first)
+
+
+def test_two_entries_of_one_name_are_two(tmp_path):
+    path = tmp_path / "demo-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("demo.py", b"one")
+        archive.writestr("demo.py", b"other")
+    assert contents(path) == [b"one", b"other"]
+
+
+def test_damage_shows_each_time(tmp_path):
+    path = DAMAGED(tmp_path)
+    for _ in range(2):
+        with pytest.raises(BuildError, match="is damaged"), open_archive(path) as archive:
+            archive.read("demo/__init__.py")
+
+
+def test_many_read_at_once(tmp_path):
+    path = Draft(files={f"{number}.py": bytes([number]) * number for number in range(200)}).write(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(contents, [path] * 8))
+    assert all(each[:200] == [bytes([number]) * number for number in range(200)] for each in found)
