@@ -66,7 +66,7 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def fsync_dir(path: Path) -> None:
+def fsync_dir(path: Path | str) -> None:
     """Make the names in a directory durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -97,19 +97,22 @@ def sync_filesystem(path: Path) -> None:
 @contextlib.contextmanager
 def atomic_writer(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     """A stream whose bytes become the file ``path`` if, and only if, the block ends without an exception."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
+    # By strings: making paths took longer than asking the system, and this is done a thousand times in a run.
+    target = str(path)
+    directory, name = os.path.split(target)
+    os.makedirs(directory or ".", exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{name[:80]}.", suffix=".tmp", dir=directory or ".")
     try:
         with open(descriptor, "wb") as stream:
             yield stream
             stream.flush()
             os.fchmod(descriptor, mode)
             os.fsync(descriptor)
-        temporary.replace(path)
-        fsync_dir(path.parent)
+        os.replace(temporary, target)
+        fsync_dir(directory or ".")
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
 
 

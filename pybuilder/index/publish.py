@@ -241,8 +241,9 @@ def _copy_record(record: Path, target: Path) -> None:
             there.mkdir(exist_ok=True)
             # A run that was killed while it added to the record leaves what it had not finished.
             for name in (each for each in names if not each.endswith(".tmp")):
-                shutil.copy2(Path(directory, name), there / name)
-                with (there / name).open("rb") as stream:
+                # By strings, of which shutil makes no path again and again.
+                copy = shutil.copy2(f"{directory}/{name}", f"{there}/{name}")
+                with open(copy, "rb") as stream:
                     os.fsync(stream.fileno())
             filesystem.fsync_dir(there)
         fresh.chmod(0o755)

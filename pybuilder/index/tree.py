@@ -5,6 +5,7 @@ An index has two: the wheels, and below ``sources/`` what they were built from. 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -188,8 +189,9 @@ def rendered(directory: Path, json: bytes, html: bytes) -> Iterator[tuple[Path, 
 
 def write_changed(path: Path, data: bytes) -> bool:
     """Write a small file unless these are its bytes already; True if it was written."""
-    if path.exists() and path.read_bytes() == data:
-        return False
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as stream:
+        if stream.read() == data:
+            return False
     write_atomic(path, data)
     return True
 
