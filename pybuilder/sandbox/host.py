@@ -16,6 +16,7 @@ from pathlib import Path
 from pybuilder.errors import EngineError
 from pybuilder.processes import bubblewrap_child, install_command, kill_group, kill_process, namespace_of, run, spawn
 from pybuilder.sandbox import BUILD_GID, BUILD_UID, HOST_NAME, RUNNER, Event, Job, Outcome
+from pybuilder.sandbox.namespace import Namespaces, unprivileged_ids
 from pybuilder.sandbox.processors import Processors
 
 # bubblewrap and the shell before it run outside, so nothing of a spec's environment may reach them.
@@ -30,12 +31,14 @@ class HostEngine:
         prefix: The interpreter's base prefix, seen at the same place inside.
         interpreter: The interpreter itself.
         processors: Shared out among the builds that run at once.
+        namespaces: Where they run, where root starts them.
     """
 
     prefix: Path
     interpreter: Path
     name: str = "host"
     processors: Processors = field(default_factory=Processors)
+    namespaces: Namespaces = field(default_factory=Namespaces)
 
     @classmethod
     def of_this_interpreter(cls) -> HostEngine:
@@ -60,19 +63,19 @@ class HostEngine:
         # What a start needs is imported where it is needed, since a run that finds everything built starts nothing.
         from pybuilder.sandbox import cgroups
         from pybuilder.sandbox.mounts import program_mounts
-        from pybuilder.sandbox.namespace import unprivileged_ids, user_namespace
         from pybuilder.sandbox.seal import judge
         from pybuilder.sandbox.start import how_it_ended, job_message, outside_ids, prepare, tail
         from pybuilder.sandbox.supervise import BoundedLog, Supervisor
 
         started = time.monotonic()
         ids = unprivileged_ids(other=job.other_ids) if os.geteuid() == 0 else None
+        unprivileged = self.namespaces.one(ids, program_mounts(), env=_OUTER_ENV) if ids else contextlib.nullcontext()
         prepare(job.work, ids)
         with (
             job.log.open("ab") as stream,
             cgroups.group(_group_name(job.work), job.limits) as cgroup,
             _pipes() as pipes,
-            user_namespace(ids, program_mounts(), env=_OUTER_ENV) if ids else contextlib.nullcontext() as namespace,
+            unprivileged as namespace,
             self.processors.some(job.cpus) as processors,
         ):
             before = stream.tell()

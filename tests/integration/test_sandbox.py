@@ -7,8 +7,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,10 @@ import pytest
 
 from pybuilder.errors import EngineError
 from pybuilder.files import remove_tree
-from pybuilder.sandbox import Job, Limits, Outcome, build_environ, cgroups, host
+from pybuilder.sandbox import Event, Job, Limits, Outcome, build_environ, cgroups, host, namespace
 from pybuilder.sandbox.host import HostEngine
+from pybuilder.sandbox.mounts import program_mounts
+from pybuilder.sandbox.namespace import IdMap, unprivileged_ids
 from tests.support.sandbox import Place, Ran, place, places, processes_with, wait_for
 
 HOOKS = ("requires", "wheel")
@@ -310,6 +314,81 @@ def test_nothing_lives_without_a_control_group(bench: Bench, monkeypatch: pytest
     outcome = bench.shell(CROWD, word)
     assert not processes_with(word)
     assert outcome.failure == ""
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The descriptors of all user namespaces that are made; an ordinary user's are bubblewrap's business."""
+    descriptors: list[int] = []
+    make = namespace.user_namespace
+
+    def kept(ids: IdMap, system: Iterable[str], *, env: Mapping[str, str]) -> int:
+        descriptors.append(make(ids, system, env=env))
+        return descriptors[-1]
+
+    monkeypatch.setattr(namespace, "user_namespace", kept)
+    return descriptors
+
+
+class TestUserNamespaces:
+    def test_one_start_after_another_has_the_same(self, bench: Bench, made: list[int]) -> None:
+        seals = [bench.shell(script).seal for script in ("true", "exit 1", "true")]
+        assert len(made) == (os.geteuid() == 0)
+        assert os.geteuid() or len({seal["namespaces"]["user"] for seal in seals}) == 1
+
+    def test_others_ids_are_not_in_it(self, bench: Bench, made: list[int]) -> None:
+        for other in (False, True, False):
+            assert replace(bench, job=replace(bench.job, other_ids=other)).shell("true").failure == ""
+        assert len(made) == 2 * (os.geteuid() == 0)
+
+    def test_two_starts_at_once_have_two(self, bench: Bench, made: list[int]) -> None:
+        met = threading.Barrier(2, timeout=60)
+
+        def meet(event: Event) -> bool:
+            if event["event"] == "done":
+                met.wait()
+            return True
+
+        def start(name: str) -> str:
+            work = bench.job.work.parent / f"{bench.job.work.name}-{name}"
+            (work / "build" / "x").mkdir(parents=True)
+            steps = ({"do": "run", "argv": ["/bin/true"]},)
+            job = replace(bench.job, work=work, log=work.parent / name, steps=steps)
+            return str(bench.engine.run(job, answer=meet).seal["namespaces"]["user"])
+
+        with ThreadPoolExecutor(2) as pool:
+            assert len(set(pool.map(start, ("one", "other")))) == 2
+        assert len(made) == 2 * (os.geteuid() == 0)
+
+    def test_none_is_used_again_after_an_error(
+        self, bench: Bench, made: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(host, "_isolation", _without(("--unshare-net",), host._isolation))
+            with pytest.raises(EngineError, match="not sealed"):
+                bench.shell("true")
+        assert not any(map(is_namespace, made))
+        assert bench.shell("true").failure == ""
+        assert len(made) == 2 * (os.geteuid() == 0)
+
+    def test_they_are_closed_with_whoever_has_them(self) -> None:
+        ids = unprivileged_ids()
+        if ids is None or os.geteuid():
+            return
+        namespaces = namespace.Namespaces()
+        with namespaces.one(ids, program_mounts(), env={"PATH": "/usr/bin:/bin"}) as descriptor:
+            assert is_namespace(descriptor)
+        assert is_namespace(descriptor)
+        del namespaces
+        assert not is_namespace(descriptor)
+
+
+def is_namespace(descriptor: int) -> bool:
+    """Whether a descriptor is open, and a namespace's."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}").startswith("user:")
+    except FileNotFoundError:
+        return False
 
 
 def _without(flags: tuple[str, ...], isolation: Callable[[int | None], list[str]]) -> Callable[[int | None], list[str]]:
