@@ -146,6 +146,18 @@ def test_a_tar_is_known_by_its_sum(data: bytes, name: str) -> None:
     assert identify(data[:200] + b"x" + data[201:]) is None
 
 
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"\0asm\n\0\1\0", "WebAssembly"),
+        (b"\x5d\0\0\n\n" + b"\n" * 5 + bytes(4), "lzma"),
+    ],
+)
+def test_a_byte_that_ends_a_line_is_one_as_any_other(data: bytes, name: str) -> None:
+    found = identify(data)
+    assert found and found.name == name
+
+
 @pytest.mark.parametrize("data", OTHERS.values(), ids=OTHERS)
 def test_what_is_neither(data: bytes) -> None:
     assert identify(data) is None
