@@ -60,7 +60,7 @@ class Schedule(Generic[TaskId]):
         self._machine = Room(jobs, cpus, memory)
         self._ready: Ready[TaskId] = Ready(machine=self._machine)
         self._tasks: Tasks[TaskId] = Tasks()
-        self._running: dict[TaskId, None] = {}
+        self._running: dict[TaskId, Entry[TaskId]] = {}
         self._lets_urgent_in = urgent
 
     @property
@@ -158,14 +158,16 @@ class Schedule(Generic[TaskId]):
         self._compute_paths()
         picked = self._ready.pick()
         picked += self._squeeze_in(picked)
+        if not picked:
+            return ()
         entries = sorted((self._tasks[task] for task in picked), key=lambda e: (-e.path, e.turn))
-        longest = max((self._tasks[task].path for task in (*self._running, *picked)), default=0.0)
+        longest = max(entry.path for entry in (*self._running.values(), *entries))
         starts = []
         for entry, cpus in zip(entries, self._give(entries), strict=True):
             resumed, outranked = entry.state is State.SUSPENDED, entry.path < longest
             starts.append(Start(task=entry.task, cpus=cpus, resumed=resumed, outranked=outranked))
             self._tasks.turn(entry, State.RUNNING)
-            self._running[entry.task.id] = None
+            self._running[entry.task.id] = entry
         return tuple(starts)
 
     def done(self, task: TaskId) -> None:
@@ -202,7 +204,8 @@ class Schedule(Generic[TaskId]):
         first = self._ready.first() if self._lets_urgent_in else None
         if first is None or self._runs_alone(self._tasks[first].task):
             return []
-        beside = [entry for task in (*self._running, *picked) if (entry := self._tasks[task]).task.cpus]
+        started = (self._tasks[task] for task in picked)
+        beside = [entry for entry in (*self._running.values(), *started) if entry.task.cpus]
         reserved = any(entry.task.cpus > 1 or self._runs_alone(entry.task) for entry in beside)
         outranks = all(entry.path < self._tasks[first].path for entry in beside)
         return [first] if outranks and not reserved and self._ready.squeeze_in(first) else []

@@ -219,8 +219,10 @@ class Tasks(Generic[TaskId]):
 
     def _check(self, given: Mapping[TaskId, Task[TaskId]]) -> None:
         place = {task: (0, turn) for turn, task in enumerate(given)}
-        # Nothing old needs what is new unless it is given again; only then can a cycle lead through old tasks.
-        everywhere = any(task in self._entries for task in given)
+        # Only where something old needs more than it did can a cycle lead through old tasks.
+        everywhere = any(
+            task.needs - self._entries[key].task.needs for key, task in given.items() if key in self._entries
+        )
         graph: dict[TaskId, list[TaskId]] = {}
         todo = list(given)
         while todo:

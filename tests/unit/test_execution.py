@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from pybuilder import interruption
+from pybuilder import execution, interruption
 from pybuilder.errors import BuildError, ConfigError, FetchError, PybuildError, ValidationError
 from pybuilder.events import Failed, Remaining
 from pybuilder.execution import Execution
 from pybuilder.machine import Machine
 from pybuilder.plan import Plan
 from pybuilder.request import Planned
+from pybuilder.schedule import Schedule
 from pybuilder.stages import Made
 from pybuilder.stages.publish import Outcome
 from pybuilder.tree import Package, Tree, package_id
@@ -859,5 +860,19 @@ def test_what_is_left_is_told_now_and_then_only() -> None:
     began = time.monotonic()
     run = Run(tree(rows, "p0")).run()
     assert len(run.published) == 200
+    told = [event for event in run.packages.events if isinstance(event, Remaining)]
+    assert 1 <= len(told) <= 2 + (time.monotonic() - began) / 0.5
+
+
+def test_what_takes_long_to_sum_up_is_told_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(schedule: Schedule[object]) -> float:
+        time.sleep(0.01)
+        return 1.0
+
+    monkeypatch.setattr(execution, "_BETWEEN_WORDS", 0.0)
+    monkeypatch.setattr(Schedule, "remaining", slowly)
+    rows = "\n".join(f"p{n} 1" for n in range(200))
+    began = time.monotonic()
+    run = Run(tree(rows, "p0")).run()
     told = [event for event in run.packages.events if isinstance(event, Remaining)]
     assert 1 <= len(told) <= 2 + (time.monotonic() - began) / 0.5

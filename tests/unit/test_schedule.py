@@ -186,6 +186,13 @@ def test_nothing_is_more_urgent_than_what_room_is_set_aside_for() -> None:
     assert started(on) == []
 
 
+def test_what_starts_later_is_outranked_by_what_runs() -> None:
+    on = urgent(task("a", seconds=2), cpus=2, jobs=2)
+    assert [start.outranked for start in on.start()] == [False]
+    on.add([task("b", seconds=1)])
+    assert [start.outranked for start in on.start()] == [True]
+
+
 def test_whether_what_starts_is_outranked() -> None:
     def ranks(on: Schedule[str]) -> dict[str, bool]:
         return {start.task.id: start.outranked for start in on.start()}
