@@ -100,8 +100,9 @@ def atomic_writer(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     # By strings: making paths took longer than asking the system, and this is done a thousand times in a run.
     target = str(path)
     directory, name = os.path.split(target)
-    os.makedirs(directory or ".", exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{name[:80]}.", suffix=".tmp", dir=directory or ".")
+    directory = directory or "."
+    os.makedirs(directory, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{name[:80]}.", suffix=".tmp", dir=directory)
     try:
         with open(descriptor, "wb") as stream:
             yield stream
@@ -109,7 +110,7 @@ def atomic_writer(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
             os.fchmod(descriptor, mode)
             os.fsync(descriptor)
         os.replace(temporary, target)
-        fsync_dir(directory or ".")
+        fsync_dir(directory)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
