@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pybuilder.errors import EngineError
 from pybuilder.files import file_lock
+from pybuilder.podman import monitor
 from pybuilder.podman.service import Service, call
 from pybuilder.processes import start_service
 
@@ -89,7 +90,7 @@ def _start(path: Path, runtime: str, environ: Mapping[str, str]) -> None:
     path.unlink(missing_ok=True)
     log = path.with_suffix(".log")
     chosen = ["--runtime", runtime] if runtime else []
-    argv = ["podman", *chosen, "system", "service", f"--time={_LINGER}", f"unix://{path}"]
+    argv = ["podman", *chosen, *monitor.options(), "system", "service", f"--time={_LINGER}", f"unix://{path}"]
     with log.open("wb") as output:
         # With one of these podman would be a client of another service.
         ours = {

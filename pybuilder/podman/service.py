@@ -1,22 +1,25 @@
-"""What we ask a podman service for, through podman-py and the libpod API."""
+"""What we ask a podman service for, in the words of the libpod API, over the socket where it listens."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import re
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from pybuilder import interruption
 from pybuilder.errors import EngineError
 from pybuilder.processes import install_command
 
 OLDEST = (4, 0)
+_API = f"/v{OLDEST[0]}.{OLDEST[1]}.0/libpod"
 _ANSWER_TIMEOUT = 120.0  # seconds
 _BUSY_TIMEOUT = 20.0
 
@@ -34,8 +37,7 @@ class Service:
     socket: Path
     runtime: str
     version: str
-    _client: Any
-    _held: Any
+    _held: contextlib.ExitStack
 
     def create(self, spec: Mapping[str, Any]) -> None:
         """Make a container.
@@ -46,8 +48,7 @@ class Service:
         Raises:
             Refused: podman says no.
         """
-        headers = {"Content-Type": "application/json"}
-        self._ask("post", "/containers/create", data=json.dumps(spec), headers=headers)
+        self._ask("POST", "/containers/create", body=spec)
 
     def start(self, container: str) -> None:
         """Start a container.
@@ -55,7 +56,7 @@ class Service:
         Raises:
             Refused: podman or its runtime says no.
         """
-        self._ask("post", f"/containers/{container}/start")
+        self._ask("POST", f"/containers/{container}/start")
 
     def first_process(self, container: str) -> int:
         """The number of a container's first process outside; 0 once it has ended.
@@ -64,9 +65,12 @@ class Service:
             Refused: podman says no.
         """
         try:
-            return int(self._ask("get", f"/containers/{container}/json")["State"]["Pid"])
-        except Gone:
-            return 0
+            return int(self._ask("GET", f"/containers/{container}/json")["State"]["Pid"])
+        except Refused as error:
+            # Of one that has ended unnoticed podman asks the kernel for its control group.
+            if isinstance(error, Gone) or "no such process" in error.what:
+                return 0
+            raise
 
     def wait(self, container: str) -> int | None:
         """Wait for a container's end.
@@ -78,11 +82,10 @@ class Service:
             Refused: podman says no.
             KeyboardInterrupt: This thread was told to end; the container runs on.
         """
-        parameters = {"condition": ["stopped", "exited"], "interval": "20ms"}
+        path = f"/containers/{container}/wait?condition=stopped&condition=exited&interval=20ms"
         while True:
-            timeout = (_ANSWER_TIMEOUT, interruption.patience())
             try:
-                return int(self._ask("post", f"/containers/{container}/wait", params=parameters, timeout=timeout))
+                return int(self._ask("POST", path, timeout=interruption.patience()))
             except StillWaiting:
                 interruption.check()
             except Refused as error:
@@ -99,7 +102,7 @@ class Service:
         deadline = time.monotonic() + _BUSY_TIMEOUT
         while True:
             try:
-                self._ask("delete", f"/containers/{container}", params={"force": True, "timeout": 0})
+                self._ask("DELETE", f"/containers/{container}?force=true&timeout=0")
             except Gone:
                 return
             except Unanswered:
@@ -119,14 +122,14 @@ class Service:
             Refused: podman says no.
         """
         try:
-            self._ask("get", f"/images/{quote(name, safe='')}/exists")
+            self._ask("GET", f"/images/{quote(name, safe='')}/exists")
         except Gone:
             return False
         return True
 
     def info(self) -> Mapping[str, Any]:
         """What podman knows of the machine (GET /libpod/info); takes a third of a second."""
-        found: Mapping[str, Any] = self._ask("get", "/info")
+        found: Mapping[str, Any] = self._ask("GET", "/info")
         return found
 
     def subordinate_ids(self) -> int:
@@ -141,20 +144,16 @@ class Service:
     def close(self) -> None:
         """Hang up."""
         self._held.close()
-        self._client.close()
 
-    def _ask(self, method: str, path: str, **arguments: Any) -> Any:
-        from podman.errors import APIError
-
-        arguments.setdefault("timeout", _ANSWER_TIMEOUT)
+    def _ask(self, method: str, path: str, *, body: Any = None, timeout: float | None = _ANSWER_TIMEOUT) -> Any:
+        answer, content = _exchange(self.socket, method, path, body=body, timeout=timeout)
+        if answer.status >= 400:
+            kind = Gone if answer.status == 404 else Refused
+            raise kind(_message(answer.status, content), where=f"podman {self.version} {self.runtime}".strip())
         try:
-            answer = getattr(self._client, method)(path, **arguments)
-            if answer.status_code < 400:
-                return answer.json() if answer.content else None
-        except (APIError, ValueError) as error:
+            return json.loads(content) if content else None
+        except ValueError as error:
             raise _unanswered(error, self.socket) from error
-        kind = Gone if answer.status_code == 404 else Refused
-        raise kind(_message(answer), where=f"podman {self.version} {self.runtime}".strip())
 
 
 class Refused(EngineError):
@@ -173,27 +172,63 @@ class StillWaiting(Unanswered):
     """The service has not answered in the time that it was given."""
 
 
-def _unanswered(error: Exception, path: Path) -> Unanswered:
-    from requests.exceptions import ReadTimeout
+class _Connection(HTTPConnection):
+    """To who listens at a socket in the file system; for one request, since podman hangs up on who pauses."""
 
-    kind = StillWaiting if isinstance(error.__cause__, ReadTimeout) else Unanswered
-    # podman-py's own words are a URL; the cause says more.
+    def __init__(self, path: Path, *, timeout: float | None) -> None:
+        super().__init__("podman", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+    def ask(self, method: str, path: str, body: Any = None) -> HTTPResponse:
+        """Send a request of the libpod API, with a JSON body if one is given; returns when its answer begins.
+
+        Raises:
+            StillWaiting: It has not begun in time.
+            Unanswered: Nobody answers, or not in HTTP.
+        """
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        try:
+            self.request(method, _API + path, None if body is None else json.dumps(body), headers)
+            return self.getresponse()
+        except (OSError, HTTPException) as error:
+            raise _unanswered(error, self._path) from error
+
+
+def _exchange(
+    path: Path, method: str, what: str, *, body: Any = None, timeout: float | None = _ANSWER_TIMEOUT
+) -> tuple[HTTPResponse, bytes]:
+    """Ask a service for something, and read all that it answers."""
+    with contextlib.closing(_Connection(path, timeout=timeout)) as connection:
+        answer = connection.ask(method, what, body)
+        try:
+            return answer, answer.read()
+        except (OSError, HTTPException) as error:
+            raise _unanswered(error, path) from error
+
+
+def _unanswered(error: Exception, path: Path) -> Unanswered:
+    kind = StillWaiting if isinstance(error, TimeoutError) else Unanswered
     return kind(
-        f"podman's service does not answer: {_one_line(str(error.__cause__ or error))}",
+        f"podman's service does not answer: {_one_line(str(error)) or type(error).__name__}",
         where=str(path),
         cure="run the same command again; `podman info` must work",
     )
 
 
-def _message(answer: Any) -> str:
+def _message(status: int, content: bytes) -> str:
     """What podman says, without the kind of error that it appends to what a runtime says."""
     try:
-        body = answer.json()
+        body = json.loads(content)
         kind = str(body["cause"])
         said = str(body["message"])
         return _one_line(said.removesuffix(f": {kind}") if kind.startswith("OCI ") else said)
     except (ValueError, KeyError, TypeError):
-        return f"HTTP {answer.status_code} {_one_line(str(answer.text))[:200]}"
+        return f"HTTP {status} {_one_line(content.decode(errors='replace'))[:200]}"
 
 
 def _one_line(text: str) -> str:
@@ -212,25 +247,14 @@ def call(path: Path, runtime: str) -> Service:
     Raises:
         EngineError: What answers is too old, or no podman.
     """
-    from podman.api.client import APIClient
-    from podman.errors import APIError
-
-    with contextlib.ExitStack() as opened:
-        client = opened.enter_context(contextlib.closing(APIClient(base_url=f"unix://{path}")))
-        try:
-            held = client.get(
-                "/events",
-                params={"stream": "true", "filters": json.dumps({"container": ["none"]})},
-                stream=True,
-                timeout=(_ANSWER_TIMEOUT, None),
-            )
-            opened.callback(held.close)
-            version = client.get("/_ping", timeout=_ANSWER_TIMEOUT).headers.get("Libpod-API-Version", "")
-        except APIError as error:
-            raise _unanswered(error, path) from error
+    with contextlib.ExitStack() as held:
+        connection = held.enter_context(contextlib.closing(_Connection(path, timeout=_ANSWER_TIMEOUT)))
+        parameters = urlencode({"stream": "true", "filters": json.dumps({"container": ["none"]})})
+        held.enter_context(connection.ask("GET", f"/events?{parameters}"))
+        answer, _ = _exchange(path, "GET", "/_ping")
+        version = answer.headers.get("Libpod-API-Version", "")
         check_version(version, path)
-        opened.pop_all()
-    return Service(socket=path, runtime=runtime, version=version, _client=client, _held=held)
+        return Service(socket=path, runtime=runtime, version=version, _held=held.pop_all())
 
 
 def check_version(version: str, path: Path) -> None:

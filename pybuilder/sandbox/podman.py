@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from pybuilder.errors import EngineError
-from pybuilder.podman import Services
+from pybuilder.files import file_lock
+from pybuilder.podman import Services, monitor
 from pybuilder.processes import kill_process, namespace_of
 from pybuilder.sandbox import Event, Job, Outcome
 from pybuilder.sandbox.container import (
@@ -128,13 +129,14 @@ class PodmanEngine:
             EngineError: No container can be started, or the kernel does not end its processes.
         """
         spec = container(job, ids, interpreter=self.interpreter)
-        service, name = self.services.started(spec), spec["name"]
-        try:
-            first = _open_process(service.first_process(name))
-            with namespace_of(first):
-                yield first
-        finally:
-            self.services.remove(name)
+        with file_lock(job.work / monitor.LOCK):
+            service, name = self.services.started(spec), spec["name"]
+            try:
+                first = _open_process(service.first_process(name), job.work)
+                with namespace_of(first):
+                    yield first
+            finally:
+                self.services.remove(name)
 
 
 def _ids(*, other: bool = False) -> IdMap | None:
@@ -233,16 +235,18 @@ def _judge(talk: _Talk, seal: Mapping[str, Any]) -> None:
     judge(seal, expected_pids=2, mounts=EXPECTED_MOUNTS)
 
 
-def _open_process(pid: int) -> int:
+def _open_process(pid: int, work: Path) -> int:
     """A descriptor of a process; of one that has ended already, if this has.
 
     Raises:
-        EngineError: It was gone before we looked.
+        EngineError: It was gone before we looked; with what it said.
     """
     try:
         return os.pidfd_open(pid)
-    except (ProcessLookupError, OSError) as error:
-        raise EngineError("the container ended before it began", cure="see `pybuild doctor`") from error
+    except OSError as error:
+        said = _container_log(work).decode(errors="replace").strip().splitlines()[-1:]
+        what = ": ".join(["the container ended before it began", *said])
+        raise EngineError(what, cure="see `pybuild doctor`") from error
 
 
 def _container_log(work: Path) -> bytes:

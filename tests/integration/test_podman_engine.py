@@ -21,6 +21,8 @@ from typing import Any
 
 import pytest
 
+from pybuilder.files import file_lock, is_locked
+from pybuilder.podman import monitor
 from tests.support.driver import PYTHON
 from tests.support.sandbox import Place, Ran, place, places, processes_of, processes_with, wait_for
 from tests.support.views import user_files
@@ -45,6 +47,10 @@ def rootless(request: pytest.FixtureRequest) -> Iterator[Place]:
     """A place of a user who has a podman of their own."""
     with place(request.param) as made:
         yield dataclasses.replace(made, found={})
+
+
+EXIT = ["--exit-command", "/usr/bin/podman", "--exit-command-arg", "a b", "--runtime-arg", ""]
+"""What podman gives its monitor, among others."""
 
 
 def worked(ran: Ran) -> bool:
@@ -228,6 +234,77 @@ class TestServices:
         assert wait_for(lambda: not here.containers(), 5)
 
 
+class TestMonitor:
+    """What watches over a container leaves its removal to who has started it, as long as they live."""
+
+    def ended(self, lock: Path, sign: Path, **environ: str) -> bool:
+        """Whether what would remove a container is started at its end."""
+        done = subprocess.run([monitor.SCRIPT, "--ended", lock, "/usr/bin/touch", sign], env=environ, check=False)
+        assert done.returncode == 0
+        return sign.exists()
+
+    def test_a_container_ends_with_ours_and_not_with_podmans(self, here: Place) -> None:
+        with building(here):
+            (pid,) = monitors_of(here)
+            argv = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            place = argv.index("--exit-command")
+            then = ["--exit-command-arg", "--ended", "--exit-command-arg", str(here.work / monitor.LOCK)]
+            assert Path(argv[place + 1]).name == monitor.SCRIPT.name
+            assert argv[place + 2 : place + 6] == then
+            assert Path(argv[place + 7]).name == "podman" and "cleanup" in argv[place + 8 :]
+            assert is_locked(here.work / monitor.LOCK)
+
+    def test_as_long_as_we_live_it_does_nothing(self, tmp_path: Path) -> None:
+        with file_lock(tmp_path / "alive"):
+            assert not self.ended(tmp_path / "alive", tmp_path / "held")
+        assert self.ended(tmp_path / "alive", tmp_path / "let go")
+
+    def test_the_work_is_gone(self, tmp_path: Path) -> None:
+        assert self.ended(tmp_path / "gone" / "alive", tmp_path / "sign")
+        assert not (tmp_path / "gone").exists()
+
+    def test_nothing_tells_whether_we_live(self, tmp_path: Path) -> None:
+        with file_lock(tmp_path / "alive"):
+            assert self.ended(tmp_path / "alive", tmp_path / "sign", PATH="/nonexistent")
+
+    @pytest.mark.parametrize("mode", [0o755, 0o644, None])
+    def test_it_is_used_where_it_can_be_started(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int | None
+    ) -> None:
+        script = tmp_path / "monitor.sh"
+        if mode is not None:
+            shutil.copy(monitor.SCRIPT, script)
+            script.chmod(mode)
+        monkeypatch.setattr(monitor, "SCRIPT", script)
+        assert monitor.options() == (("--conmon", str(script)) if mode == 0o755 else ())
+
+    def test_there_is_no_conmon_where_we_look(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        script = tmp_path / "monitor.sh"
+        script.write_text(monitor.SCRIPT.read_text().replace("/conmon", "/no-such-conmon"))
+        script.chmod(0o755)
+        monkeypatch.setattr(monitor, "SCRIPT", script)
+        assert monitor.options() == ()
+
+    def test_a_container_without_a_log_of_ours(self, tmp_path: Path) -> None:
+        """What somebody else starts at our service is watched over as podman asked for it."""
+        assert self.given(tmp_path, "-l", "journald") == ["-l", "journald", *EXIT]
+        assert self.given(tmp_path, "-l", "k8s-file:/w/x/container.log") == [
+            *("-l", "k8s-file:/w/x/container.log", "--exit-command", str(tmp_path / "monitor.sh")),
+            *("--exit-command-arg", "--ended", "--exit-command-arg", "/w/x/alive"),
+            *("--exit-command-arg", "/usr/bin/podman", "--exit-command-arg", "a b", "--runtime-arg", ""),
+        ]
+
+    def given(self, directory: Path, *arguments: str) -> list[str]:
+        """What conmon is given where podman gives some arguments and an exit command."""
+        conmon, script = directory / "conmon", directory / "monitor.sh"
+        conmon.write_text("#!/bin/sh\nprintf '%s\\0' \"$@\"\n")
+        script.write_text(monitor.SCRIPT.read_text().replace("/usr/libexec/podman/conmon", str(conmon)))
+        for path in (conmon, script):
+            path.chmod(0o755)
+        done = subprocess.run([script, *arguments, *EXIT], capture_output=True, check=True, text=True)
+        return done.stdout.split("\0")[:-1]
+
+
 class TestKilled:
     """Runs that are killed leave nothing that runs, and nothing at all after the next run has looked."""
 
@@ -282,6 +359,16 @@ PodmanEngine(services=Services(environ=os.environ), interpreter="").clear(pathli
                 os.kill(pid, signal.SIGKILL)
             driver.wait()
         self.left_nothing(here)
+
+
+class TestEndsAtOnce:
+    def test_it_says_why(self, here: Place) -> None:
+        assert "id --help' for more information." in one_line(here.run("", interpreter="/usr/bin/id").error)
+        assert here.containers() == []
+
+    def test_it_says_nothing(self, here: Place) -> None:
+        assert "ended before" in one_line(here.run("", interpreter="/usr/bin/false").error)
+        assert here.containers() == []
 
 
 class TestSeveralAtOnce:

@@ -113,7 +113,7 @@ def _engine(settings: Mapping[str, Any], environment: Path) -> Iterator[Engine]:
         return
     _make_environment(environment, Path(PYTHON))
     with contextlib.closing(Services(environ=os.environ, preferred=settings["runtime"])) as services:
-        yield PodmanEngine(services=services, interpreter=PYTHON)
+        yield PodmanEngine(services=services, interpreter=settings.get("interpreter", PYTHON))
 
 
 def _make_environment(directory: Path, interpreter: Path) -> None:

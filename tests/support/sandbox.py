@@ -216,7 +216,7 @@ class Place:
             environ: What is added to the program's environment.
             prefix: A command that starts the program's command.
             settings: More for the program: ``argv`` of the script, ``limits``, ``env``, ``cpus``, ``answer`` to each
-                event, the word ``interrupt_at`` which all threads are interrupted.
+                event, the word ``interrupt_at`` which all threads are interrupted, the ``interpreter`` inside.
         """
         argv = ["/env/bin/python", "-c", PRELUDE + script, *settings.pop("argv", ())]
         job = {

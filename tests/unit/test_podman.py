@@ -144,6 +144,14 @@ class TestService:
         answered.set()
         service.close()
 
+    def test_what_has_ended_has_no_process(self, fake: Fake) -> None:
+        fake.answers = {"GET": [refusal("read /proc/77/cgroup: no such process", "no such process"), (500, b"{}")]}
+        service = call(fake.path, "")
+        assert service.first_process("abc") == 0
+        with pytest.raises(Refused):
+            service.first_process("abc")
+        service.close()
+
     def test_what_is_gone_is_no_error(self, fake: Fake) -> None:
         fake.answers = {"": [(404, b'{"message": "no such container", "cause": "no such container"}')]}
         service = call(fake.path, "")
