@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import gc
 import importlib
+import io
 import os
 import signal
 import sys
@@ -19,7 +20,7 @@ import click
 
 from pybuilder import __version__
 from pybuilder.cli.options import Options
-from pybuilder.errors import PybuildError
+from pybuilder.errors import PybuildError, StateError
 
 # What `--help` shows, so that it need not import what it describes.
 _COMMANDS = {
@@ -52,6 +53,8 @@ _COMMANDS = {
 
 # New objects before Python looks for garbage among them. What we make is mostly kept, or gone without being looked for.
 _COLLECTED_AT_ONCE = 20_000
+
+_ELSEWHERE = "make room there, or let it go elsewhere, and run the same command again; what is built is kept"
 
 
 class _LazyGroup(click.Group):
@@ -139,6 +142,42 @@ def _have_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - as long as the process
+    sys.stdout = _stream(_Printed(1, "w", closefd=False), sys.stdout)
+    sys.stderr = _stream(_Said(2, "w", closefd=False), sys.stderr)
+
+
+def _stream(raw: io.FileIO, old: Any) -> io.TextIOWrapper:
+    """A standard stream as Python makes it, over another raw one."""
+    by_line = old.line_buffering or old.write_through
+    return io.TextIOWrapper(io.BufferedWriter(raw), old.encoding, old.errors, line_buffering=by_line)
+
+
+class _Unprintable(OSError):
+    """Standard output can't be written."""
+
+
+class _Printed(io.FileIO):
+    """Standard output: where it can't be written, that is no fault of ours."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _Unprintable(*error.args) from None
+
+
+class _Said(io.FileIO):
+    """Standard error: what can't be written there is lost, as on a full disk, and does not end what it tells of."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return memoryview(data).nbytes
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -192,6 +231,9 @@ def _report(error: Exception) -> int:
         # The interpreter flushes what is left when it ends, and would complain of it then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    if isinstance(error, _Unprintable):
+        what = f"what is printed can't be written: {error.strerror}"
+        return _report(StateError(what, where="standard output", cure=_ELSEWHERE))
     return _report_fault(error)
 
 

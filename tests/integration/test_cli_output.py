@@ -137,6 +137,27 @@ class TestStreams:
         assert here.published("alpha") == ["1.0+pb.1"]
         here.check_sound()
 
+    @pytest.mark.parametrize("environ", [{}, {"PYTHONUNBUFFERED": "1"}])
+    def test_streams_onto_a_full_disk(self, here: Bench, environ: dict[str, str]) -> None:
+        """What is built does not hang on whether anybody can be told; who wants what is printed hears why not."""
+        here.environ.update(environ)
+        with open("/dev/full", "w") as full:
+            with here.start("-v", "rebuild", "alpha==1.0", stderr=full) as process:
+                stdout, _ = process.communicate(timeout=60)
+            assert (process.returncode, here.published("alpha")) == (0, ["1.0+pb.1"])
+            assert "alpha" in stdout
+            for command in (["rebuild", "alpha==1.0"], ["show", "alpha"], ["index", "verify", "--json"], ["--help"]):
+                with here.start(*command, stdout=full) as process:
+                    _, stderr = process.communicate(timeout=60)
+                assert process.returncode == 1
+                assert "pybuild: error: what is printed can't be written: No space left on device" in stderr
+                assert "  where: standard output\n" in stderr
+            with here.start("nonsense", stderr=full) as process:
+                process.communicate(timeout=60)
+            assert process.returncode == 2
+        assert here.published("alpha") == ["1.0+pb.1", "1.0+pb.2"]
+        here.check_sound()
+
 
 def on_a_terminal(here: Bench, *arguments: str, columns: int = 80, interrupt: bool = False) -> tuple[int, str]:
     """Run pybuild with a terminal for everything; its exit code and all it wrote."""
