@@ -90,8 +90,9 @@ class _Command:
         with one_at_a_time, contextlib.closing(State.open(layout)) as state:
             world = self._world(workspace, layout, state)
             if self.dry_run:
-                self._tell_preview(preview(world))
-                return 0
+                found = preview(world)
+                self._tell_preview(found)
+                return combined_exit_code([trouble.exit_code for trouble in found.troubles])
             outward.begin(channel=world.channel, state=state)
             ended = run(world)
             ended = _tell_others(world, ended, workspace, layout)

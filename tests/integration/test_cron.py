@@ -174,6 +174,16 @@ def test_a_dry_run_changes_nothing(here: Bench) -> None:
     assert here.pybuild("review", "list", "--json").json["review"] == []
 
 
+def test_a_dry_run_tells_of_problems_by_its_exit_code(here: Bench) -> None:
+    here.accept("alpha")
+    (here.workspace / "specs" / "beta.toml").write_text('name = "gamma"\n')
+    commit(here)
+    ran = here.pybuild("cron", "--dry-run", "--json")
+    assert (ran.code, ran.json["ok"]) == (3, False)
+    assert [each["subject"] for each in ran.json["problems"]] == ["beta"]
+    assert [each["name"] for each in ran.json["build"]] == ["alpha"]
+
+
 def test_a_budget_leaves_the_rest_for_the_next_pass(here: Bench) -> None:
     for name in ("alpha", "beta", "gamma"):
         here.accept(name)
