@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import tempfile
 
 TYPE_CHECKING = False
@@ -32,6 +33,10 @@ def sort_directories() -> None:
         setattr(os, real.__name__, ours)
         # By it others see what can be asked with a descriptor, such as shutil.rmtree.
         os.supports_fd.add(ours)
+    # Python 3.13 keeps what it found when glob was imported, which a .pth file may have done before us.
+    globber = getattr(sys.modules.get("glob"), "_StringGlobber", None)
+    if getattr(globber, "scandir", None) is real_scandir:
+        globber.scandir = staticmethod(scandir)  # type: ignore[union-attr]
 
 
 class Entries:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +18,17 @@ NAMES = ["b", "a", "d", "c"]
 
 
 @pytest.fixture
-def shuffled(monkeypatch: pytest.MonkeyPatch) -> None:
+def restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is changed in Python itself is as it was afterwards."""
+    monkeypatch.setattr(os, "supports_fd", set(os.supports_fd))
+    monkeypatch.setattr(os, "listdir", os.listdir)
+    monkeypatch.setattr(os, "scandir", os.scandir)
+    if globber := getattr(glob, "_StringGlobber", None):
+        monkeypatch.setattr(globber, "scandir", vars(globber)["scandir"])
+
+
+@pytest.fixture
+def shuffled(restored: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system that lists names in no order, under a Python that sorts them."""
 
     class Scan:
@@ -38,7 +50,6 @@ def shuffled(monkeypatch: pytest.MonkeyPatch) -> None:
     def scandir(path: object = None) -> Scan:
         return Scan(path)
 
-    monkeypatch.setattr(os, "supports_fd", set(os.supports_fd))
     monkeypatch.setattr(os, "listdir", listdir)
     monkeypatch.setattr(os, "scandir", scandir)
     steady.sort_directories()
@@ -59,10 +70,8 @@ def test_what_asks_with_a_descriptor_is_told_that_it_can() -> None:
     assert {os.listdir, os.scandir} <= os.supports_fd
 
 
-def test_a_real_tree_is_walked_and_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "supports_fd", set(os.supports_fd))
-    monkeypatch.setattr(os, "listdir", os.listdir)
-    monkeypatch.setattr(os, "scandir", os.scandir)
+@pytest.mark.usefixtures("restored")
+def test_a_real_tree_is_walked_and_removed(tmp_path: Path) -> None:
     for name in NAMES:
         (tmp_path / "top" / name).mkdir(parents=True)
         (tmp_path / "top" / name / "file").touch()
@@ -75,6 +84,22 @@ def test_a_real_tree_is_walked_and_removed(tmp_path: Path, monkeypatch: pytest.M
     assert os.listdir(tmp_path) == []
     with pytest.raises(FileNotFoundError):
         os.scandir(tmp_path / "top")
+
+
+@pytest.mark.usefixtures("restored")
+def test_who_has_imported_glob_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.13's keeps the function, others look for it each time."""
+
+    def looks(path: str) -> None: ...
+
+    keeping, looking = SimpleNamespace(scandir=os.scandir), SimpleNamespace(scandir=looks)
+    real = os.scandir
+    for globber in (keeping, looking):
+        monkeypatch.setattr(os, "scandir", real)
+        monkeypatch.setitem(sys.modules, "glob", SimpleNamespace(_StringGlobber=globber))
+        steady.sort_directories()
+    assert isinstance(keeping.scandir("."), steady.Entries)
+    assert looking.scandir is looks
 
 
 def test_temporary_files_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
