@@ -10,7 +10,7 @@ if [ "${1-}" = --ended ]; then
     shift 2
     # Who has started the container holds the lock as long as they live. flock(1) alone ends with 1 where it is held.
     if [ -e "$lock" ]; then
-        flock --nonblock "$lock" true
+        flock -n "$lock" true
         [ $? = 1 ] && exit 0
     fi
     exec "$@"
