@@ -16,7 +16,7 @@ if [ "${1-}" = --ended ]; then
     exec "$@"
 fi
 
-# Where podman itself looks for it, if no setting says otherwise (conmon_path in containers.conf(5)).
+# Where podman itself looks for it, unless conmon_path of containers.conf(5) says otherwise, which is not read here.
 for conmon in /usr/libexec/podman/conmon /usr/local/libexec/podman/conmon /usr/local/lib/podman/conmon \
     /usr/bin/conmon /usr/sbin/conmon /usr/local/bin/conmon /usr/local/sbin/conmon; do
     [ -x "$conmon" ] && break
