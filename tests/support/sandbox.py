@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import pyproject_hooks
 import pytest
 
 from pybuilder.files import remove_tree
@@ -314,9 +314,9 @@ def _furnish(made: Place) -> None:
     library = made.root / "lib"
     ignored = shutil.ignore_patterns("__pycache__", "cli", "web", "*.so")
     shutil.copytree(REPOSITORY / "pybuilder", library / "pybuilder", ignore=ignored)
-    for package in _NEEDED[made.engine]:
-        (found,) = importlib.import_module(package).__path__
-        shutil.copytree(found, library / package, ignore=ignored)
+    # Ordinary users can't see the packages of whoever runs the tests.
+    (needed,) = pyproject_hooks.__path__
+    shutil.copytree(needed, library / "pyproject_hooks", ignore=ignored)
     shutil.copy(Path(__file__).with_name("driver.py"), library)
     for path in ("home/.ssh/id_ed25519", "state/state.db", "state/store/payloads/abc/six.whl", "specs/six.toml"):
         (made.root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -331,11 +331,6 @@ def _furnish(made: Place) -> None:
     if made.engine == "podman" and made.uid:
         made.mounts[made.tree] = tree(made.uid)
         made.mounts.update(user_files(made.root / "etc", made.uid, home=made.root / "home"))
-
-
-# What a program needs that an ordinary user starts, who can't see the packages of whoever runs the tests.
-_NEEDED = {"host": ("pyproject_hooks",)}
-_NEEDED["podman"] = (*_NEEDED["host"], "podman", "requests", "urllib3", "charset_normalizer", "certifi", "idna")
 
 
 def _forget_podman(made: Place) -> None:
