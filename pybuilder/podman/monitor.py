@@ -6,16 +6,25 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from pybuilder.files import write_atomic
+
 LOCK = "alive"
 """A lock file beside a container's log, held by whoever will remove the container; see ``monitor.sh``."""
 
 SCRIPT = Path(__file__).with_name("monitor.sh")
 
 
-def options() -> Sequence[str]:
-    """What tells podman of our monitor; nothing where it can't be started, or knows of no conmon."""
+def options(directory: Path) -> Sequence[str]:
+    """What tells podman of our monitor; nothing where it can't be started, or knows of no conmon.
+
+    Args:
+        directory: Where it is put. A service serves other processes of ours after the one that has started it, which
+            may be installed elsewhere.
+    """
+    script = directory / SCRIPT.name
     try:
-        version = subprocess.run([SCRIPT, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    except OSError:  # installed without its mode, or where nothing may be executed
+        write_atomic(script, SCRIPT.read_bytes(), mode=0o755)
+        version = subprocess.run([script, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except OSError:  # there is no room, or nothing there may be executed
         return ()
-    return ("--conmon", str(SCRIPT)) if version.returncode == 0 else ()
+    return ("--conmon", str(script)) if version.returncode == 0 else ()

@@ -90,7 +90,8 @@ def _start(path: Path, runtime: str, environ: Mapping[str, str]) -> None:
     path.unlink(missing_ok=True)
     log = path.with_suffix(".log")
     chosen = ["--runtime", runtime] if runtime else []
-    argv = ["podman", *chosen, *monitor.options(), "system", "service", f"--time={_LINGER}", f"unix://{path}"]
+    monitored = monitor.options(path.parent)
+    argv = ["podman", *chosen, *monitored, "system", "service", f"--time={_LINGER}", f"unix://{path}"]
     with log.open("wb") as output:
         # With one of these podman would be a client of another service.
         ours = {

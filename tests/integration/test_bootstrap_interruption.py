@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from pybuilder.state import State
+from tests.support.disks import disk
 from tests.support.upstream import Fault
 from tests.support.workspaces import Bench, Ran, bench, control_groups, leftovers, processes_of, wait_for
 
@@ -204,16 +205,6 @@ def test_one_is_killed_beside_another(here: Bench) -> None:
     check_end(here, Ran(code=second.returncode, stdout=stdout, stderr=words.read_text()), kills=1)
 
 
-@contextlib.contextmanager
-def small_disk(at: Path, megabytes: int) -> Iterator[None]:
-    at.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "pybuild-test", at], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", at], check=True)
-
-
 def fill(here: Bench, *, kilobytes: int = 0) -> None:
     """Leave so much of the state's disk free."""
     free = shutil.disk_usage(here.state).free - (kilobytes << 10)
@@ -232,7 +223,7 @@ def check_told(here: Bench, ran: Ran) -> None:
 
 def test_a_disk_that_is_full(here: Bench) -> None:
     """Whatever there is room for; and when there is room again, it goes on."""
-    with small_disk(here.state, 400):
+    with disk(here.state, "size=400m"):
         for left in (0, 20, 100, 300, 3_000, 100_000):
             fill(here, kilobytes=left)
             check_told(here, here.pybuild(*COMMAND, "--json"))
@@ -248,7 +239,7 @@ def test_a_disk_that_fills_in_the_middle(here: Bench) -> None:
     whole = time.monotonic() - began
     fresh(here)
     full = 0
-    with small_disk(here.state, 400):
+    with disk(here.state, "size=400m"):
         for _ in range(8):
             with here.start(*COMMAND, "--json") as process:
                 time.sleep(whole / 2 * chance.random())

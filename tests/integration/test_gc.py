@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.integration.test_interruption import die_at
-from tests.integration.test_state_damage import disk
+from tests.support.disks import disk
 from tests.support.workspaces import Bench, bench, wait_for
 
 

@@ -23,6 +23,7 @@ import pytest
 
 from pybuilder.files import file_lock, is_locked
 from pybuilder.podman import monitor
+from tests.support.disks import disk
 from tests.support.driver import PYTHON
 from tests.support.sandbox import Place, Ran, place, places, processes_of, processes_with, wait_for
 from tests.support.views import user_files
@@ -239,7 +240,7 @@ class TestMonitor:
 
     def ended(self, lock: Path, sign: Path, **environ: str) -> bool:
         """Whether what would remove a container is started at its end."""
-        done = subprocess.run([monitor.SCRIPT, "--ended", lock, "/usr/bin/touch", sign], env=environ, check=False)
+        done = subprocess.run(["/bin/sh", monitor.SCRIPT, "--ended", lock, "/usr/bin/touch", sign], env=environ)
         assert done.returncode == 0
         return sign.exists()
 
@@ -267,23 +268,29 @@ class TestMonitor:
         with file_lock(tmp_path / "alive"):
             assert self.ended(tmp_path / "alive", tmp_path / "sign", PATH="/nonexistent")
 
-    @pytest.mark.parametrize("mode", [0o755, 0o644, None])
-    def test_it_is_used_where_it_can_be_started(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int | None
-    ) -> None:
-        script = tmp_path / "monitor.sh"
-        if mode is not None:
-            shutil.copy(monitor.SCRIPT, script)
-            script.chmod(mode)
-        monkeypatch.setattr(monitor, "SCRIPT", script)
-        assert monitor.options() == (("--conmon", str(script)) if mode == 0o755 else ())
+    @pytest.mark.parametrize(
+        ("options", "works"), [("size=1m", True), ("size=1m,noexec", False), ("nr_inodes=1", False)]
+    )
+    def test_it_is_used_where_it_can_be_started(self, tmp_path: Path, options: str, works: bool) -> None:
+        with disk(tmp_path / "disk", options):
+            script = tmp_path / "disk" / "monitor.sh"
+            assert monitor.options(script.parent) == (("--conmon", str(script)) if works else ())
 
     def test_there_is_no_conmon_where_we_look(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        script = tmp_path / "monitor.sh"
+        script = tmp_path / "without" / "monitor.sh"
+        script.parent.mkdir()
         script.write_text(monitor.SCRIPT.read_text().replace("/conmon", "/no-such-conmon"))
-        script.chmod(0o755)
         monkeypatch.setattr(monitor, "SCRIPT", script)
-        assert monitor.options() == ()
+        assert monitor.options(tmp_path) == ()
+
+    def test_who_has_started_a_service_may_be_gone(self, here: Place) -> None:
+        """With all that was installed there; others of us go on to use it."""
+        with here.started("time.sleep(3); print('ok')", argv=[f"marker-{here.root.name}"]) as driver:
+            assert wait_for(lambda: processes_with(f"marker-{here.root.name}"), 20)
+            (here.root / "lib" / "pybuilder" / "podman" / "monitor.sh").unlink()
+            (other,) = here.run_all(["-1"], "print('ok')")
+            assert worked(other), other
+            assert outcome(driver)["failure"] == ""
 
     def test_a_container_without_a_log_of_ours(self, tmp_path: Path) -> None:
         """What somebody else starts at our service is watched over as podman asked for it."""

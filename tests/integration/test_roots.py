@@ -12,7 +12,6 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import pytest
 
 from pybuilder.errors import EngineError, FetchError, StateError
 from pybuilder.rpm.roots import root_digest
+from tests.support.disks import disk, remount
 from tests.support.distribution import BASE, missing_tools
 from tests.support.roots import Counting, Distributed, Place, distributed
 
@@ -325,20 +325,6 @@ class TestFailures:
             assert len(met) > 4 and all("the disk is full" in each for each in met), met
             assert sorted(root.base != "" for root in place.roots.list()) == [False, True]
             assert place.left() == set()
-
-
-@contextlib.contextmanager
-def disk(at: Path, options: str) -> Iterator[None]:
-    at.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "pybuild-test", at], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", at], check=True)
-
-
-def remount(at: Path, options: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{options}", at], check=True)
 
 
 def running(word: str) -> list[str]:

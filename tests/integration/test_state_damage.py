@@ -7,11 +7,11 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.support.disks import disk, need_root, remount
 from tests.support.workspaces import Bench, bench
 
 
@@ -21,26 +21,6 @@ def here(tmp_path: Path) -> Iterator[Bench]:
         made.accept("alpha", requires=["beta"])
         made.accept("beta")
         yield made
-
-
-def need_root() -> None:
-    assert os.geteuid() == 0, "this test mounts a file system: run the tests as root, as README's command does"
-
-
-@contextmanager
-def disk(at: Path, options: str) -> Iterator[None]:
-    """A small disk of its own."""
-    need_root()
-    at.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "pybuild-test", at], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", at], check=True)
-
-
-def remount(at: Path, options: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{options}", at], check=True)
 
 
 class TestFullDisk:
