@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from pybuilder.rpm.bootstrap import IMAGE
 from tests.support.debian import CACHE
 from tests.support.distribution import distribution
 from tests.support.fedora import NAME, fedora_bench, lock
-from tests.support.sandbox import ORDINARY_ID, ordinary_python
+from tests.support.sandbox import ORDINARY_ID, kill_all_of, ordinary_python
 from tests.support.views import in_view, user_files
 from tests.support.workspaces import ROOT, Bench
 
@@ -94,10 +93,8 @@ def rootless_bench() -> Iterator[RootlessBench]:
             made.podman("import", "--quiet", str(root / "base.tar"), BASE_IMAGE)
             yield made
     finally:
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            with suppress(FileNotFoundError, ProcessLookupError):
-                if Path("/proc", pid).stat().st_uid == ORDINARY_ID:
-                    os.kill(int(pid), signal.SIGKILL)
+        # By their runtime directory, not by their user, who may be at work in other tests.
+        kill_all_of(root)
         # Some of it is of subordinate ids, which are nobody's to the tests either, but root removes what it likes.
         shutil.rmtree(root)
 

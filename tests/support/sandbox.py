@@ -342,15 +342,24 @@ def _forget_podman(made: Place) -> None:
     finally:
         # Root's podman is the machine's, unless the place has a runtime directory of its own.
         if made.mounts:
-            for pid in processes_of(made):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            assert wait_for(lambda: not processes_of(made), 10), f"{processes_of(made)} can't be killed"
+            kill_all_of(made.root)
+
+
+def kill_all_of(root: Path) -> None:
+    """Kill what was started for a place, and wait until it is gone."""
+    for pid in _processes_of(root):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert wait_for(lambda: not _processes_of(root), 10), f"{_processes_of(root)} can't be killed"
 
 
 def processes_of(made: Place) -> list[int]:
     """The numbers of the living processes that were started for a place, or by one that was."""
-    return _processes("environ", f"XDG_RUNTIME_DIR={made.root}/run".encode())
+    return _processes_of(made.root)
+
+
+def _processes_of(root: Path) -> list[int]:
+    return _processes("environ", f"XDG_RUNTIME_DIR={root}/run".encode())
 
 
 def processes_with(marker: str) -> list[int]:
