@@ -142,13 +142,12 @@ def _have_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - as long as the process
-    sys.stdout = _stream(_Printed(1, "w", closefd=False), sys.stdout)
-    sys.stderr = _stream(_Said(2, "w", closefd=False), sys.stderr)
+    sys.stdout, sys.stderr = _stream(1, sys.stdout), _stream(2, sys.stderr)
 
 
-def _stream(raw: io.FileIO, old: Any) -> io.TextIOWrapper:
-    """A standard stream as Python makes it, over another raw one."""
-    by_line = old.line_buffering or old.write_through
+def _stream(number: int, old: Any) -> io.TextIOWrapper:
+    """A standard stream as Python makes it, but for what becomes of that which can't be written."""
+    raw, by_line = _Standard(number, "w", closefd=False), old.line_buffering or old.write_through
     return io.TextIOWrapper(io.BufferedWriter(raw), old.encoding, old.errors, line_buffering=by_line)
 
 
@@ -156,8 +155,11 @@ class _Unprintable(OSError):
     """Standard output can't be written."""
 
 
-class _Printed(io.FileIO):
-    """Standard output: where it can't be written, that is no fault of ours."""
+class _Standard(io.FileIO):
+    """Standard output, which whoever asked for it misses where it can't be written, or standard error.
+
+    What can't be written to that, as on a full disk, is lost: it does not end what it tells of.
+    """
 
     def write(self, data: Any, /) -> int:
         try:
@@ -165,18 +167,8 @@ class _Printed(io.FileIO):
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise _Unprintable(*error.args) from None
-
-
-class _Said(io.FileIO):
-    """Standard error: what can't be written there is lost, as on a full disk, and does not end what it tells of."""
-
-    def write(self, data: Any, /) -> int:
-        try:
-            return super().write(data)
-        except BrokenPipeError:
-            raise
-        except OSError:
+            if self.fileno() == 1:
+                raise _Unprintable(*error.args) from None
             return memoryview(data).nbytes
 
 

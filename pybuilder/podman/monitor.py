@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from pybuilder.errors import EngineError
 from pybuilder.files import write_atomic
+from pybuilder.processes import run
 
 LOCK = "alive"
 """A lock file beside a container's log, held by whoever will remove the container; see ``monitor.sh``."""
@@ -24,7 +25,7 @@ def options(directory: Path) -> Sequence[str]:
     script = directory / SCRIPT.name
     try:
         write_atomic(script, SCRIPT.read_bytes(), mode=0o755)
-        version = subprocess.run([script, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    except OSError:  # there is no room, or nothing there may be executed
-        return ()
-    return ("--conmon", str(script)) if version.returncode == 0 else ()
+        works = run([str(script), "--version"]).returncode == 0
+    except (OSError, EngineError):  # there is no room, or nothing there may be executed
+        works = False
+    return ("--conmon", str(script)) if works else ()
