@@ -89,7 +89,7 @@ def _ground(layout: Layout, full: bool) -> Iterator[Ground]:
     # Most of what this imports is podman's.
     from pybuilder.cli.rpm_ground import local_roots, open_podman
 
-    with contextlib.closing(State.open(layout, alone=full)) as state, open_podman(state) as engine:
+    with contextlib.closing(State.open(layout, alone=full)) as state, open_podman(layout, state) as engine:
         clear_podman = engine.clear if shutil.which("podman") and layout.roots.is_dir() else None
         roots = local_roots(layout, services=engine.services)
         yield Ground(state=state, roots=roots, clear=_clearing(clear_podman))

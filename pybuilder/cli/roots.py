@@ -40,7 +40,7 @@ def create(options: Options, name: str, as_json: bool) -> int:
         contextlib.closing(State.open(layout)) as state,
         at_work(layout),
         Client() as client,
-        open_podman(state) as engine,
+        open_podman(layout, state) as engine,
     ):
         lock = read_lock(workspace, buildroot)
         roots = locked_roots(buildroot, lock, layout=layout, client=client, services=engine.services, listen=listen)
@@ -65,7 +65,7 @@ def create(options: Options, name: str, as_json: bool) -> int:
 def prune(options: Options, unused_for: str, as_json: bool) -> int:
     """Remove roots that no build has used for a while; they are made again from their RPMs when one needs them."""
     layout = open_layout(options, open_workspace(options))
-    with contextlib.closing(State.open(layout)) as state, open_podman(state) as engine:
+    with contextlib.closing(State.open(layout)) as state, open_podman(layout, state) as engine:
         pruned = local_roots(layout, services=engine.services).prune(_duration(unused_for))
     if as_json:
         print(json.dumps({"pruned": list(pruned.digests), "freed": pruned.freed}, indent=2))

@@ -30,6 +30,7 @@ from pybuilder.rpm.packages import Fetcher
 from pybuilder.rpm.recorded import Archive, recorded_lock
 from pybuilder.rpm.repositories import find
 from pybuilder.rpm.roots import Roots as RpmRoots
+from pybuilder.sandbox.own_files import OwnFiles
 from pybuilder.sandbox.podman import PodmanEngine
 from pybuilder.sandbox.selinux import let_containers_use
 from pybuilder.sandbox.target import target_in
@@ -52,7 +53,7 @@ def open_rpm_ground(
     """
     lock = read_lock(workspace, buildroot)
     _show_to_containers(layout)
-    with open_podman(facts, f"/usr/bin/python{_only_python(buildroot)}") as engine:
+    with open_podman(layout, facts, f"/usr/bin/python{_only_python(buildroot)}") as engine:
         roots = locked_roots(buildroot, lock, layout=layout, client=client, services=engine.services, listen=listen)
         base = roots.for_build(())
         with roots.tree(base) as tree:
@@ -92,22 +93,23 @@ def recorded_rpm_ground(
     archive = Archive(layout=layout, store=Store(layout, listen), client=client, repositories=buildroot.repositories)
     lock = recorded_lock(plan, known=known, archive=archive)
     buildroot = buildroot.model_copy(update={"macros": dict(plan.recipe.root_macros)})
-    with open_podman(facts, f"/usr/bin/python{plan.target.python}") as engine:
+    with open_podman(layout, facts, f"/usr/bin/python{plan.target.python}") as engine:
         roots = locked_roots(buildroot, lock, layout=layout, client=client, services=engine.services, listen=listen)
         python = PythonTarget(executable=engine.interpreter, version=plan.target.full_version)
         yield Ground(engine=engine, roots=roots, target=plan.target, python=python)
 
 
 @contextlib.contextmanager
-def open_podman(facts: Facts, interpreter: str = "") -> Iterator[PodmanEngine]:
-    """The podman engine; its services are let go at the end."""
+def open_podman(layout: Layout, facts: Facts, interpreter: str = "") -> Iterator[PodmanEngine]:
+    """The podman engine; its services are let go at the end, and its files removed."""
     services = Services(
         environ=os.environ,
         preferred=facts.fact(*_RUNTIME) or "",
         learn=lambda runtime: facts.add_fact(*_RUNTIME, runtime),
     )
-    with contextlib.closing(services):
-        yield PodmanEngine(services=services, interpreter=interpreter)
+    own = OwnFiles(layout=layout)
+    with contextlib.closing(services), contextlib.closing(own):
+        yield PodmanEngine(services=services, own=own, interpreter=interpreter)
 
 
 def podman_works(layout: Layout, facts: Facts) -> bool:
@@ -119,7 +121,10 @@ def podman_works(layout: Layout, facts: Facts) -> bool:
     key = digest([boot, os.geteuid(), program, os.stat(program).st_mtime_ns])
     if not facts.fact("podman-works", key):
         try:
-            with open_podman(facts) as engine, work_directory(layout, f"podman-{secrets.token_hex(4)}") as scratch:
+            with (
+                open_podman(layout, facts) as engine,
+                work_directory(layout, f"podman-{secrets.token_hex(4)}") as scratch,
+            ):
                 engine.try_out(scratch)
         except EngineError:
             return False

@@ -11,9 +11,11 @@ from contextlib import closing
 from pathlib import Path
 
 from pybuilder.doctor.check import RPMS, Check, tried, version
+from pybuilder.layout import Layout
 from pybuilder.podman import Services
 from pybuilder.processes import install_command
 from pybuilder.rpm.bootstrap import IMAGE
+from pybuilder.sandbox.own_files import OwnFiles
 from pybuilder.sandbox.podman import PodmanEngine
 
 # One for root of the container; podman's own images want the usual 65,536.
@@ -94,7 +96,8 @@ def _container() -> str:
         tempfile.TemporaryDirectory(prefix="pybuild-doctor-") as scratch,
     ):
         Path(scratch).chmod(0o755)
-        return PodmanEngine(services=services, interpreter="").try_out(Path(scratch))
+        own = OwnFiles(layout=Layout(root=Path(scratch)))
+        return PodmanEngine(services=services, own=own, interpreter="").try_out(Path(scratch))
 
 
 def _rpm() -> Check:

@@ -65,16 +65,12 @@ class LockedRoots:
             StateError: An RPM in the store is damaged.
         """
         base = self.buildroot.runtime or self.buildroot.packages
-        tested = self.lock.closure({*base, *wheel.system})
-        names = {entry["name"] for entry in built_on.contents["rpms"]} | {rpm.name for rpm in tested}
-        # A lock that has moved since it was built may have dropped an RPM; the sonames of the others still tell.
-        rpms = [self.lock.rpms[name] for name in sorted(names & self.lock.rpms.keys())]
-        files = {rpm.name: file for rpm in rpms if (file := self.roots.store.rpm(rpm.sha256))}
         found = system_requires(
             wheel.package,
             wheel.needs,
             declared=wheel.declared,
-            providers=providers(files),
+            # Most wheels have no ELF file, and looking at some hundred RPMs takes a while.
+            providers=self._providers(base, wheel.system, built_on) if wheel.needs else {},
             installation=Installation(lock=self.lock, base=base, system=wheel.system, beside=wheel.beside),
         )
         return SystemAccount(problems=found.problems(), document=found.document(self.lock))
@@ -115,6 +111,14 @@ class LockedRoots:
             self.listen(Preparing(what=f"{self.buildroot.name}: making a root of {len(rpms)} RPMs{more}"))
         with self.roots.use(base, rpms, self.buildroot.macros) as made:
             yield made.tree
+
+    def _providers(self, base: Iterable[str], system: Iterable[str], built_on: Root) -> Mapping[str, tuple[str, ...]]:
+        """What the RPMs of a build and of an install test provide."""
+        tested = self.lock.closure({*base, *system})
+        names = {entry["name"] for entry in built_on.contents["rpms"]} | {rpm.name for rpm in tested}
+        # A lock that has moved since it was built may have dropped an RPM; the sonames of the others still tell.
+        rpms = [self.lock.rpms[name] for name in sorted(names & self.lock.rpms.keys())]
+        return providers({rpm.name: file for rpm in rpms if (file := self.roots.store.rpm(rpm.sha256))})
 
     def _root(self, packages: Iterable[str], system: Iterable[str]) -> Root:
         packages = tuple(packages)

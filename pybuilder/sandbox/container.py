@@ -11,6 +11,7 @@ from pybuilder.plan import BUILD_PATH, ENVIRONMENT_PATH
 from pybuilder.podman import process_limits
 from pybuilder.sandbox import BUILD_GID, BUILD_UID, HOST_NAME, OUTPUT_PATH, RUNNER, Job, Limits
 from pybuilder.sandbox.namespace import IdMap
+from pybuilder.sandbox.own_files import TALK
 from pybuilder.sandbox.start import OWN_ETC
 
 MOUNT_POINTS = (
@@ -27,12 +28,23 @@ _MASKED = (
 )
 # Where an engine mounts something of its own, besides below /proc, /sys and /dev.
 EXPECTED_MOUNTS = frozenset(
-    {"/", "/tmp", BUILD_PATH, OUTPUT_PATH, ENVIRONMENT_PATH, RUNNER, "/run", "/run/secrets", "/run/.containerenv"}
+    {
+        "/",
+        "/tmp",
+        BUILD_PATH,
+        OUTPUT_PATH,
+        ENVIRONMENT_PATH,
+        RUNNER,
+        f"{RUNNER}/{TALK}",
+        "/run",
+        "/run/secrets",
+        "/run/.containerenv",
+    }
     | {f"/etc/{name}" for name in OWN_ETC}
 )
 
 PIPES = ("answers", "events", "output", "input")
-"""Named pipes in the directory at ``RUNNER``: what we answer, what happens, what is printed, what is typed."""
+"""Named pipes in ``TALK`` below ``RUNNER``: what we answer, what happens, what is printed, what is typed."""
 
 
 # crun gives what it finds as standard streams to the container's root, even the machine's own /dev/null: so standard
@@ -40,15 +52,16 @@ PIPES = ("answers", "events", "output", "input")
 _STREAMS = {"stdin": True}
 
 
-def container(job: Job, ids: IdMap | None, *, interpreter: str) -> dict[str, Any]:
+def container(job: Job, ids: IdMap | None, *, interpreter: str, own: Path) -> dict[str, Any]:
     """The container of a job, as podman's API takes it (POST /libpod/containers/create).
 
     Args:
         job: What to run.
         ids: The ids outside, where root starts it; None gives the build the ids of the user who does.
         interpreter: The Python inside.
+        own: The directory of ``OwnFiles``.
     """
-    pipes = (f"{RUNNER}/{name}" for name in PIPES)
+    pipes = (f"{RUNNER}/{TALK}/{name}" for name in PIPES)
     return {
         "name": container_name(job.work),
         "labels": {"pybuild.work": str(job.work)},
@@ -60,7 +73,7 @@ def container(job: Job, ids: IdMap | None, *, interpreter: str) -> dict[str, Any
         "read_write_tmpfs": False,
         "command": [interpreter, "-I", "-S", "-B", f"{RUNNER}/inside.py", *pipes],
         "work_dir": "/",
-        "mounts": list(_mounts(job)),
+        "mounts": list(_mounts(job, own)),
         "image_volume_mode": "ignore",
         "mask": [f"/sys/{name}" for name in _MASKED],
         "shm_size": job.limits.memory or _machine_memory() // 2,
@@ -107,10 +120,9 @@ def _id_map(inside: int, outside: int | None) -> list[dict[str, int]]:
     ]
 
 
-def _mounts(job: Job) -> Iterator[dict[str, Any]]:
-    ours = job.work / "pybuild"
-    sources = {RUNNER: ours, ENVIRONMENT_PATH: job.environment}
-    sources |= {f"/etc/{name}": job.work / "etc" / name for name in OWN_ETC}
+def _mounts(job: Job, own: Path) -> Iterator[dict[str, Any]]:
+    sources = {RUNNER: own / "pybuild", f"{RUNNER}/{TALK}": job.work / TALK, ENVIRONMENT_PATH: job.environment}
+    sources |= {f"/etc/{name}": own / "etc" / name for name in OWN_ETC}
     written = {BUILD_PATH: job.work / "build", OUTPUT_PATH: job.work / "out", "/tmp": job.work / "tmp"}
     for mode, places in (("ro", sources), ("rw", written)):
         for target, source in places.items():

@@ -25,10 +25,10 @@ from pybuilder.sandbox.container import (
     idle_container,
 )
 from pybuilder.sandbox.namespace import IdMap, unprivileged_ids
+from pybuilder.sandbox.own_files import TALK, OwnFiles
 from pybuilder.sandbox.processors import Processors
-from pybuilder.sandbox.programs import programs
 from pybuilder.sandbox.seal import judge
-from pybuilder.sandbox.start import OWN_ETC, how_it_ended, job_message, outside_ids, prepare, tail
+from pybuilder.sandbox.start import how_it_ended, job_message, outside_ids, prepare, tail
 from pybuilder.sandbox.supervise import BoundedLog, Supervisor
 
 _PIPE_SIZE = 1 << 20
@@ -40,11 +40,13 @@ class PodmanEngine:
 
     Attributes:
         services: The podman services to be had.
+        own: What is ours inside.
         interpreter: The Python inside, such as ``/usr/bin/python3.14``.
         processors: Shared out among the builds that run at once.
     """
 
     services: Services
+    own: OwnFiles
     interpreter: str
     name: str = "podman"
     processors: Processors = field(default_factory=Processors)
@@ -65,8 +67,7 @@ class PodmanEngine:
         _check_root(job.root)
         ids = _ids(other=job.other_ids)
         prepare(job.work, ids)
-        _furnish(job.work)
-        with job.log.open("ab") as stream, _talk(job.work / "pybuild") as talk:
+        with job.log.open("ab") as stream, _talk(job.work / TALK) as talk:
             before = stream.tell()
             log = BoundedLog(stream=stream, limit=job.limits.log, echo=echo)
             with self._first_process(job, ids) as first, self.processors.some(job.cpus) as processors:
@@ -128,7 +129,7 @@ class PodmanEngine:
         Raises:
             EngineError: No container can be started, or the kernel does not end its processes.
         """
-        spec = container(job, ids, interpreter=self.interpreter)
+        spec = container(job, ids, interpreter=self.interpreter, own=self.own.directory())
         with file_lock(job.work / monitor.LOCK):
             service, name = self.services.started(spec), spec["name"]
             try:
@@ -169,18 +170,6 @@ def _check_root(root: Path) -> None:
         raise EngineError(f"the root is damaged: it has no {', '.join(missing)}", where=str(root), cure=cure)
 
 
-def _furnish(work: Path) -> None:
-    """Write what is ours inside, since a container may not be let read where we are installed (SELinux, 0700)."""
-    files = {f"etc/{name}": text.encode() for name, text in OWN_ETC.items()}
-    files |= {f"pybuild/{name}": data for name, data in programs().items()}
-    for directory in sorted({parent for name in files for parent in Path(name).parents} - {Path()}):
-        (work / directory).mkdir(exist_ok=True)
-        (work / directory).chmod(0o755)
-    for name, data in files.items():
-        (work / name).write_bytes(data)
-        (work / name).chmod(0o644)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Talk:
     """Our ends of named pipes in a directory that the container sees."""
@@ -199,6 +188,8 @@ class _Talk:
 
 @contextlib.contextmanager
 def _talk(directory: Path) -> Iterator[_Talk]:
+    directory.mkdir(exist_ok=True)
+    directory.chmod(0o755)
     with contextlib.ExitStack() as stack:
         ends = {}
         for name in PIPES:

@@ -317,9 +317,13 @@ class TestKilled:
 
     CLEAR = """
 import os, pathlib, sys
+from pybuilder.layout import Layout
 from pybuilder.podman import Services
+from pybuilder.sandbox.own_files import OwnFiles
 from pybuilder.sandbox.podman import PodmanEngine
-PodmanEngine(services=Services(environ=os.environ), interpreter="").clear(pathlib.Path(sys.argv[1]))
+work = pathlib.Path(sys.argv[1])
+own = OwnFiles(layout=Layout(root=work.parent))
+PodmanEngine(services=Services(environ=os.environ), own=own, interpreter="").clear(work)
 """
 
     def left_nothing(self, here: Place) -> None:
@@ -401,11 +405,14 @@ class TestSeveralAtOnce:
 
 TRY_OUT = """
 import os, pathlib, sys
+from pybuilder.layout import Layout
 from pybuilder.podman import Services
+from pybuilder.sandbox.own_files import OwnFiles
 from pybuilder.sandbox.podman import PodmanEngine
 scratch = pathlib.Path(sys.argv[1])
 scratch.mkdir()
-print(PodmanEngine(services=Services(environ=os.environ), interpreter="").try_out(scratch))
+own = OwnFiles(layout=Layout(root=scratch))
+print(PodmanEngine(services=Services(environ=os.environ), own=own, interpreter="").try_out(scratch))
 """
 
 # By what it is: settings of a machine for all containers, and what is said of a place that they have opened.

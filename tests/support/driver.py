@@ -20,9 +20,11 @@ from typing import Any
 
 from pybuilder.errors import EngineError
 from pybuilder.interruption import Interruption
+from pybuilder.layout import Layout
 from pybuilder.podman import Services
 from pybuilder.sandbox import Engine, Event, Job, Limits, Outcome, build_environ
 from pybuilder.sandbox.host import HostEngine
+from pybuilder.sandbox.own_files import OwnFiles
 from pybuilder.sandbox.podman import PodmanEngine
 
 PYTHON = os.path.realpath("/usr/bin/python3")
@@ -112,8 +114,11 @@ def _engine(settings: Mapping[str, Any], environment: Path) -> Iterator[Engine]:
         yield host
         return
     _make_environment(environment, Path(PYTHON))
-    with contextlib.closing(Services(environ=os.environ, preferred=settings["runtime"])) as services:
-        yield PodmanEngine(services=services, interpreter=settings.get("interpreter", PYTHON))
+    with (
+        contextlib.closing(Services(environ=os.environ, preferred=settings["runtime"])) as services,
+        contextlib.closing(OwnFiles(layout=Layout(root=Path(settings["work"]).parent))) as own,
+    ):
+        yield PodmanEngine(services=services, own=own, interpreter=settings.get("interpreter", PYTHON))
 
 
 def _make_environment(directory: Path, interpreter: Path) -> None:

@@ -36,7 +36,8 @@ JOB = Job(
 
 
 def made(ids: IdMap | None = IDS, **limits: Any) -> dict[str, Any]:
-    return container(dataclasses.replace(JOB, limits=Limits(**limits)), ids, interpreter="/usr/bin/python3.14")
+    job = dataclasses.replace(JOB, limits=Limits(**limits))
+    return container(job, ids, interpreter="/usr/bin/python3.14", own=Path("/state/work/inside-1"))
 
 
 def mounts(spec: dict[str, Any]) -> dict[str, tuple[str, str]]:
@@ -59,7 +60,7 @@ def test_the_root_is_never_written_to() -> None:
 def test_what_it_runs_is_ours_and_nothing_of_the_spec() -> None:
     spec = made()
     assert spec["command"][:5] == ["/usr/bin/python3.14", "-I", "-S", "-B", "/.pybuild/inside.py"]
-    assert spec["command"][5:] == [f"/.pybuild/{name}" for name in PIPES]
+    assert spec["command"][5:] == [f"/.pybuild/talk/{name}" for name in PIPES]
     assert "of the spec" not in json.dumps(spec) and "make" not in json.dumps(spec)
 
 
@@ -71,8 +72,9 @@ def test_mounts() -> None:
         "/tmp": "/state/work/attempt-1/tmp",
     }
     assert found["/env"] == ("/state/environments/def", "ro")
-    assert found["/.pybuild"] == ("/state/work/attempt-1/pybuild", "ro")
-    assert found["/etc/passwd"] == ("/state/work/attempt-1/etc/passwd", "ro")
+    assert found["/.pybuild"] == ("/state/work/inside-1/pybuild", "ro")
+    assert found["/.pybuild/talk"] == ("/state/work/attempt-1/talk", "ro")
+    assert found["/etc/passwd"] == ("/state/work/inside-1/etc/passwd", "ro")
     assert set(found) <= EXPECTED_MOUNTS
     for each in made()["mounts"]:
         assert {"nosuid", "nodev"} <= set(each["options"]), each
@@ -85,7 +87,7 @@ def test_every_mount_has_a_place_in_roots() -> None:
     prepared = {*environment["DIRECTORIES"].split(), *environment["FILES"].split()}
     places = {place.rstrip("/") for place in MOUNT_POINTS}
     assert places <= prepared
-    nested = {"run/secrets"}  # within a tmpfs of ours
+    nested = {"run/secrets", ".pybuild/talk"}  # within mounts of ours
     assert {target.lstrip("/") for target in mounts(made())} - nested <= prepared
 
 
