@@ -101,15 +101,14 @@ def recorded_rpm_ground(
 
 @contextlib.contextmanager
 def open_podman(layout: Layout, facts: Facts, interpreter: str = "") -> Iterator[PodmanEngine]:
-    """The podman engine; its services are let go at the end, and its files removed."""
+    """The podman engine; its services are let go at the end."""
     services = Services(
         environ=os.environ,
         preferred=facts.fact(*_RUNTIME) or "",
         learn=lambda runtime: facts.add_fact(*_RUNTIME, runtime),
     )
-    own = OwnFiles(layout=layout)
-    with contextlib.closing(services), contextlib.closing(own):
-        yield PodmanEngine(services=services, own=own, interpreter=interpreter)
+    with contextlib.closing(services):
+        yield PodmanEngine(services=services, own=OwnFiles(layout=layout), interpreter=interpreter)
 
 
 def podman_works(layout: Layout, facts: Facts) -> bool:

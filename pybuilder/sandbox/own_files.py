@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from threading import Lock
 
-from pybuilder.files import disk_errors
+from pybuilder.files import atomic_dir, disk_errors, sync_filesystem
 from pybuilder.layout import Layout
+from pybuilder.plan import digest
 from pybuilder.sandbox.programs import programs
 from pybuilder.sandbox.start import OWN_ETC
-from pybuilder.work import work_directory
+from pybuilder.usage import use
 
 TALK = "talk"
 """The directory beside our programs over which each container's own named pipes are mounted."""
@@ -21,52 +21,50 @@ TALK = "talk"
 
 @dataclass(kw_only=True, slots=True)
 class OwnFiles:
-    """Files that all containers of a run read and none can write; written when the first of them starts.
+    """Files that all containers read and none can write, by what they are: they lie with the environments of a state.
 
     Safe to use from several threads at once.
 
     Attributes:
-        layout: Where work in progress lies: there they are removed also after a run that was killed.
+        layout: The state's paths.
     """
 
     layout: Layout
-    _directory: Path | None = None
-    _held: ExitStack = field(default_factory=ExitStack)
-    _lock: Lock = field(default_factory=Lock)
+    _found: Path | None = None
 
     def directory(self) -> Path:
-        """Where they are: ``etc``, and ``pybuild``, which is seen as ``RUNNER``.
+        """Where they are, made unless they are there: ``etc``, and ``pybuild``, which is seen as ``RUNNER``.
 
         Raises:
             StateError: The disk is full or can't be written.
         """
-        with self._lock:
-            if self._directory is None:
-                work = self._held.enter_context(work_directory(self.layout, f"inside-{secrets.token_hex(4)}"))
-                with disk_errors(work):
-                    _write(work)
-                self._directory = work
-            return self._directory
-
-    def close(self) -> None:
-        """Remove them; no container may run any more."""
-        self._held.close()
+        if self._found is None:
+            directory = self.layout.environment(_digest())
+            if not use(self.layout, directory):
+                with disk_errors(directory), atomic_dir(directory) as fresh:
+                    _write(fresh)
+                    sync_filesystem(fresh)
+            self._found = directory
+        return self._found
 
 
-def _write(work: Path) -> None:
-    files = dict(_files())
-    parents = {parent for name in files for parent in Path(name).parents} - {Path()}
-    for directory in sorted({*parents, Path("pybuild", TALK)}):
-        (work / directory).mkdir()
-        (work / directory).chmod(0o755)
-    for name, data in files.items():
-        (work / name).write_bytes(data)
-        (work / name).chmod(0o644)
-
-
-def _files() -> Iterator[tuple[str, bytes]]:
+@functools.cache
+def _files() -> Mapping[str, bytes]:
     """By path."""
-    for name, text in OWN_ETC.items():
-        yield f"etc/{name}", text.encode()
-    for name, data in programs().items():
-        yield f"pybuild/{name}", data
+    etc = {f"etc/{name}": text.encode() for name, text in OWN_ETC.items()}
+    return {**etc, **{f"pybuild/{name}": data for name, data in programs().items()}}
+
+
+@functools.cache
+def _digest() -> str:
+    return digest(["own files", TALK, {name: sha256(data).hexdigest() for name, data in _files().items()}])
+
+
+def _write(directory: Path) -> None:
+    parents = {parent for name in _files() for parent in Path(name).parents} - {Path()}
+    for each in sorted({*parents, Path("pybuild", TALK)}):
+        (directory / each).mkdir()
+        (directory / each).chmod(0o755)
+    for name, data in _files().items():
+        (directory / name).write_bytes(data)
+        (directory / name).chmod(0o644)

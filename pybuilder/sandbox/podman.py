@@ -127,17 +127,24 @@ class PodmanEngine:
         """A descriptor of the first process of the started container; at the end all of it is gone.
 
         Raises:
-            EngineError: No container can be started, or the kernel does not end its processes.
+            EngineError: No container can be started, it was gone before we looked, or the kernel does not end its
+                processes.
         """
         spec = container(job, ids, interpreter=self.interpreter, own=self.own.directory())
         with file_lock(job.work / monitor.LOCK):
             service, name = self.services.started(spec), spec["name"]
             try:
-                first = _open_process(service.first_process(name), job.work)
-                with namespace_of(first):
-                    yield first
+                first = _open_process(service.first_process(name))
+                if first is not None:
+                    with namespace_of(first):
+                        yield first
             finally:
                 self.services.remove(name)
+            # Now its monitor has written all that there was to write.
+            if first is None:
+                said = _container_log(job.work).decode(errors="replace").strip().splitlines()[-1:]
+                what = ": ".join(["the container ended before it began", *said])
+                raise EngineError(what, cure="see `pybuild doctor`")
 
 
 def _ids(*, other: bool = False) -> IdMap | None:
@@ -226,18 +233,12 @@ def _judge(talk: _Talk, seal: Mapping[str, Any]) -> None:
     judge(seal, expected_pids=2, mounts=EXPECTED_MOUNTS)
 
 
-def _open_process(pid: int, work: Path) -> int:
-    """A descriptor of a process; of one that has ended already, if this has.
-
-    Raises:
-        EngineError: It was gone before we looked; with what it said.
-    """
+def _open_process(pid: int) -> int | None:
+    """A descriptor of a process; None where it is gone, or was before its number, then 0, was asked for."""
     try:
-        return os.pidfd_open(pid)
-    except OSError as error:
-        said = _container_log(work).decode(errors="replace").strip().splitlines()[-1:]
-        what = ": ".join(["the container ended before it began", *said])
-        raise EngineError(what, cure="see `pybuild doctor`") from error
+        return os.pidfd_open(pid) if pid else None
+    except ProcessLookupError:
+        return None
 
 
 def _container_log(work: Path) -> bytes:

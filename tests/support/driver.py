@@ -114,10 +114,8 @@ def _engine(settings: Mapping[str, Any], environment: Path) -> Iterator[Engine]:
         yield host
         return
     _make_environment(environment, Path(PYTHON))
-    with (
-        contextlib.closing(Services(environ=os.environ, preferred=settings["runtime"])) as services,
-        contextlib.closing(OwnFiles(layout=Layout(root=Path(settings["work"]).parent))) as own,
-    ):
+    own = OwnFiles(layout=Layout(root=Path(settings["work"]).parent))
+    with contextlib.closing(Services(environ=os.environ, preferred=settings["runtime"])) as services:
         yield PodmanEngine(services=services, own=own, interpreter=settings.get("interpreter", PYTHON))
 
 

@@ -37,7 +37,7 @@ JOB = Job(
 
 def made(ids: IdMap | None = IDS, **limits: Any) -> dict[str, Any]:
     job = dataclasses.replace(JOB, limits=Limits(**limits))
-    return container(job, ids, interpreter="/usr/bin/python3.14", own=Path("/state/work/inside-1"))
+    return container(job, ids, interpreter="/usr/bin/python3.14", own=Path("/state/store/envs/ours"))
 
 
 def mounts(spec: dict[str, Any]) -> dict[str, tuple[str, str]]:
@@ -72,9 +72,9 @@ def test_mounts() -> None:
         "/tmp": "/state/work/attempt-1/tmp",
     }
     assert found["/env"] == ("/state/environments/def", "ro")
-    assert found["/.pybuild"] == ("/state/work/inside-1/pybuild", "ro")
+    assert found["/.pybuild"] == ("/state/store/envs/ours/pybuild", "ro")
     assert found["/.pybuild/talk"] == ("/state/work/attempt-1/talk", "ro")
-    assert found["/etc/passwd"] == ("/state/work/inside-1/etc/passwd", "ro")
+    assert found["/etc/passwd"] == ("/state/store/envs/ours/etc/passwd", "ro")
     assert set(found) <= EXPECTED_MOUNTS
     for each in made()["mounts"]:
         assert {"nosuid", "nodev"} <= set(each["options"]), each

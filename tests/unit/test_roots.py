@@ -21,6 +21,7 @@ from pybuilder.rpm.layers import flatten
 from pybuilder.rpm.locked import LockedRoots
 from pybuilder.rpm.roots import root_digest
 from pybuilder.sandbox.host_root import HostRoots
+from pybuilder.system_requires import WheelNeeds
 
 DEBIAN = "rpm: RPM should not be used directly install RPM packages, use Alien instead!\n"
 
@@ -232,3 +233,27 @@ class TestRecordedRoots:
         before, now = (Root(kind="host", digest=each, contents={}) for each in ("before", "now"))
         assert HostRoots(lambda: now).has(now)
         assert not HostRoots(lambda: now).has(before)
+
+
+class TestComparedWithAWheel:
+    """A store that is asked for an RPM fails here: it has none."""
+
+    def locked(self) -> LockedRoots:
+        buildroot: Any = SimpleNamespace(runtime=("a",), packages=("a",))
+        lock: Any = SimpleNamespace(rpms={"a": rpm("a")}, answers={"a": "a"}, closure=lambda _: (rpm("a"),))
+        roots: Any = SimpleNamespace()
+        return LockedRoots(buildroot=buildroot, lock=lock, roots=roots, listen=ignore)
+
+    def test_no_rpm_is_looked_at_for_a_wheel_without_elf_files(self) -> None:
+        found = self.locked().compare(self.wheel({}), self.built_on)
+        assert found.problems == ()
+        assert found.document["elf"] == found.document["rpms"] == []
+
+    def test_rpms_are_looked_at_for_one_that_has_some(self) -> None:
+        with pytest.raises(AttributeError, match="store"):
+            self.locked().compare(self.wheel({"libc.so.6()(64bit)": ("x.so",)}), self.built_on)
+
+    built_on = Root(kind="rpm", digest="", contents={"rpms": [{"name": "a"}]})
+
+    def wheel(self, needs: dict[str, tuple[str, ...]]) -> WheelNeeds:
+        return WheelNeeds(package="demo", needs=needs, declared=(), system=(), beside=())
