@@ -234,8 +234,9 @@ def _report_fault(error: Exception) -> int:
     import tempfile
     import traceback
 
-    with tempfile.NamedTemporaryFile("w", prefix="pybuild-fault-", suffix=".txt", delete=False) as file:
-        file.write("".join(traceback.format_exception(error)))
+    with tempfile.NamedTemporaryFile(prefix="pybuild-fault-", suffix=".txt", delete=False) as file:
+        # What it quotes may be the names of files, of any bytes.
+        file.write("".join(traceback.format_exception(error)).encode(errors="backslashreplace"))
     message = f"pybuild: error: a fault of pybuild's own: {type(error).__name__}: {error}\n"
     sys.stderr.write(f"{message}  where: {file.name}\n  do: report it with that file; what is built is kept\n")
     return PybuildError.exit_code

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from pybuilder import interruption
+from pybuilder.names import printable
 from pybuilder.sandbox import Event, Limits
 
 # A job's answers are small; a build that floods the control pipe is cut off instead of filling our memory.
 MAX_LINE = 4 << 20
+_MESSAGE = 1000  # characters of why a step failed, which may quote what a backend said
 
 
 @dataclass(kw_only=True, slots=True)
@@ -183,7 +185,8 @@ class Supervisor:
 
     def _report(self, name: str, event: Event) -> None:
         if name == "failed":
-            self.failure = self.failure or f"{event.get('step')}: {event.get('message')}"
+            said = " ".join(f"{event.get('step')}: {event.get('message')}".split())
+            self.failure = self.failure or printable(said[:_MESSAGE])
             self.out_of_memory = event.get("out_of_memory") is True
         go_on = self.answer(event)
         if name == "done" and event.get("step") == "requires":

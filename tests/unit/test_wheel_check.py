@@ -95,3 +95,17 @@ def test_problems_are_all_collected(tmp_path):
     draft = Draft(metadata=b"Name: x\n", wheel=b"", record=RECORD.encode(), entry_points="[x]\ny = \n")
     draft.wheel = b"Tag: py2-none-any\n"
     assert len(of(draft.write(tmp_path))) >= 8
+
+
+def test_what_a_terminal_would_obey_is_not_told(tmp_path):
+    metadata = b"Metadata-Version: 2.1\nName: de\x1b[31mmo\nVersion: 1.0\n"
+    assert of(Draft(metadata=metadata).write(tmp_path)) == (
+        "METADATA says Name: de\N{REPLACEMENT CHARACTER}[31mmo, not demo",
+    )
+
+
+def test_of_many_only_the_first_are_told_and_none_at_length(tmp_path):
+    record = RECORD + "".join(f"{'x' * 2000}{number},sha256=aa,1\n" for number in range(1000))
+    found = of(Draft(record=record.encode()).write(tmp_path))
+    assert len(found) == 21 and found[-1] == "and 980 more"
+    assert max(map(len, found)) == 500
