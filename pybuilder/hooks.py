@@ -13,9 +13,9 @@ from typing import Protocol
 
 from pybuilder.errors import FetchError
 from pybuilder.http import Client, redact
-from pybuilder.names import printable
 from pybuilder.pass_messages import Document
 from pybuilder.posting import Answer
+from pybuilder.printable import printable
 
 PATIENCE = 30.0
 """Seconds that a pass gives to all messages of one hook."""

@@ -125,8 +125,3 @@ class BuildName:
                 f"{version!r} in {text!r} is no version",
                 cure="write it as NAME==VERSION, such as six==1.17.0",
             ) from error
-
-
-def printable(text: str) -> str:
-    """A text of strangers without what a terminal would obey or UTF-8 can't write."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

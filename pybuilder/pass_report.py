@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pybuilder.names import printable
 from pybuilder.passes import Awaited, Built, Pass, Problem, Updated
+from pybuilder.printable import printable
 from pybuilder.tree_text import duration
 
 MOST = 200

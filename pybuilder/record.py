@@ -11,8 +11,8 @@ from typing import Any
 
 from pybuilder import __version__
 from pybuilder.errors import StateError
-from pybuilder.names import printable
 from pybuilder.plan import Plan
+from pybuilder.printable import printable, printable_lines
 
 FORMAT = 1
 LOG = "build.log"
@@ -191,15 +191,6 @@ def tail(log: Path, size: int) -> bytes:
 def last_lines(log: Path, count: int = LAST_LINES) -> list[str]:
     """The last lines of a log; see ``printable_lines``."""
     return printable_lines(tail(log, 16_384))[-count:]
-
-
-def printable_lines(data: bytes) -> list[str]:
-    """The lines of any bytes that aren't blank, without control characters that a terminal would obey."""
-    clean = (
-        "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line)
-        for line in data.decode("utf-8", errors="replace").splitlines()
-    )
-    return [line for line in clean if line.strip()]
 
 
 def pretty_json(value: Any) -> bytes:

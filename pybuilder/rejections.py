@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from pybuilder.errors import ConfigError
 from pybuilder.fields import OwnName, Table
-from pybuilder.names import printable
+from pybuilder.printable import printable
 from pybuilder.toml import parse, validated
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from packaging.version import Version
 
 from pybuilder.commits import Change, Commits
 from pybuilder.errors import UsageError
-from pybuilder.names import printable
 from pybuilder.new import NewSpec, SpecWriter
+from pybuilder.printable import printable
 from pybuilder.rejections import FILE, with_rejection, without_rejection
 from pybuilder.review_queue import Waiting, waiting, wanted_specifiers
 from pybuilder.screening.policy import cure

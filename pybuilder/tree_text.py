@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from pybuilder.errors import UsageError
-from pybuilder.names import normalize, printable
+from pybuilder.names import normalize
+from pybuilder.printable import printable
 from pybuilder.tree import Need, Package, Tree
 from pybuilder.tree_walk import STATUSES, Edge, Status, Step, build_order, dependants, shortest_chain
 

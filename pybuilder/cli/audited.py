@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pybuilder.audit import Audit, Check, Everything, Node
 from pybuilder.audit.graph import tree_lines
 from pybuilder.errors import ReproducibilityError, ValidationError
-from pybuilder.names import printable
+from pybuilder.printable import printable
 from pybuilder.record import Taint, recorded_taints
 from pybuilder.screening.account import found_lines
 

@@ -14,7 +14,7 @@ from rich.cells import cell_len, set_cell_size
 
 from pybuilder import events
 from pybuilder.cli.lines import duration, event_line, watch
-from pybuilder.record import printable_lines
+from pybuilder.printable import printable_lines
 
 Package = tuple[str, str]
 

@@ -16,7 +16,8 @@ from pybuilder.cli.options import Options
 from pybuilder.cli.places import channel_name, named_index, open_layout, open_workspace, own_index
 from pybuilder.errors import ReproducibilityError, ValidationError
 from pybuilder.http import Client
-from pybuilder.names import normalize, printable
+from pybuilder.names import normalize
+from pybuilder.printable import printable
 
 
 @click.command()

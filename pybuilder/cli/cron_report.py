@@ -11,8 +11,8 @@ from pybuilder.cron import Ended, Preview
 from pybuilder.cron.agenda import Goal
 from pybuilder.errors import PostponedError
 from pybuilder.layout import Layout
-from pybuilder.names import printable
 from pybuilder.passes import Awaited, Pass, Problem
+from pybuilder.printable import printable
 from pybuilder.reports import run_report
 from pybuilder.results import Result
 from pybuilder.state import State

@@ -14,7 +14,7 @@ from pybuilder.build_diff import BuildDiff, compare
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import find_attempt, open_layout, open_workspace
-from pybuilder.record import printable_lines
+from pybuilder.printable import printable_lines
 from pybuilder.state import Attempt, State
 from pybuilder.wheel.differences import Content, Differences, FileChange
 

@@ -17,7 +17,8 @@ from pybuilder.cli.options import Options
 from pybuilder.cli.places import check_known, open_layout, open_workspace
 from pybuilder.clock import timestamp
 from pybuilder.history import OUTCOMES, Chronicle, Counts, Flaky, History, Streak, Try, read_history
-from pybuilder.names import normalize, printable
+from pybuilder.names import normalize
+from pybuilder.printable import printable
 from pybuilder.stages.reap import is_alive
 from pybuilder.state import State
 

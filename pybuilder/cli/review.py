@@ -17,7 +17,8 @@ from pybuilder.cli.options import Options
 from pybuilder.cli.places import channel_name, open_index, open_layout, open_workspace
 from pybuilder.cli.progress import listener
 from pybuilder.errors import PybuildError, combined_exit_code
-from pybuilder.names import BuildName, NormalizedName, normalize, printable
+from pybuilder.names import BuildName, NormalizedName, normalize
+from pybuilder.printable import printable
 
 if TYPE_CHECKING:
     from pybuilder.cli.reach import Reach

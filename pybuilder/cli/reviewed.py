@@ -10,7 +10,7 @@ from packaging.utils import parse_wheel_filename
 
 from pybuilder.cli.taking import prepared_lines
 from pybuilder.dossier import Dossier, Needed, Release, Standing
-from pybuilder.names import printable
+from pybuilder.printable import printable
 from pybuilder.review_queue import Waiting
 from pybuilder.screening.account import found_lines
 

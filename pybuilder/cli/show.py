@@ -21,7 +21,8 @@ from pybuilder.cli.places import check_known, find_attempt, open_index, open_lay
 from pybuilder.errors import UsageError
 from pybuilder.index.yanked import reason_of
 from pybuilder.layout import Layout
-from pybuilder.names import NormalizedName, normalize, printable
+from pybuilder.names import NormalizedName, normalize
+from pybuilder.printable import printable
 from pybuilder.screening.account import all_remembered, found_lines
 from pybuilder.stages.reap import is_alive
 from pybuilder.state import Attempt, State

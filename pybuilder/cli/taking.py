@@ -13,7 +13,7 @@ from pybuilder.cli.options import Options
 from pybuilder.cli.places import open_layout, open_workspace
 from pybuilder.cli.progress import listener
 from pybuilder.errors import CommitError, PybuildError, ReviewError, UsageError
-from pybuilder.names import printable
+from pybuilder.printable import printable
 
 if TYPE_CHECKING:
     from pybuilder.update import Finding

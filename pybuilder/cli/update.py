@@ -18,7 +18,8 @@ from pybuilder.cli.places import open_workspace
 from pybuilder.cli.taking import How, finish, take
 from pybuilder.clock import timestamp
 from pybuilder.errors import PybuildError, combined_exit_code
-from pybuilder.names import normalize, printable
+from pybuilder.names import normalize
+from pybuilder.printable import printable
 
 if TYPE_CHECKING:
     from pybuilder.candidates import Candidate

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pybuilder import interruption
 from pybuilder.errors import CommitError, EngineError
+from pybuilder.printable import printable_lines
 from pybuilder.processes import Completed
-from pybuilder.record import printable_lines
 from pybuilder.workspace.checkout import Run, own_environment
 
 IDENTITY = ("pybuild", "pybuild@localhost")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from pybuilder.names import printable
+from pybuilder.printable import printable
 
 JSON = "review.json"
 HTML = "review.html"

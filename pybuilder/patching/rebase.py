@@ -18,8 +18,8 @@ from typing import Literal
 from pybuilder.errors import ConfigError
 from pybuilder.patching import apply, touched
 from pybuilder.patching.tool import environment, git_apply
+from pybuilder.printable import printable_lines
 from pybuilder.processes import Completed, run
-from pybuilder.record import printable_lines
 
 Fate = Literal["applies", "merged", "rebased", "rejected"]
 

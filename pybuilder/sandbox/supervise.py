@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pybuilder import interruption
-from pybuilder.names import printable
+from pybuilder.printable import printable
 from pybuilder.sandbox import Event, Limits
 
 # A job's answers are small; a build that floods the control pipe is cut off instead of filling our memory.

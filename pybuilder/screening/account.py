@@ -7,7 +7,7 @@ from typing import Any
 
 from packaging.version import Version
 
-from pybuilder.names import printable
+from pybuilder.printable import printable
 from pybuilder.state import State
 
 _FACT = "screened"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pybuilder.names import printable
+from pybuilder.printable import printable
 
 if TYPE_CHECKING:
     from pybuilder.screening.formats import Format, Kind

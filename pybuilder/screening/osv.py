@@ -12,7 +12,7 @@ from typing import Any
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from pybuilder.names import printable
+from pybuilder.printable import printable
 
 Record = Mapping[str, Any]
 

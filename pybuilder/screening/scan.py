@@ -18,7 +18,7 @@ from typing import IO
 from pybuilder import interruption
 from pybuilder.errors import FetchError
 from pybuilder.files import CHUNK
-from pybuilder.names import printable
+from pybuilder.printable import printable
 from pybuilder.screening.formats import (
     BZIP2,
     GZIP,

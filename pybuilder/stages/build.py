@@ -16,8 +16,8 @@ from pybuilder import events, record
 from pybuilder.errors import BuildError, BuildTimeout
 from pybuilder.files import disk_errors
 from pybuilder.lacking import LOG_SIZE, lacking
-from pybuilder.names import printable
 from pybuilder.plan import Plan
+from pybuilder.printable import printable
 from pybuilder.sandbox import Event, Outcome, Share
 from pybuilder.stages import Adapters, Project, Source
 from pybuilder.stages.attempt import Built, UnderWay

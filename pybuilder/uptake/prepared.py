@@ -9,8 +9,8 @@ from typing import Any
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from pybuilder.names import printable
 from pybuilder.patching.rebase import Fate
+from pybuilder.printable import printable
 from pybuilder.requirement_changes import RequirementChange
 from pybuilder.spec import Pin
 from pybuilder.workspace.edits import Change

@@ -15,7 +15,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pybuilder.errors import BuildError
-from pybuilder.names import printable
+from pybuilder.printable import printable
 from pybuilder.wheel.read import Wheel, open_archive, open_wheel, pieces
 from pybuilder.wheel.record import SIGNATURES, Line, parse
 from pybuilder.wheel.tags import expand_tag

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pybuilder.names import printable
+from pybuilder.printable import printable
 from pybuilder.wheel.compare import Difference, first_difference
 
 _SHOWN = 160

@@ -9,7 +9,8 @@ from typing import Any
 
 from pybuilder.candidates import Found
 from pybuilder.clock import timestamp
-from pybuilder.names import NormalizedName, printable
+from pybuilder.names import NormalizedName
+from pybuilder.printable import printable
 
 PATIENCE = timedelta(hours=24)
 """How long a version must have been missed, in one answer after the other, before it counts as deleted."""
