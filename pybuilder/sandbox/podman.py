@@ -67,7 +67,7 @@ class PodmanEngine:
         _check_root(job.root)
         ids = _ids(other=job.other_ids)
         prepare(job.work, ids)
-        with job.log.open("ab") as stream, _talk(job.work / TALK) as talk:
+        with job.log.open("ab") as stream, _talk(job.work / TALK, ids) as talk:
             before = stream.tell()
             log = BoundedLog(stream=stream, limit=job.limits.log, echo=echo)
             with self._first_process(job, ids) as first, self.processors.some(job.cpus) as processors:
@@ -194,15 +194,17 @@ class _Talk:
 
 
 @contextlib.contextmanager
-def _talk(directory: Path) -> Iterator[_Talk]:
+def _talk(directory: Path, ids: IdMap | None) -> Iterator[_Talk]:
+    """Our ends of the pipes; nobody else on this machine may open them, or they could speak for the build."""
     directory.mkdir(exist_ok=True)
     directory.chmod(0o755)
     with contextlib.ExitStack() as stack:
         ends = {}
         for name in PIPES:
             (directory / name).unlink(missing_ok=True)
-            os.mkfifo(directory / name)
-            (directory / name).chmod(0o666)
+            os.mkfifo(directory / name, 0o600)
+            if ids:
+                os.chown(directory / name, ids.uid, ids.gid)
             # What is read inside we open for both, so that whoever opens it there needs not wait for us.
             mode = os.O_RDWR if name in ("answers", "input") else os.O_RDONLY | os.O_NONBLOCK
             ends[name] = os.open(directory / name, mode | os.O_CLOEXEC)

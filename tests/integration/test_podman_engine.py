@@ -12,8 +12,10 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -380,6 +382,27 @@ class TestEndsAtOnce:
     def test_it_says_nothing(self, here: Place) -> None:
         assert "ended before" in one_line(here.run("", interpreter="/usr/bin/false").error)
         assert here.containers() == []
+
+
+class TestPipes:
+    def test_nobody_else_on_the_machine_may_open_them(self, here: Place) -> None:
+        """Whoever had one open before the first process inside could speak for the build, its seal included."""
+        with here.started("print('ok')", names=[""]) as driver:
+            assert wait_for(lambda: self.pipes(here.work) == {"only the build's": 4}, 30), self.pipes(here.work)
+            said = outcome(driver)
+        assert (said["failure"], said["error"]) == ("", "")
+
+    def pipes(self, work: Path) -> Counter[str]:
+        """Which rights there are, and how many pipes have them."""
+        found: Counter[str] = Counter()
+        with suppress(FileNotFoundError):
+            build = (work / "build").stat()
+            for pipe in (work / "talk").iterdir():
+                facts = pipe.stat()
+                private = stat.S_IMODE(facts.st_mode) == 0o600
+                whose = (facts.st_uid, facts.st_gid) == (build.st_uid, build.st_gid)
+                found["only the build's" if private and whose else f"{facts.st_mode:o} {facts.st_uid}"] += 1
+        return found
 
 
 class TestSeveralAtOnce:
