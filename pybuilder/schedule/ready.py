@@ -151,7 +151,8 @@ class Ready(Generic[TaskId]):
             if task == self._first or task in self._held:
                 continue
             takes = self._takes[task]
-            if self.free.holds(takes) and beside.holds(takes):
+            # What takes up nothing fits everywhere, also where less than nothing is free.
+            if not takes_job or (self.free.holds(takes) and beside.holds(takes)):
                 picked.append(task)
                 self._start(task)
                 if self._first is not None:

@@ -136,6 +136,17 @@ def test_beside_what_is_full_start_at_most_as_many_again() -> None:
     assert started(on) == ["urgent 7", "urgent 6"]
 
 
+def test_what_takes_no_processor_starts_beside_one_that_was_squeezed_in() -> None:
+    on = urgent(task("a"), task("b"))
+    started(on)
+    on.add([task("urgent", seconds=9)])
+    assert started(on) == ["urgent"]
+    on.add([task("publish", cpus=0)])
+    assert started(on) == ["publish"]
+    on.add([task("more urgent", seconds=10)])
+    assert started(on) == ["more urgent"]
+
+
 def test_nothing_is_urgent_where_nobody_asks_for_that() -> None:
     on = schedule(task("a"), task("b"), cpus=2, jobs=2)
     assert len(started(on)) == 2
