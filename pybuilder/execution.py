@@ -8,15 +8,13 @@ requires other things than was said) makes a new plan, and the run goes on with 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from packaging.requirements import Requirement
 
-from pybuilder import events
 from pybuilder.crew import Crew
 from pybuilder.errors import BuildError, PybuildError, ReviewError
 from pybuilder.interruption import outcome
@@ -36,6 +34,7 @@ from pybuilder.tasks import (
     Ended,
     MakePlan,
     Making,
+    Outlook,
     Patience,
     Published,
     TaskId,
@@ -49,10 +48,8 @@ from pybuilder.tree import Node, Package, Tree, needing, package_id
 
 _TO_START = (State.WAITING, State.SUSPENDED)
 
-_THREADS = 256  # They wait for sandboxes or for each other; how many builds run is the schedule's business.
+_THREADS = 256  # For all but builds, which wait for each other; how many run is the schedule's business.
 _PUBLISH_SECONDS = 0.5  # For the order only.
-_BETWEEN_WORDS = 0.5  # Seconds between two estimates of the time that is left, at least.
-_WORTH_A_WORD = 0.02  # Of the time, for these: they go through all that is left.
 
 
 @dataclass(kw_only=True, slots=True)
@@ -87,12 +84,13 @@ class Execution:
     _publishers: dict[Package, TaskId] = field(default_factory=dict)
     _answers: dict[TaskId, Future[MakePlan]] = field(default_factory=dict)
     _released: set[TaskId] = field(default_factory=set)
+    _failed: set[TaskId] = field(default_factory=set)
     _faults: Faults = field(default_factory=Faults)
     _replans: int = 0
     _outranked: dict[TaskId, bool] = field(default_factory=dict)
     _required: set[Package] = field(default_factory=set)
     _patience: Patience = field(default_factory=Patience)
-    _next_word: float = 0.0
+    _outlook: Outlook = field(default_factory=Outlook)
 
     def run(self, planned: Planned) -> None:
         """Build and publish everything that can be; a failure stops only what depends on it."""
@@ -108,15 +106,7 @@ class Execution:
                 self._handle(self._crew.hear())
                 while (seconds := self._patience.seconds(self._schedule)) and (m := self._crew.hear_within(seconds)):
                     self._handle(m)
-                self._tell_remaining()
-
-    def _tell_remaining(self) -> None:
-        """Now and then."""
-        began = time.monotonic()
-        if began >= self._next_word:
-            self.packages.adapters.listen(events.Remaining(seconds=self._schedule.remaining()))
-            ended = time.monotonic()
-            self._next_word = ended + max(_BETWEEN_WORDS, (ended - began) / _WORTH_A_WORD)
+                self._outlook.tell(self._schedule, self.packages.adapters.listen)
 
     @property
     def tree(self) -> Tree:
@@ -243,8 +233,8 @@ class Execution:
             tests = task not in self._tested and self._unpublished(task)
             self._start(task, lambda: self._test(group) if tests else Published(self.packages.publish(group)))
 
-    def _start(self, task: TaskId, do: Callable[[], Made | Plan | Tested | Published]) -> None:
-        self._crew.start(lambda: Ended(task, do(), None), lambda error: Ended(task, None, error))
+    def _start(self, task: TaskId, do: Callable[[], Made | Plan | Tested | Published], *, waits: bool = False) -> None:
+        self._crew.start(lambda: Ended(task, do(), None), lambda error: Ended(task, None, error), waits=waits)
 
     def _prepare(self, plan: Plan) -> Made | Plan:
         """The payload, where its inputs were built before; else the plan, with what it needs made ready."""
@@ -336,9 +326,11 @@ class Execution:
     def _queue_build(self, task: TaskId, plan: Plan) -> None:
         """A package is ready to be built, as soon as there is room."""
         self._plans[task] = plan
-        self._tasks[task] = self._making_task(task, frozenset())
+        # Something that it is built with may have failed meanwhile.
+        failed = (each for each in self._failed if each in self._tasks and task.packages[0] in self._built_with(each))
+        self._tasks[task] = self._making_task(task, frozenset(failed))
         self._schedule.suspend(task)
-        self._schedule.add([self._tasks[task]])
+        self._release(self._schedule.add([self._tasks[task]]))
 
     def _queue_publishing(self, task: TaskId) -> None:
         """A group may be published, as soon as what is installed with it is."""
@@ -376,14 +368,18 @@ class Execution:
         name, version = task.packages[0]
         error.package = error.package or (name, str(version))
         self._note(error, task.packages)
+        self._failed.add(task)
         self._release(self._schedule.fail(task))
-        # What is built with something that is refused could never be published.
-        dependents = needing(self.tree, task.packages).difference(task.packages)
+        dependents = self._built_with(task)
         theirs = {self._makings[package].task for package in dependents if package in self._makings}
         theirs |= {self._publishers[package] for package in dependents if package in self._publishers}
         waiting = [each for each in theirs if each in self._tasks and self._schedule.state(each) in _TO_START]
         self._tasks |= {each: replace(self._tasks[each], needs=self._tasks[each].needs | {task}) for each in waiting}
         self._release(self._schedule.add(self._tasks[each] for each in waiting))
+
+    def _built_with(self, task: TaskId) -> Set[Package]:
+        """What is built with the packages of a task: where that is refused, it could never be published."""
+        return needing(self.tree, task.packages).difference(task.packages)
 
     def _note(self, error: PybuildError, packages: Collection[Package]) -> None:
         if self._faults.add(error, packages):

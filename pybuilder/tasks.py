@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from pybuilder.errors import BuildError, PybuildError
+from pybuilder.events import Listener, Remaining
 from pybuilder.plan import Plan
 from pybuilder.schedule import Schedule, Task
 from pybuilder.spec.tables import Limits
@@ -18,6 +19,9 @@ from pybuilder.tree import Package, package_id
 
 # What has everything it needs is ready to be built in less time; seconds.
 _MOMENT = 0.05
+
+_BETWEEN = 0.5  # Seconds between two estimates of the time that is left, at least.
+_WORTH = 0.02  # Of the time, for these.
 
 # What a build without limits of its own is taken to need beside a processor, so that many don't fill the machine.
 _USUAL_MEMORY = 1 << 30
@@ -65,6 +69,21 @@ class Patience:
         now = time.monotonic()
         fresh = {task: began + _MOMENT - now for task, began in self._began.items() if began + _MOMENT > now}
         return max((left for task, left in fresh.items() if schedule.outranks(task)), default=0.0)
+
+
+@dataclass(slots=True)
+class Outlook:
+    """The time that is left, told now and then: estimating it goes through all that is left."""
+
+    _next: float = 0.0
+
+    def tell(self, schedule: Schedule[TaskId], listen: Listener) -> None:
+        """Tell it, if it is time for that."""
+        began = time.monotonic()
+        if began >= self._next:
+            listen(Remaining(seconds=schedule.remaining()))
+            ended = time.monotonic()
+            self._next = ended + max(_BETWEEN, (ended - began) / _WORTH)
 
 
 MakePlan = Callable[[], Plan]

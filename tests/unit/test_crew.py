@@ -25,6 +25,15 @@ def test_whoever_works_may_say_something() -> None:
         assert [crew.hear(), crew.hear()] == ["meanwhile", "done"]
 
 
+def test_those_who_wait_for_others_never_keep_one_from_beginning() -> None:
+    done = threading.Event()
+    with Crew[str](1) as crew:
+        for _ in range(300):
+            crew.start(lambda: str(done.wait(30)), repr, waits=True)
+        crew.start(lambda: str(done.set()), repr)
+        assert sorted(crew.hear() for _ in range(301)) == ["None", *["True"] * 300]
+
+
 def test_waiting_for_a_message_has_an_end() -> None:
     with Crew[str](1) as crew:
         assert crew.hear_within(0.001) is None

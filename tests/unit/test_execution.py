@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from pybuilder import execution, interruption
+from pybuilder import interruption, tasks
 from pybuilder.errors import BuildError, ConfigError, FetchError, PybuildError, ValidationError
 from pybuilder.events import Failed, Remaining
 from pybuilder.execution import Execution
@@ -375,14 +375,32 @@ class TestFailures:
         refused = {package("tool==1"): ValidationError("it has no module")}
         rows = "tool 1\nuser 1: : tool\nlater 1: : user\nother 1\ntop 1: later; other"
 
+        begun = threading.Event()
+
         def until_it_is_told(plan: Plan, replan: Replan) -> None:
+            begun.set()
             wait_for(lambda: any(isinstance(event, Failed) for event in run.packages.events))
 
         run = Run(tree(rows), refused=refused, builds={package("user==1"): until_it_is_told})
+        publish_only_when(run, begun.is_set)
         run.run()
         assert run.failures == {"tool==1": ("later==1", "top==1", "user==1")}
         assert run.published == {"other==1"}
         assert "user==1" in run.did("build") and "later==1" not in run.did("build")
+
+    def test_what_was_being_prepared_when_something_it_is_built_with_was_refused_is_not_built(self) -> None:
+        refused = {package("tool==1"): ValidationError("it has no module")}
+        run = Run(tree("tool 1\nuser 1: : tool\nother 1\ntop 1: user; other"), refused=refused)
+
+        def until_it_is_told(name: str) -> None:
+            if name == "user==1":
+                wait_for(lambda: any(isinstance(event, Failed) for event in run.packages.events))
+
+        run.before_ready(until_it_is_told)
+        run.run()
+        assert run.failures == {"tool==1": ("top==1", "user==1")}
+        assert run.published == {"other==1"}
+        assert "user==1" not in run.did("build")
 
     def test_that_a_test_fails_ahead_says_nothing(self) -> None:
         """With what is refused nothing works."""
@@ -869,7 +887,7 @@ def test_what_takes_long_to_sum_up_is_told_less_often(monkeypatch: pytest.Monkey
         time.sleep(0.01)
         return 1.0
 
-    monkeypatch.setattr(execution, "_BETWEEN_WORDS", 0.0)
+    monkeypatch.setattr(tasks, "_BETWEEN", 0.0)
     monkeypatch.setattr(Schedule, "remaining", slowly)
     rows = "\n".join(f"p{n} 1" for n in range(200))
     began = time.monotonic()
