@@ -10,12 +10,15 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from pybuilder import interruption
 from pybuilder.errors import EngineError
 from pybuilder.podman.own import call_or_start, installed, runtime_directory, silence
 from pybuilder.podman.service import Refused, Service, Unanswered, call
 from pybuilder.processes import install_command
+
+T = TypeVar("T")
 
 RUNTIMES = ("crun", "runc")
 
@@ -54,29 +57,37 @@ class Services:
             try:
                 if refusals:  # a service that was ended may have left it half made
                     service.remove(spec["name"])
-                service.create(spec)
+                # Interrupted in between, podman would go on making it after it was told to remove it.
+                with interruption.held_back():
+                    service.create(spec)
                 service.start(spec["name"])
             except Refused as error:
                 refusals[_told_by(service, error)] = None
                 self._clean_up(service, spec["name"], error)
                 continue
+            except BaseException:
+                with contextlib.suppress(Refused):
+                    service.remove(spec["name"])
+                raise
             self._remember(service)
             return service
         raise EngineError(f"podman can't start a container here: {'; '.join(refusals)}", cure=self._cure())
 
     def remove(self, container: str) -> None:
-        """End a container at once and forget it, by whichever service answers.
+        """End a container at once and forget it, by whichever service answers; one that is gone is no error.
 
         Raises:
             EngineError: None does, or it says no.
         """
-        for service in self.each():
-            try:
-                return service.remove(container)
-            except Unanswered as error:
-                self._drop(service)
-                last = error
-        raise last
+        self._answered(lambda service: service.remove(container))
+
+    def has_image(self, name: str) -> bool:
+        """Whether there is an image of that name, by whichever service answers.
+
+        Raises:
+            EngineError: None does, or it says no.
+        """
+        return self._answered(lambda service: service.has_image(name))
 
     def each(self) -> Iterator[Service]:
         """The services to try, one after the other, started when it is their turn.
@@ -105,6 +116,16 @@ class Services:
             for service in self._open.values():
                 service.close()
             self._open.clear()
+
+    def _answered(self, ask: Callable[[Service], T]) -> T:
+        """What the first service says that answers; one that does not may have died, and is let go."""
+        for service in self.each():
+            try:
+                return ask(service)
+            except Unanswered as error:
+                self._drop(service)
+                last = error
+        raise last
 
     def _cure(self) -> str:
         """What to do where no container can be started."""

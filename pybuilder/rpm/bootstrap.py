@@ -80,7 +80,7 @@ class ContainerInstaller:
             try:
                 service.wait(spec["name"])
             finally:
-                service.remove(spec["name"])
+                self.services.remove(spec["name"])
         # The container removes itself, so that none stays behind if we die; its exit code may go with it.
         status = work / _STATUS
         try:
@@ -97,11 +97,10 @@ class ContainerInstaller:
         Raises:
             EngineError: It can't be built.
         """
-        service = next(self.services.each())
-        if service.has_image(IMAGE):
+        if self.services.has_image(IMAGE):
             return
         with file_lock(self.layout.lock("bootstrap-image")):
-            if not service.has_image(IMAGE):
+            if not self.services.has_image(IMAGE):
                 self.listen(Preparing(what=f"building the bootstrap container, {IMAGE}"))
                 _build_image()
 

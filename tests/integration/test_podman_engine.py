@@ -374,6 +374,36 @@ PodmanEngine(services=Services(environ=os.environ), own=own, interpreter="").cle
         self.left_nothing(here)
 
 
+INTERRUPTED = """
+import os, pathlib, signal, sys, threading
+from pybuilder.layout import Layout
+from pybuilder.podman import Services
+from pybuilder.sandbox.own_files import OwnFiles
+from pybuilder.sandbox.podman import PodmanEngine
+work = pathlib.Path(sys.argv[1])
+own = OwnFiles(layout=Layout(root=work.parent))
+engine = PodmanEngine(services=Services(environ=os.environ), own=own, interpreter="")
+for milliseconds in (0, 1, 2, 4, 6, 8, 10, 15, 20, 30, 50, 80, 120):
+    scratch = work.with_name(f"{work.name}-{milliseconds}")
+    scratch.mkdir()
+    press = threading.Timer(milliseconds / 1000, os.kill, (os.getpid(), signal.SIGINT))
+    try:
+        if milliseconds:
+            press.start()
+        engine.try_out(scratch)
+        if milliseconds:
+            press.join()
+    except KeyboardInterrupt:
+        pass
+"""
+
+
+class TestInterrupted:
+    def test_while_a_container_is_made(self, here: Place) -> None:
+        here.python_code(INTERRUPTED, str(here.work))
+        assert here.containers() == []
+
+
 class TestEndsAtOnce:
     def test_it_says_why(self, here: Place) -> None:
         assert "id --help' for more information." in one_line(here.run("", interpreter="/usr/bin/id").error)

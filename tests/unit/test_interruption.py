@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -200,3 +201,34 @@ class TestLocks:
                 pass
             with pytest.raises(LockedError), file_lock(tmp_path / "lock", wait=False):
                 pass
+
+
+class TestHeldBack:
+    def test_ctrl_c_comes_after_the_block(self) -> None:
+        done = []
+        with pytest.raises(KeyboardInterrupt), interruption.held_back():
+            signal.raise_signal(signal.SIGINT)
+            done.append("all of it")
+        assert done == ["all of it"]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    def test_pressed_again_it_comes_at_once(self) -> None:
+        with pytest.raises(KeyboardInterrupt), interruption.held_back():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            pytest.fail("it goes on")
+
+    def test_a_block_that_is_not_interrupted(self) -> None:
+        with interruption.held_back():
+            pass
+        with pytest.raises(ValueError, match="its own"), interruption.held_back():
+            raise ValueError("its own")
+
+    def test_in_another_thread_it_does_nothing(self) -> None:
+        def block() -> str:
+            with interruption.held_back():
+                return "done"
+
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(block).result() == "done"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from pybuilder.errors import EngineError
 from pybuilder.interruption import Interruption
 from pybuilder.podman import Services, own, process_limits
 from pybuilder.podman.own import installed, last_words, runtime_directory, silence
-from pybuilder.podman.service import Refused, Unanswered, call, check_version
+from pybuilder.podman.service import Refused, Service, Unanswered, call, check_version
 
 Answer = tuple[int, bytes] | None
 
@@ -310,6 +311,38 @@ class TestServices:
         fake.answers = {"DELETE": [None]}
         with pytest.raises(Unanswered):
             services.remove("x")
+
+    def test_what_is_interrupted_is_removed(
+        self, services: Services, fake: Fake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def pressed(*arguments: Any) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Service, "start", pressed)
+        with pytest.raises(KeyboardInterrupt):
+            services.started({"name": "x"})
+        assert [line.partition("?")[0] for line in fake.asked] == ["POST /containers/create", "DELETE /containers/x"]
+
+    def test_podman_is_let_finish_making_what_is_interrupted_meanwhile(
+        self, services: Services, fake: Fake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        create = Service.create
+
+        def pressed(*arguments: Any) -> None:
+            signal.raise_signal(signal.SIGINT)
+            create(*arguments)
+
+        monkeypatch.setattr(Service, "create", pressed)
+        with pytest.raises(KeyboardInterrupt):
+            services.started({"name": "x"})
+        assert [line.partition("?")[0] for line in fake.asked] == ["POST /containers/create", "DELETE /containers/x"]
+
+    def test_an_image_is_asked_for_where_somebody_answers(self, services: Services, fake: Fake) -> None:
+        services.started({"name": "x"})
+        fake.answers = {"GET /images": [None, (204, b"")]}
+        assert services.has_image("x")
+        fake.answers = {"GET /images": [(404, b"{}")]}
+        assert not services.has_image("x")
 
     def test_no_podman(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", "/nonexistent")
