@@ -99,6 +99,8 @@ class Supervisor:
     timed_out: bool = False
     finished: bool = False
     _pending: bytes = b""
+    _unsent: bytes = b""
+    _disk_is_full: bool = False
 
     def run(self, job: Mapping[str, Any]) -> None:
         """Send the job and stay until the pipes have ended, which is when nobody inside holds them any more.
@@ -115,32 +117,40 @@ class Supervisor:
                     selector.register(descriptor, selectors.EVENT_READ)
             unheard = self.typed
             next_look = 0.0
-            while selector.get_map().keys() - {self.ended, self.typed}:
+            while selector.get_map().keys() - {self.ended, self.typed, self._into}:
                 interruption.check()
                 for key, _ in selector.select(interruption.TICK):
                     if key.fd == self.ended:
                         self._drain(selector)
+                    elif key.fd == self.typed:
+                        self._hear(selector, key.fd)
+                    elif key.fd == self._into:
+                        self._pass_on(selector, key.fd)
                     elif selector.get_map().get(key.fd) and not self._take(key.fd):
                         selector.unregister(key.fd)
                 if self.seal and unheard is not None:
                     # Before, nobody inside may have opened the pipe that it is passed on to.
                     selector.register(unheard, selectors.EVENT_READ)
                     unheard = None
-                now = time.monotonic()
-                if now >= deadline and not self.timed_out:
-                    self.timed_out = True
-                    self._end(f"ran longer than its limit of {self.limits.seconds:g} s")
-                if now >= next_look:
-                    next_look = now + interruption.TICK
-                    if shutil.disk_usage(self.work).free < self.limits.free_disk:
-                        self._end(f"left less than {self.limits.free_disk >> 20} MiB free on the disk")
+                if time.monotonic() >= next_look:
+                    self._look(deadline)
+                    next_look = time.monotonic() + interruption.TICK
+
+    def _look(self, deadline: float) -> None:
+        """End what has no time or no disk left."""
+        if self.timed_out or self._disk_is_full:
+            return
+        if time.monotonic() >= deadline:
+            self.timed_out = True
+            self._end(f"ran longer than its limit of {self.limits.seconds:g} s")
+        elif shutil.disk_usage(self.work).free < self.limits.free_disk:
+            self._disk_is_full = True
+            self._end(f"left less than {self.limits.free_disk >> 20} MiB free on the disk")
 
     def _take(self, descriptor: int) -> bool:
         """Read what there is; False at the end of the pipe."""
         data = os.read(descriptor, 1 << 16)
-        if descriptor == self.typed:
-            self._pass_on(data)
-        elif descriptor == self.output:
+        if descriptor == self.output:
             self.log.write(data)
         else:
             self._receive(data)
@@ -150,7 +160,7 @@ class Supervisor:
         """Read what is left in the pipes of an engine that has ended, perhaps before it opened them."""
         for descriptor in [key.fd for key in selector.get_map().values()]:
             selector.unregister(descriptor)
-            if descriptor not in (self.ended, self.typed):
+            if descriptor not in (self.ended, self.typed, self._into):
                 os.set_blocking(descriptor, False)
                 with contextlib.suppress(BlockingIOError):
                     while self._take(descriptor):
@@ -192,13 +202,33 @@ class Supervisor:
         if name == "done" and event.get("step") == "requires":
             self._send(b"go\n" if go_on else b"stop\n")
 
-    def _pass_on(self, data: bytes) -> None:
+    @property
+    def _into(self) -> int | None:
+        """What a person types is written there."""
+        return None if self.input is None or self.input.closed else self.input.fileno()
+
+    def _hear(self, selector: selectors.BaseSelector, typed: int) -> None:
+        """Read what a person types, and no more until it is passed on: who is to read it may not, or be gone."""
+        selector.unregister(typed)
+        self._unsent = os.read(typed, 1 << 16)
         assert self.input is not None
-        with contextlib.suppress(BrokenPipeError):
-            self.input.write(data)
-            self.input.flush()
-            if not data:
-                self.input.close()
+        if self._unsent:
+            os.set_blocking(self.input.fileno(), False)
+            selector.register(self.input.fileno(), selectors.EVENT_WRITE)
+        else:
+            self.input.close()
+
+    def _pass_on(self, selector: selectors.BaseSelector, into: int) -> None:
+        try:
+            self._unsent = self._unsent[os.write(into, self._unsent) :]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            self._unsent = b""
+        if not self._unsent:
+            selector.unregister(into)
+            assert self.typed is not None
+            selector.register(self.typed, selectors.EVENT_READ)
 
     def _send(self, data: bytes) -> None:
         # A sandbox that has ended hears nothing; how it ended is told elsewhere.

@@ -60,7 +60,7 @@ class TestScript:
         assert lines[-1].isdigit()
 
     def test_it_is_sealed(self, here: Bench) -> None:
-        script = "cat /proc/net/dev | tail -n +3 | cut -d: -f1; touch /usr/x 2>&1; ls /.pybuild\n"
+        script = "cat /proc/net/dev | tail -n +3 | cut -d: -f1; touch /usr/x 2>&1; ls -R /.pybuild\n"
         said = typed(here, script, "shell", "alpha==1.0")
         assert re.search(r"^\s*lo$", said, re.MULTILINE)
         assert "eth0" not in said
@@ -87,6 +87,13 @@ class TestScript:
         ran = here.pybuild("shell", "nobody")
         assert ran.code == 40
         assert "nobody has accepted" in ran.stderr
+
+    def test_input_that_nobody_reads_any_more(self, here: Bench) -> None:
+        assert typed(here, "echo before; exit\n" + "x" * 300_000, "shell", "alpha") == "before\n"
+
+    def test_input_that_is_read_slowly(self, here: Bench) -> None:
+        script = "sleep 1; n=0\n" + "n=$((n + 1))\n" * 20_000 + "echo $n\n"
+        assert typed(here, script, "shell", "alpha") == "20000\n"
 
     def test_a_file_as_input(self, here: Bench, tmp_path: Path) -> None:
         script = tmp_path / "script"
