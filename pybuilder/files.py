@@ -50,6 +50,8 @@ def disk_errors(path: Path) -> Iterator[None]:
         errno.EIO: ("the disk can't be read", "check the disk; what is whole stays usable"),
         errno.ENOTDIR: ("a file stands where a directory belongs", "move it away, then run the same command again"),
         errno.EEXIST: ("a file stands where a directory belongs", "move it away, then run the same command again"),
+        errno.EISDIR: ("a directory stands where a file belongs", "move it away, then run the same command again"),
+        errno.ELOOP: ("a link leads to itself", "remove it, then run the same command again"),
     }
     try:
         yield
@@ -121,6 +123,15 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write a small file whole or not at all."""
     with atomic_writer(path, mode=mode) as stream:
         stream.write(data)
+
+
+def write_named(path: Path, data: bytes) -> None:
+    """Write a file that a person has named: links are followed, and what is no file, as a device, stays what it is."""
+    if path.exists() and not path.is_file():
+        with path.open("wb") as stream:
+            stream.write(data)
+    else:
+        write_atomic(path.resolve(), data)
 
 
 @contextlib.contextmanager

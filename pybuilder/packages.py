@@ -305,11 +305,12 @@ class Packages:
         self.adapters.state.add_fact("dynamic", key, [str(requirement) for requirement in wanted])
 
     def _dynamic_key(self, package: Package, environment: Mapping[str, str]) -> str:
-        # By version, not by payload: it is looked up before anything is built.
+        # By version, not by payload: it is looked up before anything is built. By root: what that has no backend wants.
         source, project = self.source(package)
         names = {canonicalize_name(requirement.name) for requirement in build_requirements(source, project)}
         backends = sorted([name, environment[name]] for name in names & environment.keys())
-        return digest([recipe(source, self.adapters.channel).digest(), self.adapters.target.name, backends])
+        root = self.adapters.roots.for_build(source.spec.system.build).digest
+        return digest([recipe(source, self.adapters.channel).digest(), self.adapters.target.name, root, backends])
 
     def has(self, plan: Plan, requirements: Sequence[Requirement]) -> bool:
         """Whether a plan's environment has all of these already."""

@@ -130,7 +130,7 @@ def making_task(task: TaskId, needs: frozenset[TaskId], *, seconds: float, limit
         id=task,
         needs=needs,
         seconds=seconds,
-        cpus=limits.cpus if "cpus" in limits.model_fields_set else 1,
+        cpus=limits.cpus or 1,
         memory=limits.memory if "memory" in limits.model_fields_set else _USUAL_MEMORY,
         exclusive=limits.exclusive,
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 from pybuilder.errors import UsageError
 from pybuilder.events import Event, Listener, Span
-from pybuilder.files import disk_errors, write_atomic
+from pybuilder.files import disk_errors, write_named
 
 _PROCESS = 1
 _WHOLE_RUN = "pybuild"
@@ -60,7 +60,7 @@ def tracing(listen: Listener, file: Path | None) -> Iterator[Spans]:
     finally:
         if file is not None:
             with disk_errors(file):
-                write_atomic(file, trace_json(spans.found))
+                write_named(file, trace_json(spans.found))
 
 
 def timings(spans: Iterable[Span]) -> dict[str, float]:
@@ -170,7 +170,8 @@ def _label(kind: str, lane: int, **arguments: Any) -> dict[str, Any]:
 
 
 def _check_writable(file: Path) -> None:
-    if file.is_dir() or not os.access(file.absolute().parent, os.W_OK):
+    at = file if file.exists() and not file.is_file() else file.resolve().parent
+    if file.is_dir() or not os.access(at, os.W_OK):
         raise UsageError(
             "the trace can't be written: this is a directory, or lies in none that can be written",
             where=str(file),

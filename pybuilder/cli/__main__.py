@@ -155,20 +155,22 @@ class _Unprintable(OSError):
     """Standard output can't be written."""
 
 
+class _ReaderGone(OSError):
+    """Nobody reads standard output any more; click would take a BrokenPipeError for an error of ours, and exit."""
+
+
 class _Standard(io.FileIO):
     """Standard output, which whoever asked for it misses where it can't be written, or standard error.
 
-    What can't be written to that, as on a full disk, is lost: it does not end what it tells of.
+    What can't be written to that, on a full disk or since nobody reads it, is lost: it does not end what it tells of.
     """
 
     def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
-        except BrokenPipeError:
-            raise
         except OSError as error:
             if self.fileno() == 1:
-                raise _Unprintable(*error.args) from None
+                raise (_ReaderGone() if isinstance(error, BrokenPipeError) else _Unprintable(*error.args)) from None
             return memoryview(data).nbytes
 
 
@@ -219,7 +221,7 @@ def _report(error: Exception) -> int:
     if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, _ReaderGone):
         # The interpreter flushes what is left when it ends, and would complain of it then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

@@ -23,7 +23,7 @@ from pybuilder.cli.progress import listener
 from pybuilder.cli.session import Session, open_session
 from pybuilder.cli.whole import make_bootstrap
 from pybuilder.errors import PybuildError, ReviewError, UsageError, combined_exit_code
-from pybuilder.files import disk_errors, write_atomic
+from pybuilder.files import disk_errors, write_atomic, write_named
 from pybuilder.request import Request
 from pybuilder.results import Result
 from pybuilder.trace import timings, tracing
@@ -116,6 +116,11 @@ class _Command:
         tops = (*typed, *(each.requirement for each in stated))
         if self.locked and (self.upgrade or self.each or bounds):
             raise UsageError("--locked repeats a plan as it is", cure="leave out --upgrade, --each and -c")
+        if self.plan_only and not os.access(".", os.W_OK):
+            where = os.getcwd()
+            raise UsageError(
+                "a plan is written here, where nothing can be", where=where, cure="go to another directory"
+            )
         if not tops and not self.locked:
             raise UsageError("nothing is asked for", cure="name a requirement, or a file of them with -r")
         return Request(
@@ -224,5 +229,9 @@ def _plan_files(session: Session, assessed: Assessed) -> tuple[str, ...]:
         click.echo(f"pybuild: no {PYLOCK} is written: {error}", err=True)
     for file, text in texts.items():
         with disk_errors(Path(file)):
-            write_atomic(Path(file), text.encode())
+            write_named(Path(file), text.encode())
+    if PYLOCK not in texts:
+        # One of another plan must not lie beside these.
+        with disk_errors(Path(PYLOCK)):
+            Path(PYLOCK).unlink(missing_ok=True)
     return tuple(texts)

@@ -103,10 +103,10 @@ def _check_target(target: Path) -> None:
 
 
 def _write_export(target: Path, text: str) -> None:
-    from pybuilder.files import write_atomic
+    from pybuilder.files import write_named
 
     try:
-        write_atomic(target, text.encode())
+        write_named(target, text.encode())
     except OSError as error:
         what = f"the lock is written, but the export can't be: {(error.strerror or str(error)).lower()}"
         cure = "make room, or name another file after --export, and run the same command again"

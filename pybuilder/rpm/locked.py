@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class LockedRoots:
     lock: Lock
     roots: Roots
     listen: Listener
+    _known: dict[tuple[frozenset[str], frozenset[str]], Root] = field(default_factory=dict)
 
     def for_build(self, system: Iterable[str]) -> Root:
         """The root of a build: the definition's ``packages``, and what a spec and its build requirements ask for.
@@ -121,7 +122,12 @@ class LockedRoots:
         return providers({rpm.name: file for rpm in rpms if (file := self.roots.store.rpm(rpm.sha256))})
 
     def _root(self, packages: Iterable[str], system: Iterable[str]) -> Root:
-        packages = tuple(packages)
+        asked = (frozenset(packages), frozenset(system))
+        if asked not in self._known:
+            self._known[asked] = self._made_of(*asked)
+        return self._known[asked]
+
+    def _made_of(self, packages: Iterable[str], system: Iterable[str]) -> Root:
         base = self.lock.closure(packages)
         rpms = self.lock.closure({*packages, *system})
         contents = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pty
@@ -117,13 +118,25 @@ class TestStreams:
 
     def test_a_reader_that_goes_away(self, here: Bench) -> None:
         here.build("alpha")
-        for command in (["show", "alpha"], ["build", "alpha"], ["log", "alpha"], ["index", "verify", "--json"]):
+        commands = (["show", "alpha"], ["build", "alpha"], ["log", "alpha"], ["index", "verify", "--json"])
+        for command, unbuffered in itertools.product((*commands, ["bootstrap", "alpha"]), ("", "1")):
+            here.environ["PYTHONUNBUFFERED"] = unbuffered
             process = here.start(*command)
             assert process.stdout
             process.stdout.close()
             process.stdout = None
             _, stderr = process.communicate(timeout=20)
+            assert process.returncode == 141
             assert "Traceback" not in stderr and "BrokenPipe" not in stderr, stderr
+
+    def test_a_reader_of_progress_that_goes_away(self, here: Bench) -> None:
+        process = here.start("bootstrap", "alpha")
+        assert process.stderr
+        process.stderr.close()
+        process.stderr = None
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert here.published("alpha") == ["1.0+pb.1"]
 
     @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
     def test_closed_streams(self, here: Bench, closed: str) -> None:

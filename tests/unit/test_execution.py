@@ -283,6 +283,10 @@ class TestOrder:
         run.run(seconds=1.0)
         assert run.did("build") == ["other==1", "tool==1", "top==1"]
 
+    @pytest.mark.parametrize("limits", ["cpus = 0", "cpus = 0, exclusive = true", 'cpus = 0, memory = "1G"'])
+    def test_as_many_processors_as_are_free_can_be_asked_for(self, limits: str) -> None:
+        assert Run(tree("top 1"), limits={package("top==1"): limits}).run().published == {"top==1"}
+
     def test_one_that_wants_to_be_alone_is(self) -> None:
         rows = "\n".join(f"p{n} 1" for n in range(6))
         seen: list[int] = []

@@ -175,7 +175,7 @@ def test_a_hook_that_is_new_is_not_told_what_was_before(world: World, server: Ho
 def test_a_disk_that_can_not_be_written_is_told_with_its_cure(world: World) -> None:
     world.layout.cron.mkdir()
     (world.layout.cron / "report.txt").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(StateError, match="a directory stands"):
         world.tell(PASS)
     (world.layout.cron / "report.txt").rmdir()
     with pytest.raises(StateError, match="full"), _full(world.layout.cron):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,25 @@ def test_a_run_of_nothing_has_a_trace_of_nothing() -> None:
 def test_a_place_where_no_trace_can_be_is_refused_before_anything_is_done(tmp_path: Path, place: str) -> None:
     with pytest.raises(UsageError, match="trace"), trace.tracing(events.ignore, tmp_path / place):
         pytest.fail("the run has begun")
+
+
+def test_what_is_no_file_stays_what_it_is(tmp_path: Path) -> None:
+    """As root one would take /dev/null from the machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with trace.tracing(events.ignore, pipe):
+        pass
+    assert json.loads(os.read(reader, 1 << 16))["traceEvents"] is not None
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    link, file = tmp_path / "link.json", tmp_path / "file.json"
+    link.symlink_to(file)
+    for text in ("", "older"):
+        file.write_text(text)
+        with trace.tracing(events.ignore, link):
+            pass
+        assert link.is_symlink() and "traceEvents" in json.loads(file.read_bytes())
