@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pybuilder import events
-from pybuilder.errors import PybuildError, ReviewError, blame
+from pybuilder.errors import FetchError, PybuildError, ReviewError, blame
 from pybuilder.estimates import estimates, wall_seconds
 from pybuilder.machine import Machine
 from pybuilder.packages import Packages
@@ -130,7 +130,7 @@ class Bootstrap:
         began = time.monotonic()
         cached = list(assessed.statuses.values()).count("cached")
         seconds = dict(assessed.seconds)
-        self._begin(assessed.tree, cached=cached, wall=assessed.wall)
+        self._begin(assessed.planned, cached=cached, wall=assessed.wall)
         self.packages.queue_reviews(assessed.review)
         for package, status in assessed.statuses.items():
             if status == "waits":
@@ -143,7 +143,7 @@ class Bootstrap:
             todo = {
                 node.package: seconds[node.package] for node in planned.tree if node.package not in self.packages.made
             }
-            self._begin(planned.tree, cached=cached, wall=wall_seconds(planned.tree, todo, self.machine.jobs))
+            self._begin(planned, cached=cached, wall=wall_seconds(planned.tree, todo, self.machine.jobs))
             return planned
 
         tree, outcomes, failures = self._execute(assessed, again if replan else None, seconds)
@@ -193,10 +193,12 @@ class Bootstrap:
         execution.run(assessed.planned)
         return execution.tree, execution.outcomes, execution.failures
 
-    def _begin(self, tree: Tree, *, cached: int, wall: float) -> None:
+    def _begin(self, planned: Planned, *, cached: int, wall: float) -> None:
         """Write down what the workspace gains by a tree that is to be built, and tell how large it is."""
-        self.workspace.settle(node.package for node in tree)
-        self.packages.adapters.listen(events.Planned(total=len(tree.nodes), cached=cached, seconds=wall))
+        # A pin is a promise, and none may be given of a source that was refused.
+        refused = {package for package, error in planned.broken.items() if isinstance(error, FetchError)}
+        self.workspace.settle(node.package for node in planned.tree if node.package not in refused)
+        self.packages.adapters.listen(events.Planned(total=len(planned.tree.nodes), cached=cached, seconds=wall))
 
     def _unaccepted(self, tree: Tree) -> set[Package]:
         return {node.package for node in tree if not self.workspace.accepts(node.name)}

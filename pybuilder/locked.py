@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pybuilder.errors import ConfigError, FetchError, PybuildError, UsageError
 from pybuilder.request import Planned, Request
-from pybuilder.soundness import build_cycles
+from pybuilder.soundness import build_cycles, other_sources
 from pybuilder.statements import Statements
 from pybuilder.tree import Package, Tree
 from pybuilder.tree_reader import parse_tree
@@ -43,10 +43,11 @@ def read_plan(file: Path, request: Request, statements: Statements) -> Planned:
         )
     statements.look_at(tree.nodes)
     broken = {package: error for package, error in statements.broken.items() if package in tree.nodes}
-    return Planned(tree=tree, broken={**build_cycles(tree), **_other_sources(tree, statements), **broken}, unmet={})
+    other = {**other_sources(tree, request.hashes, target.markers), **_others_than_planned(tree, statements)}
+    return Planned(tree=tree, broken={**build_cycles(tree), **other, **broken}, unmet={})
 
 
-def _other_sources(tree: Tree, statements: Statements) -> dict[Package, PybuildError]:
+def _others_than_planned(tree: Tree, statements: Statements) -> dict[Package, PybuildError]:
     """Packages whose source is not the one that was planned with."""
     wrong: dict[Package, PybuildError] = {}
     for node in tree:

@@ -334,7 +334,7 @@ class _Planning:
         target = self.statements.packages.adapters.target
         tree = Tree(target=target.name, python=target.full_version, tops=tops, nodes=nodes)
         broken = {package: error for package, error in self.statements.broken.items() if package in nodes}
-        other = other_sources(tree, self.request.hashes)
+        other = other_sources(tree, self.request.hashes, self.markers)
         return Planned(tree=tree, broken={**build_cycles(tree), **other, **self.broken, **broken}, unmet=self.unmet)
 
     def _node(self, package: Package) -> Node:

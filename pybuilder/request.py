@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from packaging.requirements import Requirement
@@ -22,7 +22,7 @@ class Request:
     Attributes:
         tops: The requirements; those whose marker is false on the target are left out.
         constraints: What everything in the tree must satisfy besides.
-        hashes: By top, the digests of which its source must have one.
+        hashes: Requirements, and the digests of which the source of what is installed of each must have one.
         each: Whether every top is resolved by itself.
         upgrade: Whether upstream is asked for newer versions than those that are known.
         keep_going: Whether tops that can't be resolved are left out, where each is resolved by itself.
@@ -31,7 +31,7 @@ class Request:
 
     tops: tuple[Requirement, ...]
     constraints: tuple[Requirement, ...] = ()
-    hashes: Mapping[Requirement, frozenset[str]] = field(default_factory=dict)
+    hashes: tuple[tuple[Requirement, frozenset[str]], ...] = ()
     each: bool = False
     upgrade: bool = False
     keep_going: bool = False

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from pybuilder.errors import ConfigError, FetchError, PybuildError
 from pybuilder.graph import components, describe_cycle
+from pybuilder.resolution import applies
 from pybuilder.tree import Node, Package, Tree
 
 
@@ -35,28 +37,35 @@ def build_cycles(tree: Tree) -> dict[Package, PybuildError]:
     return found
 
 
-def other_sources(tree: Tree, hashes: Mapping[Requirement, Collection[str]]) -> dict[Package, PybuildError]:
-    """Tops whose source has none of the digests that it may have.
+def other_sources(
+    tree: Tree, hashes: Iterable[tuple[Requirement, Collection[str]]], markers: Mapping[str, str]
+) -> dict[Package, PybuildError]:
+    """What is installed of a source that has none of the digests that it may have.
 
     Args:
         tree: The tree.
-        hashes: By top, the sha256s of which its source must have one.
+        hashes: Requirements, and the sha256s of which the source of what satisfies one must have one. Of several that
+            speak of the same package each must hold.
+        markers: The target's.
     """
     wrong: dict[Package, PybuildError] = {}
-    allowed = {str(top): digests for top, digests in hashes.items()}
-    for top in tree.tops:
-        source = tree.nodes[top.package].source
-        digests = allowed.get(top.requirement, ())
-        if source and digests and source.sha256 not in digests:
-            name, version = top.package
-            error = FetchError(
-                f"the source of {name} {version}, {source.file}, has the sha256 {source.sha256}, "
-                "which is none of those that are asked for",
-                where=source.url,
-                cure="find out which source is meant; the hashes of wheels alone are no use here",
-            )
-            error.package = (name, str(version))
-            wrong[top.package] = error
+    installed = {package for top in tree.tops for package in tree.nodes[top.package].closure}
+    for requirement, digests in hashes:
+        if not applies(requirement, markers, frozenset()):
+            continue
+        of_it = (package for package in installed if package[0] == canonicalize_name(requirement.name))
+        for name, version in of_it:
+            source = tree.nodes[name, version].source
+            if source is None or source.sha256 in digests:
+                continue
+            if requirement.specifier.contains(version, prereleases=True):
+                wrong[name, version] = error = FetchError(
+                    f"the source of {name} {version}, {source.file}, has the sha256 {source.sha256}, "
+                    "which is none of those that are asked for",
+                    where=source.url,
+                    cure="find out which source is meant; the hashes of wheels alone are no use here",
+                )
+                error.package = (name, str(version))
     return wrong
 
 

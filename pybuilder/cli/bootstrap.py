@@ -126,7 +126,7 @@ class _Command:
         return Request(
             tops=tops,
             constraints=tuple(each.requirement for each in bounds),
-            hashes={each.requirement: frozenset(each.hashes) for each in stated if each.hashes},
+            hashes=tuple((each.requirement, frozenset(each.hashes)) for each in (*stated, *bounds) if each.hashes),
             each=self.each,
             upgrade=self.upgrade,
             keep_going=self.keep_going,

@@ -129,6 +129,15 @@ class TestFiles:
         [failure] = ran.json["failed"]
         assert failure["name"] == "alpha" and "none of those that are asked for" in failure["error"]
         assert here.attempts("alpha") == []
+        assert not (here.workspace / "specs" / "alpha.toml").exists(), "what was refused is pinned"
+
+    def test_a_wrong_hash_in_a_constraints_file_and_of_a_plan(self, here: Bench) -> None:
+        here.sdist("alpha")
+        assert here.pybuild("bootstrap", NEW, "--plan", "alpha").code == 0
+        self.write(here, f"alpha --hash=sha256:{'0' * 64}\n")
+        for arguments in (["alpha", "-c", "requirements.txt"], ["--locked", "-r", "requirements.txt"]):
+            [failure] = here.bootstrap(NEW, *arguments, code=30).json["failed"]
+            assert "none of those that are asked for" in failure["error"]
 
 
 class TestSources:

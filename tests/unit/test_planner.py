@@ -323,6 +323,6 @@ class TestBroken:
     ) -> None:
         table.add("top==1", ["lib"])
         table.add("lib==1")
-        found = planned(table, "top", "lib", hashes={Requirement("top"): frozenset({digest})})
+        found = planned(table, "top", "lib", hashes=((Requirement("top"), frozenset({digest})),))
         assert (package("top==1") in found.broken) is broken
         assert package("lib==1") not in found.broken

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Collection
+
+import pytest
 from packaging.requirements import Requirement
 
+from pybuilder.errors import PybuildError
 from pybuilder.soundness import build_cycles, other_sources
 from pybuilder.tree import package_id
 from tests.support.planned import CIRCLE, LANGCHAIN, planned, sdist
@@ -31,11 +35,33 @@ class TestCycles:
 
 
 class TestSources:
+    tree = planned("a; b", "a 1: c\nb 1: : tool\nc 1\ntool 1")
+    wrong = frozenset({"cd" * 32})
+
+    def refused(self, *lines: tuple[str, Collection[str]]) -> dict[str, PybuildError]:
+        hashes = [(Requirement(text), digests) for text, digests in lines]
+        found = other_sources(self.tree, hashes, {"python_version": "3.14"})
+        return {package_id(package): error for package, error in found.items()}
+
+    def right(self, name: str) -> set[str]:
+        return {sdist(next(package for package in self.tree.nodes if package[0] == name)).sha256}
+
     def test_one_of_several_digests_is_enough(self) -> None:
-        tree = planned("a; b", "a 1\nb 1")
-        a, b = tree.nodes
-        right, wrong = {sdist(a).sha256, "ab" * 32}, {"cd" * 32}
-        assert other_sources(tree, {Requirement("a"): right}) == {}
-        found = other_sources(tree, {Requirement("a"): right, Requirement("b"): wrong})
-        assert list(found) == [b]
-        assert sdist(b).sha256 in found[b].what and found[b].package == ("b", "1")
+        assert self.refused(("a", {*self.right("a"), "ab" * 32})) == {}
+        found = self.refused(("a", self.right("a")), ("b", self.wrong))
+        assert list(found) == ["b==1"]
+        assert next(iter(self.right("b"))) in found["b==1"].what and found["b==1"].package == ("b", "1")
+
+    def test_each_of_several_lines_holds_in_either_order(self) -> None:
+        lines = [("a", self.right("a")), ("a", self.wrong)]
+        assert list(self.refused(*lines)) == list(self.refused(*reversed(lines))) == ["a==1"]
+
+    def test_a_line_of_a_constraints_file_speaks_of_all_that_is_installed(self) -> None:
+        assert list(self.refused(("c", self.wrong))) == ["c==1"]
+
+    def test_what_only_builds_require_is_nothing_that_is_asked_for(self) -> None:
+        assert self.refused(("tool", self.wrong)) == {}
+
+    @pytest.mark.parametrize("line", ["a>1", "A; python_version < '3'", "d"])
+    def test_a_line_that_does_not_speak_of_it(self, line: str) -> None:
+        assert self.refused((line, self.wrong)) == {}
