@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pybuilder import events
 from pybuilder.errors import FetchError, PybuildError, ReviewError, blame
@@ -64,6 +64,7 @@ class Bootstrap:
         machine: What builds may use.
         resolver: Chooses the versions of what is installed.
         outcomes: What has been published to find out what packages require.
+        began: When it began, planning included.
     """
 
     packages: Packages
@@ -72,6 +73,7 @@ class Bootstrap:
     machine: Machine
     resolver: Resolver
     outcomes: Mapping[Package, Outcome]
+    began: float = field(default_factory=time.monotonic)
 
     def plan(self, request: Request) -> Planned:
         """The tree of a request; builds nothing, unless that is the only way to know what a package requires.
@@ -127,7 +129,6 @@ class Bootstrap:
             assessed: The tree, and what of it is there.
             replan: Makes the tree anew with what has been found out meanwhile; None where it must stay as it is.
         """
-        began = time.monotonic()
         cached = list(assessed.statuses.values()).count("cached")
         seconds = dict(assessed.seconds)
         self._begin(assessed.planned, cached=cached, wall=assessed.wall)
@@ -160,12 +161,12 @@ class Bootstrap:
             built=tuple(built.values()),
             cached=tuple(o for package, o in outcomes.items() if package in tops - built.keys()),
             failed=(
-                *(Failure(name=texts[0], version="", error=e, held_back=tuple(texts)) for e, texts in unmet.items()),
+                *(Failure(name=top, version="", error=e, held_back=(*more,)) for e, (top, *more) in unmet.items()),
                 *failures,
             ),
             review=review,
             refusals=self.packages.refusals(review),
-            seconds=time.monotonic() - began,
+            seconds=time.monotonic() - self.began,
         )
 
     def _execute(

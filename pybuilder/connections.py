@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,11 +10,34 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from pybuilder.errors import ConfigError
+
 if TYPE_CHECKING:
     from socket import socket
 
+    import httpx2
+
 # A socket that gets TLS is another one from then on.
 _MADE = ("connect_tcp.complete", "start_tls.complete")
+
+
+def open_client(timeout: Any) -> httpx2.Client:
+    """An HTTP client.
+
+    Raises:
+        ConfigError: The certificates of authorities that the environment names can't be read.
+    """
+    import httpx2
+
+    try:
+        return httpx2.Client(follow_redirects=True, timeout=timeout, headers={"User-Agent": "pybuild-hermetic"})
+    except OSError as error:
+        named = [f"{name}={os.environ[name]}" for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ]
+        raise ConfigError(
+            f"the certificates of authorities can't be read: {error.strerror or error}",
+            where=", ".join(named) or str(error.filename or ""),
+            cure="name a file that is there, or unset the variable",
+        ) from error
 
 
 @dataclass(slots=True)

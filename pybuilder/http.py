@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pybuilder import interruption
-from pybuilder.connections import Connections
+from pybuilder.connections import Connections, open_client
 from pybuilder.errors import FetchError
 from pybuilder.files import CHUNK, disk_errors, sha256_file
 from pybuilder.responses import (
@@ -359,9 +359,7 @@ class Client:
             raise FetchError("fetching was interrupted", where=redact(url))
         with self._opening:
             if self._http is None:
-                self._http = httpx2.Client(
-                    follow_redirects=True, timeout=self.timeout, headers={"User-Agent": "pybuild-hermetic"}
-                )
+                self._http = open_client(self.timeout)
         try:
             traced = {"trace": self._connections.trace}
             with self._http.stream(method, url, headers=headers, extensions=traced, **sent) as response:

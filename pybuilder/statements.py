@@ -15,6 +15,7 @@ from pybuilder.metadata import parse_metadata
 from pybuilder.packages import Packages
 from pybuilder.resolution import applies
 from pybuilder.stages import Made, Source
+from pybuilder.stages.plan import build_requirements
 from pybuilder.tree import Node, Package
 from pybuilder.workspace.drafts import Drafts
 
@@ -182,7 +183,8 @@ class Statements:
 
     def _look_at(self, package: Package) -> None:
         try:
-            source, _ = self.packages.source(package)
+            source, project = self.packages.source(package)
+            build_requirements(source, project)  # refuses what none may have
             self._tell_ahead(package)
             if not self.workspace.has_spec(package[0]):
                 if text := self._draft_of(package, source):

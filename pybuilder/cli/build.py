@@ -97,6 +97,9 @@ def print_install_line(report: Mapping[str, Any], names: Collection[str], sessio
     """
     builds = [str(build_["build"]).partition("/")[2] for build_ in [*report["built"], *report["cached"]]]
     asked_for = [name for name in builds if name.partition("==")[0] in names]
-    if asked_for:
-        simple = session.adapters.index.root / "simple"
-        print(f"install it with:  pip install --index-url {simple.as_uri()} {' '.join(asked_for)}")
+    simple = session.adapters.index.root / "simple"
+    # Several versions of one package can't be installed together.
+    while asked_for:
+        together = list({name.partition("==")[0]: name for name in reversed(asked_for)}.values())[::-1]
+        asked_for = [name for name in asked_for if name not in together]
+        print(f"install it with:  pip install --index-url {simple.as_uri()} {' '.join(together)}")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from pybuilder.errors import BuildError
 from pybuilder.plan import BUILD_PATH, ENVIRONMENT_PATH, Ingredient, Plan, Recipe, Root, Target
 from pybuilder.sandbox import SANDBOX_VERSION
 from pybuilder.stages import Channel, Pinned, Project, Source
@@ -61,12 +62,21 @@ def build_requirements(source: Source, project: Project, dynamic: Iterable[str] 
 
     Returns:
         Nothing where upstream's wheel is used.
+
+    Raises:
+        BuildError: One names a URL: what it means is not in our index, and another source must not take its place.
     """
     if source.spec.prebuilt:
         return ()
     removed = set(source.spec.build.remove_requires)
     stated = [*project.requires, *(Requirement(text) for text in dynamic)]
     kept = [requirement for requirement in stated if canonicalize_name(requirement.name) not in removed]
+    if by_url := next((each for each in kept if each.url), None):
+        raise BuildError(
+            f"the build of {source.name} {source.version} requires {by_url.name} by URL, and sees our own index only",
+            where=f"specs/{source.name}.toml",
+            cure=f'say [build] remove-requires = ["{by_url.name}"], and in add-requires which version will do',
+        )
     added = [Requirement(str(text)) for text in source.spec.build.add_requires]
     return tuple({str(requirement): requirement for requirement in (*kept, *added)}.values())
 

@@ -61,6 +61,7 @@ class Sayers:
     specs: set[str] = field(default_factory=lambda: {"six"})
     accepts_new: bool = True
     python_fault: PybuildError | None = None
+    requires: tuple[str, ...] = ()
     made: dict[Package, Made] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
@@ -131,7 +132,8 @@ class Sayers:
 
     def source(self, package: Package) -> Any:
         self.say("get", self.source_says if isinstance(self.source_says, PybuildError) else None)
-        return SimpleNamespace(name=package[0], version=package[1]), None
+        source = SimpleNamespace(name=package[0], version=package[1], spec=self.effective())
+        return source, SimpleNamespace(requires=tuple(map(Requirement, self.requires)))
 
     def read_again(self, package: Package) -> None:
         self.asked.append("read again")
@@ -280,6 +282,17 @@ class TestSources:
         statements.look_at([SIX, package("seven==7")])
         assert set(statements.broken) == {SIX, package("seven==7")}
         assert error.package in {("six", "1.0"), ("seven", "7")}
+
+    def test_a_build_requirement_by_url_is_none_that_may_be_replaced(self) -> None:
+        said = Sayers(requires=("setuptools", "base @ https://example.org/base-1.0.tar.gz"))
+        statements = said.statements()
+        statements.look_at([SIX])
+        assert "requires base by URL" in statements.broken[SIX].what
+        assert 'remove-requires = ["base"]' in statements.broken[SIX].cure
+        said = Sayers(requires=said.requires, spec_text='[build]\nremove-requires = ["base"]\n')
+        statements = said.statements()
+        statements.look_at([SIX])
+        assert not statements.broken
 
     def test_side_by_side(self) -> None:
         """Two that wait for each other come through."""
