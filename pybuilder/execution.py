@@ -133,11 +133,13 @@ class Execution:
             del self._tasks[task]
         unaccepted = [node.package for node in tree if not self.accepts(node.name)]
         hopeless = needing(tree, [*planned.broken, *unaccepted])
+        # What is being published may be there already, and is told when news of it comes.
+        publishing = {package for task in self._schedule.running if task.do == "publish" for package in task.packages}
         makers: dict[Package, TaskId] = {}
         self._publishers = {}
         tasks: list[Task[TaskId]] = []
         for group in tree.groups:
-            if hopeless.isdisjoint(group) and not all(map(self._settled, group)):
+            if hopeless.isdisjoint(group) and (publishing.intersection(group) or not all(map(self._settled, group))):
                 own = {package: self._maker(tree.nodes[package], makers) for package in group}
                 made = [task for task in own.values() if task]
                 makers |= {package: task.id for package, task in own.items() if task}

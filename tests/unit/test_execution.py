@@ -595,6 +595,30 @@ class TestOtherRequirements:
         assert run.published == {"lib==1", "top==1"}
         assert run.did("publish") == ["lib==1", "top==1"]
 
+    def test_what_is_published_while_it_is_planned_again_is_told_once_as_that(self) -> None:
+        first = tree("done 1\nother 1", "done; other")
+        run = Run(first, tree("done 1\nother 1: : tool\ntool 1", "done; other"))
+        begun, planning, publish, replan = threading.Event(), threading.Event(), run.packages.publish, run.replan
+
+        def only_then(group: Sequence[tuple[Made, Sequence[Made]]]) -> tuple[Outcome, ...]:
+            begun.set()
+            assert planning.wait(DEADLINE)
+            return publish(group)
+
+        def meanwhile() -> Planned:
+            planning.set()
+            wait_for(lambda: package("done==1") in run.packages.public)
+            return replan()
+
+        def wants(plan: Plan, again: Replan) -> Plan:
+            assert begun.wait(DEADLINE)
+            return again((Requirement("tool"),))
+
+        run.packages.publish, run.replan = only_then, meanwhile  # type: ignore[method-assign]
+        run.packages.builds = {package("other==1"): wants}
+        run.run()
+        assert [outcome.minted for outcome in run.packages.told_of if outcome.made.name == "done"] == [True]
+
     def test_what_was_tested_and_comes_back_with_a_later_plan_is_published(self) -> None:
         with_it = "base 1\nlib 1: base\nuser 1: : {}\ntop 1: lib; user\nextra 1\nmore 1"
         without = "base 1\nuser 1: : extra\ntop 1: base; user\nextra 1\nmore 1"
