@@ -216,6 +216,8 @@ class Bootstrap:
     def _status(self, tree: Tree, package: Package, hopeless: Collection[Package]) -> Status:
         """How far a package is; notes its payload where that is known."""
         packages, node = self.packages, tree.nodes[package]
+        if packages.numbered(package):
+            return "cached" if package in packages.made else "depends"
         depends = package in hopeless or not packages.made.keys() >= set(node.environment)
         with blame(package):
             known = None if depends else packages.known(packages.planning(node)())

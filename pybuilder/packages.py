@@ -116,20 +116,21 @@ class Packages:
         self._sources.pop(package, None)
         self.source(package)
 
+    def numbered(self, package: Package) -> tuple[Version, int] | None:
+        """Version and number of what is one published build: its payload is what it is, whatever its source says."""
+        return split_number(package[1], self.adapters.channel.label)
+
     def published(self, package: Package) -> Made | None:
         """The published payload that satisfies a requirement on a package, if there is one.
 
         A number names one payload; else it is the newest, if its recipe is what the workspace says today.
         """
         name, version = package
-        if numbered := split_number(version, self.adapters.channel.label):
+        if numbered := self.numbered(package):
             return published_build(self.adapters, name, *numbered)
         newest = published_build(self.adapters, name, version)
-        if newest is None:
-            return None
-        pinned = self.sources.pinned(name, version)
-        current = pinned and recipe(pinned, self.adapters.channel).digest() == newest.recipe
-        return newest if current else None
+        pinned = newest and self.sources.pinned(name, version)
+        return newest if newest and pinned and recipe(pinned, self.adapters.channel).digest() == newest.recipe else None
 
     def stated(self, package: Package) -> Sequence[Requirement] | None:
         """What a source honestly states that it requires where it is installed, or what its spec says in its place."""
@@ -351,8 +352,7 @@ class Packages:
         Raises:
             ValidationError: With everything that is wrong.
         """
-        package = (made.name, made.version)
-        with blame(package):
+        with blame(package := (made.name, made.version)):
             validate(self.adapters, made, self.source(package)[0].spec, members, system=self.runtime(members))
 
     def tell(self, outcome: Outcome) -> None:

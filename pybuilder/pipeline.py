@@ -24,7 +24,6 @@ from resolvelib import ResolutionImpossible
 from pybuilder import events
 from pybuilder.errors import ConfigError, FetchError, PybuildError, blame
 from pybuilder.graph import components, describe_cycle, reachable
-from pybuilder.names import split_number
 from pybuilder.packages import Packages
 from pybuilder.plan import Plan
 from pybuilder.resolution import Chosen, Wanted, applies, exactly, resolve
@@ -218,7 +217,7 @@ class Pipeline:
         """
         if package in self._public:
             return self._public[package]
-        is_numbered = split_number(package[1], self.adapters.channel.label) is not None
+        is_numbered = self.packages.numbered(package) is not None
         return self.packages.published(package) if is_numbered or package not in self._named.values() else None
 
     def produce(self, package: Package) -> Made:
@@ -286,7 +285,7 @@ class Pipeline:
     def _provide_named(self, requirement: Requirement) -> None:
         package = self._named[requirement]
         self.provide([Wanted(exactly(requirement, package[1]), "")])
-        numbered = split_number(package[1], self.adapters.channel.label)
+        numbered = self.packages.numbered(package)
         if numbered and package not in self._outcomes:
             self._tell(package, Outcome(made=self._public[package], number=numbered[1], minted=False))
 

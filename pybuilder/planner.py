@@ -288,12 +288,12 @@ class _Planning:
         return sorted(packages, key=key)
 
     def _stated(self, package: Package) -> tuple[Requirement, ...]:
-        if package in self.statements.broken:
+        if package in self.statements.broken or self.statements.packages.numbered(package):
             return ()
         return build_requirements(*self.statements.packages.source(package))
 
     def _enter_environment(self, package: Package) -> list[Package]:
-        if package in self.statements.broken:
+        if package in self.statements.broken or self.statements.packages.numbered(package):
             return []
         try:
             requires, choice = self._environment(package)
@@ -353,7 +353,7 @@ class _Planning:
             builds=_needs(requires, choice, self.markers),
             environment=tuple(sorted((each, chosen) for each, (chosen, _) in choice.items())),
         )
-        if package in self.statements.broken:
+        if package in self.statements.broken or self.statements.packages.numbered(package):
             return node
         source, project = self.statements.packages.source(package)
         archive = Archive(

@@ -97,7 +97,7 @@ def _check(nodes: list[Node]) -> None:
     if unseen := [package_id(node.package) for node in nodes if node.source is None]:
         raise FetchError(
             f"pylock.toml can't be written: the source of {', '.join(unseen)} could not be looked at",
-            cure="mend what kept it from being fetched, and plan again",
+            cure="mend what kept it from being fetched, or ask for a version instead of a build, and plan again",
         )
 
 

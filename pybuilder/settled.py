@@ -28,11 +28,14 @@ def settled(
     closure = tree.nodes[package].closure
     if not made.keys() >= {package, *closure}:
         return None
-    try:
-        known = packages.published_before(made[package], [made[member] for member in closure])
-    except PybuildError:
-        # Publishing it meets the same, and tells it.
-        return None
+    if numbered := packages.numbered(package):
+        known = Outcome(made=made[package], number=numbered[1], minted=False)
+    else:
+        try:
+            known = packages.published_before(made[package], [made[member] for member in closure])
+        except PybuildError:
+            # Publishing it meets the same, and tells it.
+            return None
     if known is not None:
         outcomes[package] = known
         if package in {top.package for top in tree.tops}:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pybuilder.errors import PybuildError, ReviewError
+from pybuilder.errors import FetchError, PybuildError, ReviewError
 from pybuilder.interruption import side_by_side
 from pybuilder.metadata import parse_metadata
 from pybuilder.packages import Packages
@@ -152,6 +152,8 @@ class Statements:
     def _find_out(self, package: Package) -> tuple[Requirement, ...] | None:
         name, version = package
         try:
+            if self.packages.numbered(package):
+                return self._published(package).requires_dist
             if published := self.packages.published(package):
                 return published.requires_dist
             spec = self.packages.sources.spec(name, version)
@@ -181,8 +183,21 @@ class Statements:
             raw = raw or upstream.metadata_inside(*package, tags)
         return None if raw is None else parse_metadata(raw).requires_dist
 
+    def _published(self, package: Package) -> Made:
+        """The payload of a numbered build, which is there, or nowhere."""
+        if made := self.packages.published(package):
+            return made
+        name, version = package
+        raise FetchError(
+            f"{name} has no build {version}: it is not published in this channel, or for another target",
+            cure=f"ask for one of those that `pybuild history {name}` lists",
+        )
+
     def _look_at(self, package: Package) -> None:
         try:
+            if self.packages.numbered(package):
+                self.packages.made[package] = self._published(package)
+                return
             source, project = self.packages.source(package)
             build_requirements(source, project)  # refuses what none may have
             self._tell_ahead(package)

@@ -24,7 +24,7 @@ from pybuilder.cli.session import Session, open_session
 from pybuilder.cli.whole import make_bootstrap
 from pybuilder.errors import PybuildError, ReviewError, UsageError, combined_exit_code
 from pybuilder.files import disk_errors, write_atomic, write_named
-from pybuilder.request import Request
+from pybuilder.request import Planned, Request
 from pybuilder.results import Result
 from pybuilder.trace import timings, tracing
 from pybuilder.tree import Archive
@@ -101,7 +101,7 @@ class _Command:
                 files = _plan_files(session, assessed)
                 result, report = None, {}
             else:
-                replan = None if self.locked else partial(whole.plan, request)
+                replan = None if self.locked else partial(self._plan_again, session, whole, request, assessed)
                 result = whole.run(assessed, replan=replan)
                 adapters = session.adapters
                 report = reports.run_report(result, adapters.state, adapters.layout, timings=timings(spans.found))
@@ -165,6 +165,13 @@ class _Command:
         path = session.adapters.layout.plan(session.adapters.channel.name)
         with disk_errors(path):
             write_atomic(path, _graph(assessed).encode())
+
+    def _plan_again(self, session: Session, whole: Bootstrap, request: Request, assessed: Assessed) -> Planned:
+        """The tree with what has been found out meanwhile, which ``graph`` tells of from now on."""
+        planned = whole.plan(request)
+        statuses = {package: assessed.statuses.get(package, "new") for package in planned.tree.nodes}
+        self._remember(session, dataclasses.replace(assessed, planned=planned, statuses=statuses))
+        return planned
 
     def _print_plan(self, assessed: Assessed, files: Sequence[str]) -> int:
         planned = assessed.planned

@@ -140,6 +140,36 @@ class TestFiles:
             assert "none of those that are asked for" in failure["error"]
 
 
+class TestBuilds:
+    """A requirement with a number means that very build."""
+
+    @pytest.fixture
+    def twice(self, here: Bench) -> Bench:
+        here.accept("alpha")
+        here.build("alpha")
+        here.build("alpha==1.0", command="rebuild")
+        return here
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_it_is_there(self, twice: Bench, number: int) -> None:
+        asked = f"alpha==1.0+pb.{number}"
+        assert twice.bootstrap(asked).cached() == [asked]
+        assert twice.plan(asked).keys() == {asked}
+        assert twice.bootstrap("--locked").cached() == [asked]
+        (twice.root / "constraints.txt").write_text(f"{asked}\n")
+        assert twice.bootstrap("alpha", "-c", "constraints.txt").cached() == [asked]
+
+    def test_it_is_not_there(self, twice: Bench) -> None:
+        refused(twice, "alpha==1.0+pb.7", code=30, names=["alpha has no build 1.0+pb.7", "pybuild history alpha"])
+
+    def test_a_build_is_built_with_it(self, twice: Bench) -> None:
+        twice.accept("gamma", build_requires=["alpha==1.0+pb.1"])
+        assert twice.bootstrap("gamma").built() == ["gamma==1.0+pb.1"]
+        assert twice.bootstrap("gamma").cached() == ["gamma==1.0+pb.1"]
+        assert twice.build("gamma").cached() == ["gamma==1.0+pb.1"]
+        assert twice.published("alpha") == ["1.0+pb.1", "1.0+pb.2"]
+
+
 class TestSources:
     """A source that can't be built fails by itself; the rest of the tree is built."""
 

@@ -385,6 +385,7 @@ class TestWhatTheBackendKnows:
         ran = here.bootstrap(NEW, "alpha")
         assert sorted(ran.built()) == [f"{name}==1.0+pb.1" for name in ("alpha", "late", "later", "tool")]
         assert here.outcomes("alpha") == ["succeeded"]
+        assert {"late==1.0", "later==1.0"} <= here.pybuild("graph", "show", "--json").json["nodes"].keys()
         # From now on it is in the plan from the beginning.
         assert here.plan("alpha")["alpha==1.0"]["environment"] == ["late==1.0", "tool==1.0"]
         here.patch("late", "tiny.json", "VERSION = '1.0'", "VERSION = 'patched'")

@@ -16,6 +16,7 @@ from packaging.version import Version
 
 from pybuilder.errors import PybuildError
 from pybuilder.events import Event
+from pybuilder.names import split_number
 from pybuilder.plan import Ingredient, Plan
 from pybuilder.sandbox import Share
 from pybuilder.spec import parse_spec
@@ -90,6 +91,9 @@ class FakePackages:
     def attempts(self, name: str) -> list[Any]:
         """Nothing was ever built."""
         return []
+
+    def numbered(self, package: Package) -> tuple[Version, int] | None:
+        return split_number(package[1], "pb")
 
     def planning(self, node: Node) -> Callable[[], Plan]:
         return partial(self.plan, node.package, [], [self.made[package] for package in node.environment])

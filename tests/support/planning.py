@@ -123,6 +123,9 @@ class TableStatements:
     def chooser(self) -> Any:
         return self
 
+    def numbered(self, package: Package) -> None:
+        """Nothing has been published."""
+
     def source(self, package: Package) -> tuple[Any, Any]:
         assert package in self.looked_at, f"nobody looked at the source of {package}"
         facts = self.facts[package]

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from pybuilder.errors import BuildError, FetchError, PybuildError
+from pybuilder.names import split_number
 from pybuilder.spec import parse_spec
 from pybuilder.stages import Made
 from pybuilder.statements import Statements
@@ -118,6 +120,9 @@ class Sayers:
             metadata_inside=lambda name, version, tags: self.say("inside", self.inside),
         )
         return SimpleNamespace(upstream=upstream)
+
+    def numbered(self, package: Package) -> tuple[Version, int] | None:
+        return split_number(package[1], "pb")
 
     def published(self, package: Package) -> Made | None:
         self.asked.append("published")
@@ -293,6 +298,18 @@ class TestSources:
         statements = said.statements()
         statements.look_at([SIX])
         assert not statements.broken
+
+    def test_a_numbered_build_is_its_payload_whatever_its_source_says(self) -> None:
+        build = package("six==1.0+pb.2")
+        said = Sayers(published_build=made("published"), source_says=FetchError("no source"))
+        statements = said.statements()
+        statements.look_at([build])
+        assert said.made == {build: said.published_build} and not statements.broken
+        assert [str(each) for each in statements.found_out(build)] == ["published"]
+        said = Sayers()
+        statements = said.statements()
+        statements.look_at([build])
+        assert "six has no build 1.0+pb.2" in statements.broken[build].what
 
     def test_side_by_side(self) -> None:
         """Two that wait for each other come through."""
