@@ -11,7 +11,7 @@ build another is provided in just the same way.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -47,10 +47,12 @@ class Pipeline:
     Attributes:
         packages: What is known of packages, and what can be done with one.
         force: Whether what is named is built in any case, and gets a number in any case (``rebuild``).
+        accept: Told which package is about to be built, so that nothing is published that no spec speaks of.
     """
 
     packages: Packages
     force: bool
+    accept: Callable[[Package], None] = lambda package: None
     _named: dict[Requirement, Package] = field(default_factory=dict)
     _wanted: dict[Wanted, None] = field(default_factory=dict)
     _public: dict[Package, Made] = field(default_factory=dict)
@@ -235,6 +237,7 @@ class Pipeline:
         self._producing.append(package)
         try:
             with blame(package):
+                self.accept(package)
                 made = self._build(package)
         except PybuildError as error:
             self._broken[package] = error

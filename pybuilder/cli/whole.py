@@ -15,6 +15,7 @@ from pybuilder.pipeline import Pipeline
 from pybuilder.sandbox.processors import usable
 from pybuilder.stages import Source
 from pybuilder.statements import Statements
+from pybuilder.tree import Package
 from pybuilder.usage import use
 from pybuilder.workspace.drafts import Drafts
 
@@ -28,8 +29,6 @@ def make_bootstrap(session: Session, packages: Packages, workspace: Drafts, *, j
         workspace: That of the session.
         jobs: Builds at a time; None for what the workspace says, else what the machine can do.
     """
-    pipeline = Pipeline(packages=packages, force=False)
-
     def draft(source: Source) -> str | None:
         if not workspace.accepts(source.name):
             return None
@@ -38,6 +37,13 @@ def make_bootstrap(session: Session, packages: Packages, workspace: Drafts, *, j
 
         return draft_spec(source.name, source.version, source.file, source.sha256)[1]
 
+    def accept(package: Package) -> None:
+        if not workspace.has_spec(package[0]) and (text := draft(packages.source(package)[0])):
+            workspace.draft(package[0], text)
+            packages.read_again(package)
+        workspace.settle([package])
+
+    pipeline = Pipeline(packages=packages, force=False, accept=accept)
     statements = Statements(
         packages=packages,
         workspace=workspace,

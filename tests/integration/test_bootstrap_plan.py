@@ -307,6 +307,15 @@ class TestWhoBuilds:
 
 
 class TestWhatTheBackendKnows:
+    def test_what_a_plan_had_to_publish_has_a_spec(self, here: Bench) -> None:
+        """Also where the run ends with the plan."""
+        here.sdist("alpha", static=False, build_requires=["tool"])
+        publish(here, tool="1.0")
+        here.plan(NEW, "alpha")
+        assert here.published("tool") == ["1.0+pb.1"]
+        assert sorted(path.stem for path in (here.workspace / "specs").iterdir()) == ["alpha", "tool"]
+        assert here.bootstrap("alpha").built() == ["alpha==1.0+pb.1"]
+
     def test_metadata_that_nobody_states_is_built_and_resolved_with(self, here: Bench) -> None:
         here.sdist("alpha", static=False, requires=["beta<2"], build_requires=["tool"])
         publish(here, beta=["1.0", "2.0"], tool="1.0")
