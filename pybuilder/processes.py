@@ -90,6 +90,32 @@ def communicate(
             return stdout, stderr
 
 
+def wait_for(process: subprocess.Popen[bytes], *, unless: int | None = None) -> bool:
+    """Wait for a process's own end, whoever else has its output open; it is not reaped.
+
+    Args:
+        process: The process.
+        unless: A descriptor; once that can be read it is not waited for any longer.
+
+    Returns:
+        Whether it has ended, and there is nothing to read.
+
+    Raises:
+        KeyboardInterrupt: This thread was told to end.
+    """
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        either = select.poll()
+        either.register(descriptor, select.POLLIN)
+        if unless is not None:
+            either.register(unless, select.POLLIN)
+        while not (found := either.poll(interruption.TICK * 1000)):
+            interruption.check()
+        return unless not in dict(found)
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def spawn(
     argv: Sequence[str],
@@ -164,8 +190,11 @@ def start_service(argv: Sequence[str], *, env: Mapping[str, str], output: IO[byt
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process of ``spawn`` with its whole session, and reap it."""
-    if process.poll() is None:
+    """Kill a process of ``spawn`` with its whole session, and reap it.
+
+    One that has ended may have left children; its number is theirs and nobody else's until it is reaped.
+    """
+    if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -205,19 +234,27 @@ def kill_process(process: int) -> None:
         signal.pidfd_send_signal(process, signal.SIGKILL)
 
 
-def bubblewrap_child(info: int) -> int | None:
+def bubblewrap_child(process: subprocess.Popen[bytes], info: int) -> int | None:
     """A descriptor of the first process in a bubblewrap, as it tells on its ``--info-fd``; None if it has ended."""
-    number = bubblewrap_child_number(info)
+    number = bubblewrap_child_number(process, info)
     try:
         return None if number is None else os.pidfd_open(number)
     except ProcessLookupError:
         return None
 
 
-def bubblewrap_child_number(info: int) -> int | None:
-    """The number of the first process in a bubblewrap, as it tells on its ``--info-fd``; None if none was started."""
+def bubblewrap_child_number(process: subprocess.Popen[bytes], info: int) -> int | None:
+    """The number of the first process in a bubblewrap, as it tells on its ``--info-fd``; None if none was started.
+
+    A bubblewrap that was killed before it told leaves a child that waits for it for ever, with the pipe open.
+    """
     told = b""
-    while b"}" not in told and (piece := os.read(info, 4096)):
+    while b"}" not in told:
+        if wait_for(process, unless=info):
+            kill_group(process)
+            return None
+        if not (piece := os.read(info, 4096)):
+            break
         told += piece
     found = re.search(rb'"child-pid":\s*(\d+)', told)
     return int(found[1]) if found else None

@@ -29,6 +29,7 @@ def make_bootstrap(session: Session, packages: Packages, workspace: Drafts, *, j
         workspace: That of the session.
         jobs: Builds at a time; None for what the workspace says, else what the machine can do.
     """
+
     def draft(source: Source) -> str | None:
         if not workspace.accepts(source.name):
             return None

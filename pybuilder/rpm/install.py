@@ -131,7 +131,7 @@ class HostInstaller:
             environment = script_environment(self.time_limit)
             with spawn(argv, env=environment, merge_output=True, pass_fds=(told, tells)) as process:
                 os.close(tells)
-                with namespace_of(bubblewrap_child(told)):
+                with namespace_of(bubblewrap_child(process, told)):
                     said, _ = communicate(process)
         finally:
             os.close(told)

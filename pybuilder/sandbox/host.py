@@ -82,7 +82,7 @@ class HostEngine:
             grouped = cgroup is not None and "memory" in cgroup.directories
             log = BoundedLog(stream=stream, limit=job.limits.log, echo=echo)
             with self._bubblewrap(job, namespace, pipes, cgroup.entrances if cgroup else ()) as process:
-                first = bubblewrap_child(pipes.info)
+                first = bubblewrap_child(process, pipes.info)
                 assert process.stdout is not None
                 supervisor = Supervisor(
                     output=process.stdout.fileno(),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from pybuilder.errors import EngineError
-from pybuilder.processes import bubblewrap_child_number, communicate, spawn
+from pybuilder.processes import bubblewrap_child_number, communicate, kill_group, spawn, wait_for
 from pybuilder.sandbox import BUILD_GID, BUILD_UID
 
 # "pb" in ASCII, then zeros: far from the ranges that distributions hand out to users, containers and systemd.
@@ -114,12 +114,16 @@ def user_namespace(ids: IdMap, system: Iterable[str], *, env: Mapping[str, str])
         with spawn(argv, env=env, pass_fds=theirs) as process:
             tells.close()
             waits.close()
-            child = bubblewrap_child_number(told.fileno())
+            child = bubblewrap_child_number(process, told.fileno())
             try:
                 descriptor = -1 if child is None else _mapped(child, ids, made)
                 go.write(b"\n")
             except OSError as error:
                 raise _refused(str(error)) from error
+            # It may have been killed, and its child would wait for it for ever, with its pipes open.
+            if process.returncode is None:
+                wait_for(process)
+                kill_group(process)
             said = communicate(process)[1].decode(errors="replace").strip()
         if child is None or process.returncode:
             raise _refused(said.rpartition("\n")[2])

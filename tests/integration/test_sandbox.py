@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from pybuilder.sandbox import Event, Job, Limits, Outcome, build_environ, cgroup
 from pybuilder.sandbox.host import HostEngine
 from pybuilder.sandbox.mounts import program_mounts
 from pybuilder.sandbox.namespace import IdMap, unprivileged_ids
+from tests.support.disks import need_root
 from tests.support.sandbox import Place, Ran, place, places, processes_with, wait_for
 
 HOOKS = ("requires", "wheel")
@@ -468,3 +470,35 @@ class TestRefusals:
     def fresh_version(self) -> Iterator[None]:
         yield
         host.bubblewrap_version.cache_clear()
+
+
+def test_a_namespace_s_bubblewrap_that_is_killed_leaves_nobody_who_waits_for_it() -> None:
+    """Its child would, and we for the end of the child's output."""
+    need_root()
+    killed: list[int] = []
+
+    def kill() -> None:
+        while not killed:
+            for parent, child in bubblewraps():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(parent, signal.SIGKILL)
+                    killed.append(child)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    ids = unprivileged_ids()
+    assert ids
+    with contextlib.suppress(EngineError):  # it may have been done just before
+        os.close(namespace.user_namespace(ids, program_mounts(), env={"PATH": "/usr/bin:/bin"}))
+    killer.join()
+    assert wait_for(lambda: not any(Path(f"/proc/{child}/exe").exists() for child in killed), 5)
+
+
+def bubblewraps() -> Iterator[tuple[int, int]]:
+    """Those of our children that make a user namespace, each with its own child."""
+    for listed in Path("/proc/self/task").glob("*/children"):
+        for parent in listed.read_text().split():
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{parent}/cmdline").read_text().startswith("bwrap\0--unshare-user"):
+                    for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+                        yield int(parent), int(child)
