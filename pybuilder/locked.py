@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pybuilder.errors import ConfigError, FetchError, PybuildError, UsageError
+from pybuilder.files import disk_errors
 from pybuilder.request import Planned, Request
 from pybuilder.soundness import build_cycles, other_sources
 from pybuilder.statements import Statements
@@ -24,10 +25,10 @@ def read_plan(file: Path, request: Request, statements: Statements) -> Planned:
         UsageError: There is no such file, or it is the plan of something else.
         ConfigError: It is damaged, or for another target.
     """
-    try:
+    if not file.is_file():
+        raise UsageError(f"there is no file {file} here", cure="make one: pybuild bootstrap --plan REQ...")
+    with disk_errors(file):
         text = file.read_text("utf-8", "replace")
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise UsageError(f"there is no {file} here", cure="make one: pybuild bootstrap --plan REQ...") from error
     tree = parse_tree(text, str(file))
     target = statements.packages.adapters.target
     if (tree.target, tree.python) != (target.name, target.full_version):

@@ -94,6 +94,8 @@ class _Command:
             tracing(listen, self.trace) as spans,
             self._session(spans) as session,
         ):
+            channel = session.adapters.channel
+            session.adapters.state.check_label(channel.name, channel.label)
             whole = self._bootstrap(session)
             assessed = self._assess(whole, request)
             self._remember(session, assessed)

@@ -188,6 +188,14 @@ class Numbers(Database):
             ConfigError: It has published under another.
         """
         self._write("INSERT OR IGNORE INTO channels VALUES (:channel, :label)", {"channel": channel, "label": label})
+        self.check_label(channel, label)
+
+    def check_label(self, channel: str, label: str) -> None:
+        """Refuse a label that is not a channel's, once it has one.
+
+        Raises:
+            ConfigError: It has published under another.
+        """
         row = self._row("SELECT label FROM channels WHERE channel = :channel", channel=channel)
         if row and row["label"] != label:
             raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,6 +139,27 @@ class TestFiles:
         for arguments in (["alpha", "-c", "requirements.txt"], ["--locked", "-r", "requirements.txt"]):
             [failure] = here.bootstrap(NEW, *arguments, code=30).json["failed"]
             assert "none of those that are asked for" in failure["error"]
+
+
+def test_another_label_is_refused_before_anything_else(here: Bench) -> None:
+    """Also where there is nothing to publish, and in a plan, which could not be followed."""
+    here.accept("alpha")
+    here.build("alpha")
+    here.settings('label = "other"\n')
+    for arguments in (["alpha"], ["--plan", "alpha"]):
+        refused(here, *arguments, code=3, names=["under the label 'pb'", "--state"])
+
+
+@pytest.mark.parametrize("kind", ["nothing", "a pipe", "a link to itself", "a directory"])
+def test_no_plan_to_repeat(here: Bench, kind: str) -> None:
+    plan = here.root / "graph.json"
+    if kind == "a pipe":
+        os.mkfifo(plan)
+    elif kind == "a link to itself":
+        plan.symlink_to(plan)
+    elif kind == "a directory":
+        plan.mkdir()
+    refused(here, "--locked", code=2, names=["there is no file graph.json", "--plan"])
 
 
 class TestBuilds:
