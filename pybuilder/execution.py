@@ -235,8 +235,9 @@ class Execution:
             tests = task not in self._tested and self._unpublished(task)
             self._start(task, lambda: self._test(group) if tests else Published(self.packages.publish(group)))
 
-    def _start(self, task: TaskId, do: Callable[[], Made | Plan | Tested | Published], *, waits: bool = False) -> None:
-        self._crew.start(lambda: Ended(task, do(), None), lambda error: Ended(task, None, error), waits=waits)
+    def _start(self, task: TaskId, do: Callable[[], Made | Plan | Tested | Published]) -> None:
+        builds = task in self._plans
+        self._crew.start(lambda: Ended(task, do(), None), lambda error: Ended(task, None, error), waits=builds)
 
     def _prepare(self, plan: Plan) -> Made | Plan:
         """The payload, where its inputs were built before; else the plan, with what it needs made ready."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from pybuilder import interruption, tasks
+from pybuilder import execution, interruption, tasks
 from pybuilder.errors import BuildError, ConfigError, FetchError, PybuildError, ValidationError
 from pybuilder.events import Failed, Remaining
 from pybuilder.execution import Execution
@@ -594,6 +594,25 @@ class TestOtherRequirements:
         assert run.failures == {}
         assert run.published == {"lib==1", "top==1"}
         assert run.did("publish") == ["lib==1", "top==1"]
+
+    def test_however_many_wait_for_what_they_want_that_is_built(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(execution, "_THREADS", 2)
+        names = [f"p{number}" for number in range(5)]
+        tops, asking = "; ".join(names), threading.Barrier(len(names))
+
+        def rows(wants: str) -> str:
+            return "\n".join(["late 1", *(f"{name} 1{wants}" for name in names)])
+
+        def wanting(plan: Plan, again: Replan) -> Plan:
+            asking.wait(DEADLINE)
+            return again((Requirement("late"),))
+
+        first = tree("\n".join(f"{name} 1" for name in names), tops)
+        run = Run(first, *(tree(rows(": : late"), tops) for _ in names))
+        run.packages.builds = {package(f"{name}==1"): wanting for name in names}
+        run.machine = Machine(cpus=8, memory=64 << 30, jobs=8)
+        run.run()
+        assert run.published == {"late==1", *(f"{name}==1" for name in names)}
 
     def test_what_is_published_while_it_is_planned_again_is_told_once_as_that(self) -> None:
         first = tree("done 1\nother 1", "done; other")
