@@ -329,8 +329,11 @@ class Execution:
     def _queue_build(self, task: TaskId, plan: Plan) -> None:
         """A package is ready to be built, as soon as there is room."""
         self._plans[task] = plan
-        # Something that it is built with may have failed meanwhile.
-        failed = (each for each in self._failed if each in self._tasks and task.packages[0] in self._built_with(each))
+        (package,) = task.packages
+        publisher, failed = self._publishers.get(package), set[TaskId]()
+        if publisher and self._schedule.state(publisher) is State.HELD_BACK:
+            # Something has failed meanwhile without which it can't be published.
+            failed = {each for each in self._failed if each in self._tasks and package in self._built_with(each)}
         self._tasks[task] = self._making_task(task, frozenset(failed))
         self._schedule.suspend(task)
         self._release(self._schedule.add([self._tasks[task]]))

@@ -119,10 +119,8 @@ class _Command:
         if self.locked and (self.upgrade or self.each or bounds):
             raise UsageError("--locked repeats a plan as it is", cure="leave out --upgrade, --each and -c")
         if self.plan_only and not os.access(".", os.W_OK):
-            where = os.getcwd()
-            raise UsageError(
-                "a plan is written here, where nothing can be", where=where, cure="go to another directory"
-            )
+            what, where = "the plan is written into this directory, which can't be written", os.getcwd()
+            raise UsageError(what, where=where, cure="run the same command in another directory, with -w")
         if not tops and not self.locked:
             raise UsageError("nothing is asked for", cure="name a requirement, or a file of them with -r")
         return Request(
@@ -235,7 +233,8 @@ def _plan_files(session: Session, assessed: Assessed) -> tuple[str, ...]:
         channel, markers = session.adapters.channel.name, session.adapters.target.markers
         texts[PYLOCK] = format_pylock(pylock(assessed.tree, markers=markers, channel=channel, path=path))
     except PybuildError as error:
-        click.echo(f"pybuild: no {PYLOCK} is written: {error}", err=True)
+        gone = ", and the one that is here is removed" if Path(PYLOCK).exists() else ""
+        click.echo(f"pybuild: no {PYLOCK} is written{gone}: {error}", err=True)
     for file, text in texts.items():
         with disk_errors(Path(file)):
             write_named(Path(file), text.encode())
