@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 from pybuilder.errors import ConfigError, FetchError, PybuildError, UsageError
 from pybuilder.files import disk_errors
 from pybuilder.request import Planned, Request
 from pybuilder.soundness import build_cycles, other_sources
 from pybuilder.statements import Statements
-from pybuilder.tree import Package, Tree
+from pybuilder.tree import Package, Tree, package_id
 from pybuilder.tree_reader import parse_tree
 
 
@@ -37,6 +39,11 @@ def read_plan(file: Path, request: Request, statements: Statements) -> Planned:
             where=str(file),
             cure="plan again on this buildroot: pybuild bootstrap --plan REQ...",
         )
+    for top in tree.tops:
+        if not Requirement(top.requirement).specifier.contains(top.package[1], prereleases=True):
+            raise ConfigError(
+                f"{package_id(top.package)} does not satisfy {top.requirement!r}", where=str(file), cure="plan again"
+            )
     asked, planned = sorted({str(top) for top in request.tops}), sorted({top.requirement for top in tree.tops})
     if asked and asked != planned:
         raise UsageError(

@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from pybuilder import interruption
 from pybuilder.errors import EngineError
 from pybuilder.files import file_lock
 from pybuilder.podman import monitor
@@ -99,15 +100,18 @@ def _start(path: Path, runtime: str, environ: Mapping[str, str]) -> None:
         }
         process = start_service(argv, env=ours, output=output)
     deadline = time.monotonic() + _START_TIMEOUT
-    while silence(path):
-        if process.poll() is not None or time.monotonic() > deadline:
-            _end(process)
-            raise EngineError(
-                f"podman's service does not start: {last_words(log.read_text(errors='replace'))}",
-                where=str(log),
-                cure="see `pybuild doctor`; `podman info` must work",
-            )
-        time.sleep(0.01)
+    try:
+        while silence(path):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise EngineError(
+                    f"podman's service does not start: {last_words(log.read_text(errors='replace'))}",
+                    where=str(log),
+                    cure="see `pybuild doctor`; `podman info` must work",
+                )
+            interruption.sleep(0.01)
+    except BaseException:
+        _end(process)
+        raise
 
 
 def last_words(log: str) -> str:

@@ -236,11 +236,26 @@ def _judge(talk: _Talk, seal: Mapping[str, Any]) -> None:
 
 
 def _open_process(pid: int) -> int | None:
-    """A descriptor of a process; None where it is gone, or was before its number, then 0, was asked for."""
+    """A descriptor of a container's first process; None where it is gone, or was before its number was asked for.
+
+    Then that is 0, or somebody else's by now, who would be killed at the end: whoever is no container's is left alone.
+    """
     try:
-        return os.pidfd_open(pid) if pid else None
+        process = os.pidfd_open(pid) if pid else None
     except ProcessLookupError:
         return None
+    if process is not None and _is_of_this_namespace(pid):
+        os.close(process)
+        return None
+    return process
+
+
+def _is_of_this_namespace(pid: int) -> bool:
+    """Whether a process is in our own PID namespace, as far as we may know."""
+    try:
+        return os.path.samestat(os.stat(f"/proc/{pid}/ns/pid"), os.stat("/proc/self/ns/pid"))
+    except OSError:
+        return False
 
 
 def _container_log(work: Path) -> bytes:

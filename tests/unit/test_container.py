@@ -21,6 +21,7 @@ from pybuilder.sandbox.container import (
     idle_container,
 )
 from pybuilder.sandbox.namespace import IdMap
+from pybuilder.sandbox.podman import _open_process
 
 IDS = IdMap(uid=5000, gid=6000)
 JOB = Job(
@@ -168,3 +169,9 @@ class TestIdle:
         for place in MOUNT_POINTS:
             assert (root / place).is_dir() if place.endswith("/") else (root / place).is_file(), place
         assert (root / "bin").readlink() == Path("usr/bin")
+
+
+def test_a_process_that_is_in_no_container_is_left_alone() -> None:
+    """A number that podman gave may be another's by now, who would be killed at the end."""
+    assert _open_process(os.getpid()) is None
+    assert _open_process(0) is None

@@ -102,6 +102,13 @@ def test_it_is_cut_anywhere(file: Path) -> None:
             read(file)
 
 
+def test_somebody_has_changed_what_it_is_for(file: Path) -> None:
+    text = file.read_text()
+    file.write_text(text.replace('"requirement": "top"', '"requirement": "top<1"'))
+    with pytest.raises(ConfigError, match=r"top==1 does not satisfy 'top<1'"):
+        read(file)
+
+
 @pytest.mark.parametrize("change", [{"name": "cp313-linux_x86_64"}, {"full_version": "3.12.9"}])
 def test_it_is_for_another_target(file: Path, change: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"this plan is for cp312-plan9_mips, Python 3\.12\.4, not for"):
