@@ -241,6 +241,9 @@ class TestEach:
         assert list(nodes) == ["multi==1.0", "multi==2.0", "torch==1.0", "torch==2.0"]
         assert nodes["torch==1.0"]["closure"] == ["multi==1.0", "torch==1.0"]
         ran = here.bootstrap(NEW, "--each", "torch==1.*", "torch==2.*")
+        said = here.pybuild("bootstrap", "--each", "torch==1.*", "torch==2.*").stdout
+        installs = [line.split()[-1] for line in said.splitlines() if line.startswith("install it with")]
+        assert sorted(installs) == ["torch==1.0+pb.1", "torch==2.0+pb.1"], "they can't be installed together"
         assert sorted(ran.built()) == [
             f"{name}=={version}+pb.1" for name in ("multi", "torch") for version in (1.0, 2.0)
         ]

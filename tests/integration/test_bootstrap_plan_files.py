@@ -102,7 +102,9 @@ class TestLocked:
         here.sdist("gamma", requires=["beta"])
         here.sdist("multi", "1.0")
         here.sdist("multi", "2.0")
+        (here.root / "pylock.toml").write_text("of another plan\n")
         here.plan("--accept-new", "--each", "alpha[more]==1.0", "alpha==2.0")
+        assert not (here.root / "pylock.toml").exists()
         ran = here.bootstrap("--accept-new", "--locked")
         assert sorted(ran.built()) == [
             f"{name}+pb.1"

@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from pybuilder.errors import FetchError
+from pybuilder.connections import open_client
+from pybuilder.errors import ConfigError, FetchError
 from pybuilder.http import ATTEMPTS, Client, NotFoundError, Page, UnreachableError, redact
 from pybuilder.interruption import Interruption, end
 from pybuilder.responses import transport_fault
@@ -358,3 +359,10 @@ def test_a_body_longer_than_its_size_is_not_read_to_its_end(
 def test_content_labelled_as_coded_arrives_as_it_is(client: Client, server: UpstreamServer, destination: Path) -> None:
     client.download(server.file_url("big-1.0.tar.gz"), destination)
     assert server.requests[0][1]["accept-encoding"] == "identity"
+
+
+def test_certificates_that_are_not_there_are_a_mistake_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent.pem")
+    with pytest.raises(ConfigError, match="the certificates of authorities can't be read") as caught:
+        open_client(1.0)
+    assert "SSL_CERT_FILE=/nonexistent.pem" in caught.value.where
