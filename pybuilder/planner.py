@@ -287,13 +287,16 @@ class _Planning:
 
         return sorted(packages, key=key)
 
+    def _has_no_source(self, package: Package) -> bool:
+        return package in self.statements.broken or self.statements.packages.numbered(package) is not None
+
     def _stated(self, package: Package) -> tuple[Requirement, ...]:
-        if package in self.statements.broken or self.statements.packages.numbered(package):
+        if self._has_no_source(package):
             return ()
         return build_requirements(*self.statements.packages.source(package))
 
     def _enter_environment(self, package: Package) -> list[Package]:
-        if package in self.statements.broken or self.statements.packages.numbered(package):
+        if self._has_no_source(package):
             return []
         try:
             requires, choice = self._environment(package)
@@ -353,7 +356,7 @@ class _Planning:
             builds=_needs(requires, choice, self.markers),
             environment=tuple(sorted((each, chosen) for each, (chosen, _) in choice.items())),
         )
-        if package in self.statements.broken or self.statements.packages.numbered(package):
+        if self._has_no_source(package):
             return node
         source, project = self.statements.packages.source(package)
         archive = Archive(

@@ -39,9 +39,7 @@ def make_bootstrap(session: Session, packages: Packages, workspace: Drafts, *, j
         return draft_spec(source.name, source.version, source.file, source.sha256)[1]
 
     def accept(package: Package) -> None:
-        if not workspace.has_spec(package[0]) and (text := draft(packages.source(package)[0])):
-            workspace.draft(package[0], text)
-            packages.read_again(package)
+        statements.look_at([package])
         workspace.settle([package])
 
     pipeline = Pipeline(packages=packages, force=False, accept=accept)

