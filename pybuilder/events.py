@@ -45,7 +45,10 @@ class Fetching:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Started:
-    """A phase of a package begins: fetch, inspect, build, validate; a span of the same phase tells of its end."""
+    """A phase of a package begins: fetch, inspect, build, validate; a span of the same phase tells of its end.
+
+    The phase ``wait`` is that of a package which another run is building.
+    """
 
     name: str
     version: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -18,23 +18,23 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pybuilder import events
-from pybuilder.errors import BuildError, FetchError, blame
+from pybuilder.errors import BuildError, FetchError, LockedError, blame
 from pybuilder.files import file_lock
 from pybuilder.metadata import supports_python
 from pybuilder.names import numbered_version, split_number
-from pybuilder.plan import Plan, digest
+from pybuilder.plan import Plan
 from pybuilder.resolution import satisfied_by
 from pybuilder.review_queue import replace_waits
 from pybuilder.sandbox import Share
 from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.stages.choose import Chooser
-from pybuilder.stages.inspect import inspect_source, made_from_payload, published_build
-from pybuilder.stages.intact import intact_payload
-from pybuilder.stages.plan import build_requirements, make_plan, recipe
+from pybuilder.stages.inspect import inspect_source, known_build, made_from_payload, published_build
+from pybuilder.stages.plan import build_requirements, known_dynamic, learn_dynamic, make_plan, recipe
 from pybuilder.stages.publish import Item, Outcome, newest_build, publish
 from pybuilder.stages.screen import Screener
 from pybuilder.stages.source import SourceGetter
 from pybuilder.stages.validate import validate, validation_key
+from pybuilder.timing import timed
 from pybuilder.tree import Node, Package
 
 
@@ -184,21 +184,7 @@ class Packages:
             newest = published_build(self.adapters, *package)
             if newest is not None and newest.recipe == plan.recipe.digest():
                 return newest
-        attempt = self.adapters.state.succeeded(plan.key())
-        if attempt is None or attempt.payload is None:
-            return None
-        path = intact_payload(self.adapters, attempt.payload)
-        if path is None:
-            return None
-        return made_from_payload(
-            self.adapters,
-            path,
-            sha256=attempt.payload,
-            key=attempt.key,
-            recipe=attempt.recipe,
-            attempt=attempt.id,
-            target=attempt.target,
-        )
+        return known_build(self.adapters, plan)
 
     def make_ready(self, plan: Plan) -> None:
         """Make the root and the build environment of a plan, so that its build need not wait for them."""
@@ -242,7 +228,7 @@ class Packages:
         source, project = self.source(package)
 
         def satisfied(wanted: tuple[Requirement, ...]) -> bool:
-            self.learn_dynamic(package, plan, wanted)
+            learn_dynamic(self.adapters, source, project, _versions(plan), wanted)
             return self.has(plan, build_requirements(source, project, map(str, wanted)))
 
         def again(wanted: tuple[Requirement, ...]) -> Plan:
@@ -255,7 +241,7 @@ class Packages:
             return plan
 
         with blame(package), contextlib.ExitStack() as locks:
-            locks.enter_context(file_lock(self.adapters.layout.lock(f"build-{plan.key()}")))
+            locks.enter_context(self._turn(package, plan))
             # Whoever held the lock may have built it meanwhile.
             if not force and (known := self.known(plan)):
                 return known
@@ -266,7 +252,7 @@ class Packages:
             else:
                 try:
                     # Nor need the backend be asked again for what it told them.
-                    wanted = self.dynamic(package, {each.name: each.version for each in plan.environment})
+                    wanted = self.dynamic(package, _versions(plan))
                     if not self.has(plan, build_requirements(source, project, wanted)):
                         again(tuple(map(Requirement, wanted)))
                     built = build(self.adapters, source, project, plan, share=share, satisfied=satisfied, replan=again)
@@ -282,6 +268,19 @@ class Packages:
             target=built.plan.target.name,
         )
 
+    @contextlib.contextmanager
+    def _turn(self, package: Package, plan: Plan) -> Iterator[None]:
+        """The right to build a plan, which one run has at a time; who has to wait for it tells of that."""
+        lock, listen, (name, version) = self.adapters.layout.lock(f"build-{plan.key()}"), self.adapters.listen, package
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(file_lock(lock, wait=False))
+            except LockedError:
+                listen(events.Started(name=name, version=str(version), phase="wait"))
+                with timed(listen, name=name, version=version, phase="wait"):
+                    held.enter_context(file_lock(lock))
+            yield
+
     def planning(self, node: Node) -> Callable[[], Plan]:
         """What makes the plan of a package in a tree, later and in any thread, from the payloads that are made now.
 
@@ -296,22 +295,9 @@ class Packages:
 
         Args:
             package: The package.
-            environment: Versions by name; a backend's wants may depend on its version.
+            environment: Versions by name.
         """
-        return tuple(self.adapters.state.fact("dynamic", self._dynamic_key(package, environment)) or ())
-
-    def learn_dynamic(self, package: Package, plan: Plan, wanted: Iterable[Requirement]) -> None:
-        """Remember what the backend wants besides what its source states, in the environment of a plan."""
-        key = self._dynamic_key(package, {ingredient.name: ingredient.version for ingredient in plan.environment})
-        self.adapters.state.add_fact("dynamic", key, [str(requirement) for requirement in wanted])
-
-    def _dynamic_key(self, package: Package, environment: Mapping[str, str]) -> str:
-        # By version, not by payload: it is looked up before anything is built. By root: what that has no backend wants.
-        source, project = self.source(package)
-        names = {canonicalize_name(requirement.name) for requirement in build_requirements(source, project)}
-        backends = sorted([name, environment[name]] for name in names & environment.keys())
-        root = self.adapters.roots.for_build(source.spec.system.build).digest
-        return digest([recipe(source, self.adapters.channel).digest(), self.adapters.target.name, root, backends])
+        return known_dynamic(self.adapters, *self.source(package), environment)
 
     def has(self, plan: Plan, requirements: Sequence[Requirement]) -> bool:
         """Whether a plan's environment has all of these already."""
@@ -390,6 +376,11 @@ class Packages:
         workspace = self.adapters.workspace
         told = {name: workspace.refusal(name) for name, _, _ in wanted if not self.chooser.is_accepted(name)}
         return {name: refusal for name, refusal in told.items() if refusal}
+
+
+def _versions(plan: Plan) -> dict[str, str]:
+    """What is in a plan's environment: versions by name."""
+    return {ingredient.name: ingredient.version for ingredient in plan.environment}
 
 
 class _BuiltMeanwhile(BuildError):

@@ -87,9 +87,10 @@ def package_timings(spans: Iterable[Span]) -> dict[tuple[str, str], float]:
     sums: dict[tuple[str, str], float] = {}
     for path, span in _nested(spans):
         package = (span.name, span.version)
-        if len(path) == 1 and span.name:
+        waits = path[-1] == "wait"
+        if len(path) == 1 and span.name and not waits:
             sums[package] = sums.get(package, 0.0) + span.seconds
-        elif path[-1] == "wait":
+        elif len(path) > 1 and waits:
             sums[package] = sums.get(package, 0.0) - span.seconds
     return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
 

@@ -142,7 +142,8 @@ class Board:
             self._pause((span.name, span.version), now)
 
     def _pause(self, package: Package, now: float) -> None:
-        if running := self._running.pop(package, None):
+        running = self._running.pop(package, None)
+        if running and running.phase != "wait":
             self._spent[package] = self._spent.get(package, 0.0) + now - running.began
 
     def _hear(self, package: Package, data: bytes) -> None:

@@ -17,10 +17,9 @@ def event_line(event: events.Event) -> str:
         case events.Planned():
             packages = "1 package" if event.total == 1 else f"{event.total} packages"
             return f"{packages}, {event.cached} of them cached; about {watch(event.seconds)} to go"
-        case events.Started(phase="build"):
-            return f"{event.name} {event.version}: build, log {event.detail}"
         case events.Started():
-            return f"{event.name} {event.version}: {event.phase}"
+            what = {"build": f"build, log {event.detail}", "wait": "waits, since another run builds it"}
+            return f"{event.name} {event.version}: {what.get(event.phase, event.phase)}"
         case events.Waiting(on="review"):
             return f"{event.name} {event.version}: waits for review"
         case events.Waiting():

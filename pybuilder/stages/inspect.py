@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from pybuilder import events
 from pybuilder.errors import BuildError
-from pybuilder.plan import digest
+from pybuilder.plan import Plan, digest
 from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.stages.intact import intact_payload
 from pybuilder.state import State
@@ -124,3 +124,19 @@ def published_build(adapters: Adapters, name: str, version: Version, number: int
                 target=wheel.target,
             )
     return None
+
+
+def known_build(adapters: Adapters, plan: Plan) -> Made | None:
+    """The payload that was made of a plan's very inputs, if there is one and it is whole."""
+    attempt = adapters.state.succeeded(plan.key())
+    if attempt is None or attempt.payload is None or not (path := intact_payload(adapters, attempt.payload)):
+        return None
+    return made_from_payload(
+        adapters,
+        path,
+        sha256=attempt.payload,
+        key=attempt.key,
+        recipe=attempt.recipe,
+        attempt=attempt.id,
+        target=attempt.target,
+    )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pybuilder.errors import BuildError
-from pybuilder.plan import BUILD_PATH, ENVIRONMENT_PATH, Ingredient, Plan, Recipe, Root, Target
+from pybuilder.plan import BUILD_PATH, ENVIRONMENT_PATH, Ingredient, Plan, Recipe, Root, Target, digest
 from pybuilder.sandbox import SANDBOX_VERSION
-from pybuilder.stages import Channel, Pinned, Project, Source
+from pybuilder.stages import Adapters, Channel, Pinned, Project, Source
 from pybuilder.wheel import CANONICALISER_VERSION
 
 
@@ -79,6 +79,40 @@ def build_requirements(source: Source, project: Project, dynamic: Iterable[str] 
         )
     added = [Requirement(str(text)) for text in source.spec.build.add_requires]
     return tuple({str(requirement): requirement for requirement in (*kept, *added)}.values())
+
+
+def known_dynamic(
+    adapters: Adapters, source: Source, project: Project, environment: Mapping[str, str]
+) -> tuple[str, ...]:
+    """What a backend wants besides what its source states, as it said in an earlier build.
+
+    Args:
+        adapters: The world.
+        source: What the backend builds.
+        project: What that says of itself.
+        environment: Versions by name; a backend's wants may depend on its version.
+    """
+    return tuple(adapters.state.fact("dynamic", _dynamic_key(adapters, source, project, environment)) or ())
+
+
+def learn_dynamic(
+    adapters: Adapters,
+    source: Source,
+    project: Project,
+    environment: Mapping[str, str],
+    wanted: Iterable[Requirement],
+) -> None:
+    """Remember what a backend wants besides what its source states."""
+    key = _dynamic_key(adapters, source, project, environment)
+    adapters.state.add_fact("dynamic", key, [str(requirement) for requirement in wanted])
+
+
+def _dynamic_key(adapters: Adapters, source: Source, project: Project, environment: Mapping[str, str]) -> str:
+    # By version, not by payload: it is looked up before anything is built. By root: what that has no backend wants.
+    names = {canonicalize_name(requirement.name) for requirement in build_requirements(source, project)}
+    backends = sorted([name, environment[name]] for name in names & environment.keys())
+    root = adapters.roots.for_build(source.spec.system.build).digest
+    return digest([recipe(source, adapters.channel).digest(), adapters.target.name, root, backends])
 
 
 def build_path(source: Source) -> str:

@@ -43,6 +43,17 @@ def test_the_same_package_twice(here: Bench) -> None:
     here.check_sound()
 
 
+def test_who_waits_for_another_run_says_so(here: Bench) -> None:
+    # Longer than a command takes until it waits, on a machine with much else to do.
+    here.accept("alpha", act=SLOW.replace("0.5", "5"))
+    with here.start("build", "alpha") as first:
+        wait_for(here.running_log)
+        ran = here.pybuild("build", "--json", "alpha")
+        finish([first])
+    assert ran.cached() == ["alpha==1.0+pb.1"]
+    assert "alpha 1.0: waits, since another run builds it" in ran.stderr
+
+
 def test_four_rebuilds_get_four_numbers(here: Bench) -> None:
     here.accept("alpha", act=SLOW)
     ran = together(here, *[["rebuild", "alpha==1.0"]] * 4)

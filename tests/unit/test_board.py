@@ -183,6 +183,10 @@ class TestLog:
         assert text(log.take(published("six"), 62.5)) == "✓ six==1.0+pb.1  12.5 s"
         assert len(lines(log, 63.0)) == 1
 
+    def test_nor_as_it_waited_for_another_run(self) -> None:
+        log = board((0.0, started("six", "wait")), (50.0, ended("six", "wait")), (50.0, started("six", "validate")))
+        assert text(log.take(published("six"), 52.0)) == "✓ six==1.0+pb.1  2.0 s"
+
     def test_a_failure_has_its_phase_and_the_first_line_of_the_error(self) -> None:
         line = board().take(failed("six", "six 1.0 did not build: exit 1\n    | gcc: error"), 1.0)
         assert text(line) == "✗ six 1.0: failed in build: did not build: exit 1"

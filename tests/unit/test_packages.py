@@ -24,6 +24,7 @@ from pybuilder.rejections import Rejection
 from pybuilder.screening.account import remember
 from pybuilder.settings import Screen
 from pybuilder.spec import parse_spec
+from pybuilder.stages.plan import learn_dynamic
 from pybuilder.state import State
 
 SCREENED = ("alpha", "alpha==1.0", "the screening of its source, which has 1 archive: x.zip")
@@ -226,8 +227,8 @@ class TestWhatBackendsWant:
         return made
 
     def test_it_is_remembered_for_its_root_alone(self, here: Here) -> None:
-        nothing = cast(Any, SimpleNamespace(environment=()))
-        self.packages(here.state, "old").learn_dynamic(self.ALPHA, nothing, [Requirement("cmake")])
+        old = self.packages(here.state, "old")
+        learn_dynamic(old.adapters, *old.source(self.ALPHA), {}, [Requirement("cmake")])
         assert self.packages(here.state, "old").dynamic(self.ALPHA, {}) == ("cmake",)
         assert self.packages(here.state, "new").dynamic(self.ALPHA, {}) == ()
         asks = '[system]\nbuild = ["cmake"]\n'

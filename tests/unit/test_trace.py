@@ -50,7 +50,13 @@ def test_nested_timings_say_what_is_inside_what() -> None:
 def test_a_package_takes_its_outermost_spans_and_no_waiting_between_them() -> None:
     run = events.Span(name="", version="", phase="plan", began=0.0, seconds=50.0, thread=1)
     found = trace.package_timings(
-        [*BUILD, run, span("six", "validate", 200.0, 202.0), span("seven", "fetch", 7.0, 20.0)]
+        [
+            *BUILD,
+            run,
+            span("six", "validate", 200.0, 202.0),
+            span("seven", "fetch", 7.0, 20.0),
+            span("seven", "wait", 20.0, 90.0),  # For another run, outside of any build.
+        ]
     )
     assert list(found.items()) == [(("seven", "1.0"), 13.0), (("six", "1.0"), 7.0)]
 
