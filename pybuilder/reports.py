@@ -46,10 +46,15 @@ def _waiting(name: str, requirement: str, by: str, refusals: Mapping[str, str]) 
     return {"name": name, "requirement": requirement, "wanted_by": by, **rejected}
 
 
-def refusal_report(error: PybuildError) -> dict[str, Any]:
-    """The same document for a run that could not even begin."""
-    failed = [_failed("", "", error)]
-    return {"ok": False, "seconds": 0.0, "built": [], "cached": [], "failed": failed, "review": []}
+def refusal_report(error: PybuildError, *, seconds: float) -> dict[str, Any]:
+    """The same document for a run that could not begin, or that came to no end of its own.
+
+    Args:
+        error: Why, and of which package, if it knows that.
+        seconds: Wall time.
+    """
+    failed = [_failed(*(error.package or ("", "")), error)]
+    return {"ok": False, "seconds": round(seconds, 3), "built": [], "cached": [], "failed": failed, "review": []}
 
 
 def _failed(name: str, version: str, error: PybuildError) -> dict[str, Any]:
@@ -58,6 +63,8 @@ def _failed(name: str, version: str, error: PybuildError) -> dict[str, Any]:
         "version": version,
         "phase": error.phase,
         "error": error.what,
+        "where": error.where,
+        "do": error.cure,
         "attempt": error.attempt or None,
         "log": error.log or None,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import open_workspace
 from pybuilder.cli.progress import listener
+from pybuilder.cli.run_command import RunCommand, print_document
 from pybuilder.cli.session import Session, open_session
 from pybuilder.cli.whole import make_bootstrap
 from pybuilder.errors import PybuildError, ReviewError, UsageError, combined_exit_code
@@ -42,7 +42,7 @@ PYLOCK = "pylock.toml"
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command()
+@click.command(cls=RunCommand)
 @click.argument("requirements", metavar="REQ...", nargs=-1, shell_complete=complete_names)
 @click.option("-r", "--requirement", "files", type=_FILE, multiple=True, help="A requirements file.")
 @click.option("-c", "--constraint", "limits", type=_FILE, multiple=True, help="A constraints file.")
@@ -60,13 +60,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.pass_obj
 def bootstrap(options: Options, /, **typed: Any) -> int:
     """Build each REQ (PEP 508), all that it installs, and all that is needed to build that, from source."""
-    command = _Command(options=options, **typed)
-    try:
-        return command.run()
-    except PybuildError as error:
-        if command.as_json:
-            print(json.dumps(reports.refusal_report(error), indent=2))
-        raise
+    return _Command(options=options, **typed).run()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,7 +197,7 @@ class _Command:
         spans: Sequence[events.Span],
     ) -> int:
         if self.as_json:
-            print(json.dumps(report, indent=2))
+            print_document(report)
         else:
             from pybuilder.cli.build import print_install_line
             from pybuilder.cli.summary import print_summary

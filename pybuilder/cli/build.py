@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -16,13 +15,14 @@ from pybuilder.cli.arguments import parse_requirement
 from pybuilder.cli.completion import complete_names
 from pybuilder.cli.options import Options
 from pybuilder.cli.progress import listener
+from pybuilder.cli.run_command import RunCommand, print_document
 from pybuilder.cli.session import Session, open_session
 from pybuilder.cli.summary import setback_lines, wheel_lines
-from pybuilder.errors import PybuildError, ReviewError, UsageError, combined_exit_code
+from pybuilder.errors import ReviewError, UsageError, combined_exit_code
 from pybuilder.results import Result
 
 
-@click.command()
+@click.command(cls=RunCommand)
 @click.argument("requirements", metavar="REQ...", nargs=-1, required=True, shell_complete=complete_names)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_obj
@@ -31,7 +31,7 @@ def build(options: Options, requirements: tuple[str, ...], as_json: bool) -> int
     return _run(options, [parse_requirement(text) for text in requirements], force=False, as_json=as_json)
 
 
-@click.command()
+@click.command(cls=RunCommand)
 @click.argument("versions", metavar="NAME==VERSION|WHEEL...", nargs=-1, required=True, shell_complete=complete_names)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_obj
@@ -61,16 +61,11 @@ def rebuild(options: Options, versions: tuple[str, ...], as_json: bool) -> int:
 
 
 def _run(options: Options, requirements: list[Requirement], *, force: bool, as_json: bool) -> int:
-    try:
-        with listener(options) as listen, open_session(options, listen) as session:
-            result = session.pipeline(force=force).run(requirements)
-            report = reports.run_report(result, session.adapters.state, session.adapters.layout)
-    except PybuildError as error:
-        if as_json:
-            print(json.dumps(reports.refusal_report(error), indent=2))
-        raise
+    with listener(options) as listen, open_session(options, listen) as session:
+        result = session.pipeline(force=force).run(requirements)
+        report = reports.run_report(result, session.adapters.state, session.adapters.layout)
     if as_json:
-        print(json.dumps(report, indent=2))
+        print_document(report)
     else:
         _print_result(result, report, {canonicalize_name(r.name) for r in requirements}, session)
     codes = [failure.error.exit_code for failure in result.failed]

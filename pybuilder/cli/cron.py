@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,6 +18,7 @@ from pybuilder.cli.gc import make_collector
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import channel_name, open_layout, open_workspace
 from pybuilder.cli.progress import listener
+from pybuilder.cli.run_command import RunCommand, print_document
 from pybuilder.cli.session import Session, open_session
 from pybuilder.cli.whole import make_bootstrap
 from pybuilder.commits import Commits
@@ -45,7 +45,7 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
         raise click.BadParameter(str(error)) from error
 
 
-@click.command()
+@click.command(cls=RunCommand)
 @click.option("--pull", "is_pulled", is_flag=True, help="First git pull --ff-only.")
 @click.option("--wait", is_flag=True, help="Wait for another pass to end.")
 @click.option("--max-builds", type=click.IntRange(min=0), help="Start so many builds at most.")
@@ -147,7 +147,7 @@ class _Command:
 
     def _tell_preview(self, found: Preview) -> None:
         if self.as_json:
-            print(json.dumps(preview_report(found), indent=2))
+            print_document(preview_report(found))
         else:
             for line in preview_lines(found):
                 print(line)
@@ -156,7 +156,7 @@ class _Command:
         for line in problem_lines(ended.passed):
             print(line, file=sys.stderr, flush=True)
         if self.as_json:
-            print(json.dumps(report(ended, state, layout), indent=2), flush=True)
+            print_document(report(ended, state, layout))
         elif self.options.verbose:
             print("\n".join(summary_lines(ended.passed)), flush=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from pybuilder.cli.ground import Ground, this_machine
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import open_layout, open_workspace
 from pybuilder.cli.progress import listener
+from pybuilder.cli.run_command import print_document
 from pybuilder.cli.session import adapters_on
 from pybuilder.errors import FetchError, PybuildError, UsageError
 from pybuilder.events import Listener
@@ -47,12 +47,13 @@ def rebuild_wheels(options: Options, wheels: Sequence[str], *, as_json: bool) ->
                 proven.append(_rebuild(options, text, listen))
     except PybuildError as error:
         if as_json:
-            print(json.dumps({**_report(error), "proven": proven}, indent=2))
+            refused = reports.refusal_report(error, seconds=time.monotonic() - began)
+            print_document({**refused, "proven": proven})
         raise
     if as_json:
         seconds = round(time.monotonic() - began, 3)
         done = {"ok": True, "seconds": seconds, "built": [], "cached": [], "failed": [], "review": []}
-        print(json.dumps({**done, "proven": proven}, indent=2))
+        print_document({**done, "proven": proven})
         return 0
     for each in proven:
         print(f"proven  {each['wheel']}")
@@ -61,14 +62,6 @@ def rebuild_wheels(options: Options, wheels: Sequence[str], *, as_json: bool) ->
             print(f"        fetched: {what}")
     print("nothing is published and no number is taken: this is a proof, not a release")
     return 0
-
-
-def _report(error: PybuildError) -> dict[str, Any]:
-    """The document of a run that failed, with the package that it failed at."""
-    document = reports.refusal_report(error)
-    name, version = error.package or ("", "")
-    document["failed"][0] |= {"name": name, "version": version}
-    return document
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -161,6 +161,8 @@ class TestRun:
                     "version": "1.17.0",
                     "phase": "build",
                     "error": "it broke",
+                    "where": "here",
+                    "do": "mend it",
                     "attempt": "a",
                     "log": "/log",
                 }
@@ -182,6 +184,6 @@ class TestRun:
         assert (failure.name, failure.version) == ("my-seven", "")
 
     def test_a_run_that_can_not_begin(self) -> None:
-        document = reports.refusal_report(StateError("full"))
-        assert document["ok"] is False
+        document = reports.refusal_report(StateError("full"), seconds=1.23456)
+        assert document["ok"] is False and document["seconds"] == 1.235
         assert document["failed"][0]["error"] == "full" and document["failed"][0]["phase"] == "state"
