@@ -16,6 +16,7 @@ from pybuilder import events, reports
 from pybuilder.bootstrap import Assessed, Bootstrap
 from pybuilder.cli.arguments import parse_requirement
 from pybuilder.cli.completion import complete_names
+from pybuilder.cli.notes import notes
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import open_workspace
 from pybuilder.cli.progress import listener
@@ -93,6 +94,8 @@ class _Command:
             whole = self._bootstrap(session)
             assessed = self._assess(whole, request)
             self._remember(session, assessed)
+            markers, requirements = session.adapters.target.markers, whole.statements.requirements
+            told = list(notes(request, assessed.planned, markers=markers, requirements=requirements))
             if self.plan_only:
                 files = _plan_files(session, assessed)
                 result, report = None, {}
@@ -101,6 +104,8 @@ class _Command:
                 result = whole.run(assessed, replan=replan)
                 adapters = session.adapters
                 report = reports.run_report(result, adapters.state, adapters.layout, timings=timings(spans.found))
+        for note in told:
+            click.echo(f"pybuild: {note}", err=True)
         if result is None:
             return self._print_plan(assessed, files)
         names = {top.package[0] for top in assessed.tree.tops}

@@ -64,6 +64,14 @@ class TestWhatCounts:
         here.sdist("alpha", requires=[nowhere], build_requires=["nowhere; python_version < '3'"])
         assert list(here.plan(NEW, "alpha", nowhere)) == ["alpha==1.0"]
 
+    def test_what_has_no_effect_is_told(self, here: Bench) -> None:
+        here.sdist("alpha", requires=["gamma; extra == 'fast'"])
+        publish(here, gamma="1.0")
+        ran = here.pybuild("bootstrap", NEW, "--plan", "alpha[fast,quick]", "nowhere; sys_platform == 'win32'")
+        assert ran.code == 0
+        assert "pybuild: the extra 'quick' of alpha 1.0 adds nothing" in ran.stderr and "'fast'" not in ran.stderr
+        assert "pybuild: left out by marker on " in ran.stderr and 'nowhere; sys_platform == "win32"' in ran.stderr
+
     def test_only_false_markers(self, here: Bench) -> None:
         assert here.plan(NEW, 'nowhere; sys_platform == "win32"') == {}
 
