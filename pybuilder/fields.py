@@ -122,6 +122,7 @@ def _normalized(text: str) -> NormalizedName:
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_MOST_BYTES = 1 << 60  # Of memory or disk; more would overflow what counts them.
 
 
 def duration(text: str) -> timedelta:
@@ -145,7 +146,9 @@ def size(text: str) -> int:
     match = re.fullmatch(r"([0-9]{1,12})([KMGT]?)", text)
     if not match or not int(match[1]):
         raise ValueError(f"{text!r} is no size; write a number and K, M, G or T (powers of 1024), such as '4G'")
-    return int(match[1]) * _BYTES[match[2]]
+    if (found := int(match[1]) * _BYTES[match[2]]) > _MOST_BYTES:
+        raise ValueError(f"{text!r} is more than any machine has")
+    return found
 
 
 def _pattern(text: str) -> str:

@@ -57,13 +57,20 @@ def run(
         input: What it reads on standard input; None gives it nothing to read.
 
     Raises:
-        EngineError: The program is not installed, or it was still running after ``timeout``.
+        EngineError: The program is not installed, it was killed, or it was still running after ``timeout``.
     """
     with spawn(argv, cwd=cwd, env=env, input_pipe=input is not None) as process:
         try:
             stdout, stderr = communicate(process, input, timeout=timeout)
         except subprocess.TimeoutExpired as error:
             raise EngineError(f"{argv[0]} was still running after {timeout:.0f} s", where=" ".join(argv)) from error
+    if process.returncode < 0:
+        name = signal.strsignal(-process.returncode) or f"signal {-process.returncode}"
+        raise EngineError(
+            f"{Path(argv[0]).name} was ended by a signal: {name}",
+            where=" ".join(argv),
+            cure="run the same command again; where memory ran out, the kernel's log says so",
+        )
     return Completed(returncode=process.returncode, stdout=stdout, stderr=stderr)
 
 

@@ -116,9 +116,12 @@ class VaryingEngine:
         (job.work / "tmp").mkdir(exist_ok=True)
         self.ahead = AHEAD
         target = job.work / "tmp" / f".{_LIBRARY}"
-        if not target.exists():
-            target.write_bytes(library)
-            target.chmod(0o755)
+        # There already in a second start; what a build may have made of the path must not lead elsewhere.
+        with contextlib.suppress(FileExistsError):
+            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o755)
+            with open(descriptor, "wb") as stream:
+                stream.write(library)
+                os.fchmod(descriptor, 0o755)
         seen = (
             Varied(what="time", how=f"{AHEAD // 86400} days and {AHEAD % 86400 // 3600} hours ahead"),
             Varied(what="file order", how="each directory is listed from its end"),

@@ -60,6 +60,12 @@ def test_a_directory_that_is_missing_is_not_a_missing_program(tmp_path: Path) ->
         run(["true"], cwd=tmp_path / "nowhere")
 
 
+def test_one_that_is_killed_says_nothing_of_what_it_was_asked() -> None:
+    with pytest.raises(EngineError, match="sh was ended by a signal: Killed") as refused:
+        run(["sh", "-c", "kill -9 $$"])
+    assert "run the same command again" in str(refused.value)
+
+
 def test_too_slow(tmp_path: Path) -> None:
     """With everything that it started."""
     word = f"marker-{tmp_path}"

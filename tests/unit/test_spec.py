@@ -163,6 +163,7 @@ def test_a_pin_is_found_however_its_version_is_spelled() -> None:
         ("[build.limits]\ntimeout = '0m'", "3:1", "needs some time"),
         ("[build.limits]\ntimeout = '3 days'", "3:1", "'3 days' is no duration"),
         ("[build.limits]\nmemory = '4GB'", "3:1", "'4GB' is no size"),
+        ("[build.limits]\nmemory = '2000000T'", "3:1", "'2000000T' is more than any machine has"),
         ("[build]\nadd-requires = ['a b']", "3:17 [build].add-requires[0]", "is no requirement (PEP 508)"),
         ("[build]\nadd-requires = ['a @ https://e.org/a.whl']", "3:17", "names a URL"),
         ("[build]\nremove-requires = ['cmake>=3']", "3:20", "write the name alone"),
