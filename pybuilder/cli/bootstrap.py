@@ -161,9 +161,11 @@ class _Command:
         return whole.assess(read_plan(Path(GRAPH), request, whole.statements))
 
     def _remember(self, session: Session, assessed: Assessed) -> None:
-        path = session.adapters.layout.plan(session.adapters.channel.name)
+        path, graph = session.adapters.layout.plan(session.adapters.channel.name), _graph(assessed).encode()
         with disk_errors(path):
-            write_atomic(path, _graph(assessed).encode())
+            # Waiting for the disk would be most of what a run takes that finds everything published.
+            if not path.is_file() or path.read_bytes() != graph:
+                write_atomic(path, graph)
 
     def _plan_again(self, session: Session, whole: Bootstrap, request: Request, assessed: Assessed) -> Planned:
         """The tree with what has been found out meanwhile, which ``graph`` tells of from now on."""
