@@ -25,6 +25,9 @@ HOST_NAME = "pybuild"
 
 GIB = 1 << 30
 
+FREE_DISK = 256 << 20
+"""Bytes that a build leaves free on the disk, or is ended."""
+
 Event = Mapping[str, Any]
 
 
@@ -63,7 +66,7 @@ class Limits:
     processes: int = 4096
     file_size: int = 16 * GIB
     log: int = 64 << 20
-    free_disk: int = 256 << 20
+    free_disk: int = FREE_DISK
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -44,6 +44,19 @@ class TestFullDisk:
             here.check_sound()
             assert len(here.published("beta")) == len(here.published("alpha")) == 1
 
+    def test_too_little_room_is_no_failure_of_the_package(self, here: Bench) -> None:
+        with disk(here.root / "disk", "size=200m"):
+            here.state = here.root / "disk" / "state"
+            for _ in range(2):
+                ran = here.pybuild("build", "alpha")
+                assert (
+                    ran.code == 1 and "MiB are free on the disk" in ran.stderr and "do: free some space" in ran.stderr
+                )
+            assert here.attempts("alpha") == []
+            remount(here.root / "disk", "size=400m")
+            here.build("alpha")
+            here.check_sound()
+
     @pytest.mark.parametrize("pause", ["time.sleep(0.01)", "pass"], ids=["steadily", "at once"])
     def test_a_build_that_fills_it_is_ended(self, here: Bench, pause: str) -> None:
         """Before the disk is full if we come in time; and if not, what we can't write down fails as clearly."""
