@@ -19,6 +19,8 @@ from pybuilder.sandbox import Event, Limits
 
 # A job's answers are small; a build that floods the control pipe is cut off instead of filling our memory.
 MAX_LINE = 4 << 20
+# Seconds in which what was killed lets go of its pipes.
+_LINGERING = 30.0
 _MESSAGE = 1000  # characters of why a step failed, which may quote what a backend said
 
 
@@ -101,9 +103,12 @@ class Supervisor:
     _pending: bytes = b""
     _unsent: bytes = b""
     _disk_is_full: bool = False
+    _killed: float | None = None
 
     def run(self, job: Mapping[str, Any]) -> None:
         """Send the job and stay until the pipes have ended, which is when nobody inside holds them any more.
+
+        What is still there long after it was killed is not waited for: whoever waits for its end tells of it.
 
         Raises:
             KeyboardInterrupt: This thread was told to end.
@@ -117,7 +122,7 @@ class Supervisor:
                     selector.register(descriptor, selectors.EVENT_READ)
             unheard = self.typed
             next_look = 0.0
-            while selector.get_map().keys() - {self.ended, self.typed, self._into}:
+            while selector.get_map().keys() - {self.ended, self.typed, self._into} and not self._lingers:
                 interruption.check()
                 for key, _ in selector.select(interruption.TICK):
                     if key.fd == self.ended:
@@ -237,4 +242,9 @@ class Supervisor:
 
     def _end(self, failure: str) -> None:
         self.failure = self.failure or failure
+        self._killed = self._killed or time.monotonic()
         self.kill()
+
+    @property
+    def _lingers(self) -> bool:
+        return self._killed is not None and time.monotonic() - self._killed > _LINGERING

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pybuilder.errors import EngineError
-from pybuilder.sandbox import Event, Limits
+from pybuilder.sandbox import Event, Limits, supervise
 from pybuilder.sandbox.namespace import PREFERRED_ID, _free_id
 from pybuilder.sandbox.supervise import MAX_LINE, BoundedLog, Supervisor
 
@@ -137,6 +137,22 @@ class TestTalk:
         for _ in range(MAX_LINE // 65536 + 1):
             watched.hear(b"x" * 65536)
         assert watched.supervisor.failure == "flooded the control pipe"
+
+
+def test_what_can_not_be_killed_is_not_waited_for(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a process on a disk that hangs: it holds its pipes open for ever."""
+    monkeypatch.setattr(supervise, "_LINGERING", 0.2)
+    killed = []
+    output, events = os.pipe(), os.pipe()
+    supervisor = watched.supervisor
+    supervisor.output, supervisor.events, supervisor.limits = output[0], events[0], Limits(seconds=0, free_disk=0)
+    supervisor.kill = lambda: killed.append(True)
+    try:
+        supervisor.run({})
+    finally:
+        for descriptor in (*output, *events):
+            os.close(descriptor)
+    assert killed == [True] and supervisor.timed_out
 
 
 def test_what_is_typed_is_never_waited_for(watched: Watched, tmp_path: Path) -> None:
