@@ -47,7 +47,11 @@ class Fetching:
 class Started:
     """A phase of a package begins: fetch, inspect, build, validate; a span of the same phase tells of its end.
 
-    The phase ``wait`` is that of a package which another run is building.
+    Attributes:
+        name: The package's, normalised.
+        version: Upstream's.
+        phase: In a word; ``wait`` where another run is building the package.
+        detail: Of a build its log, of a wait its reason.
     """
 
     name: str

@@ -276,7 +276,8 @@ class Packages:
             try:
                 held.enter_context(file_lock(lock, wait=False))
             except LockedError:
-                listen(events.Started(name=name, version=str(version), phase="wait"))
+                why = "another run builds it"
+                listen(events.Started(name=name, version=str(version), phase="wait", detail=why))
                 with timed(listen, name=name, version=version, phase="wait"):
                     held.enter_context(file_lock(lock))
             yield

@@ -90,7 +90,8 @@ class Board:
         match event:
             case events.Started():
                 self._pause((event.name, event.version), now)
-                self._running[event.name, event.version] = _Running(phase=event.phase, began=now)
+                said = event.detail.encode() if event.phase == "wait" else b""
+                self._running[event.name, event.version] = _Running(phase=event.phase, began=now, tail=said)
             case events.Span():
                 self._end_phase(event, now)
             case events.Output():

@@ -18,7 +18,7 @@ def event_line(event: events.Event) -> str:
             packages = "1 package" if event.total == 1 else f"{event.total} packages"
             return f"{packages}, {event.cached} of them cached; about {watch(event.seconds)} to go"
         case events.Started():
-            what = {"build": f"build, log {event.detail}", "wait": "waits, since another run builds it"}
+            what = {"build": f"build, log {event.detail}", "wait": f"wait, {event.detail}"}
             return f"{event.name} {event.version}: {what.get(event.phase, event.phase)}"
         case events.Waiting(on="review"):
             return f"{event.name} {event.version}: waits for review"

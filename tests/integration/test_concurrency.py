@@ -51,7 +51,7 @@ def test_who_waits_for_another_run_says_so(here: Bench) -> None:
         ran = here.pybuild("build", "--json", "alpha")
         finish([first])
     assert ran.cached() == ["alpha==1.0+pb.1"]
-    assert "alpha 1.0: waits, since another run builds it" in ran.stderr
+    assert "alpha 1.0: wait, another run builds it" in ran.stderr
 
 
 def test_four_rebuilds_get_four_numbers(here: Bench) -> None:

@@ -54,6 +54,10 @@ class TestRows:
         running = board((10.0, started("six")), (11.0, said("six", b"one\ntwo\n")))
         assert lines(running, 85.5)[0] == "six 1.0 build       1:15  two"
 
+    def test_a_row_tells_what_is_waited_for(self) -> None:
+        wait = events.Started(name="six", version="1.0", phase="wait", detail="another run builds it")
+        assert lines(board((0.0, wait)), 12.0)[0] == "six 1.0 wait        0:12  another run builds it"
+
     def test_the_longest_running_stands_first(self) -> None:
         running = board((1.0, started("b")), (2.0, started("a")))
         assert [line.split()[0] for line in lines(running, 3.0)[:-1]] == ["b", "a"]
