@@ -122,12 +122,13 @@ class Bootstrap:
             refusals=self.packages.refusals(review),
         )
 
-    def run(self, assessed: Assessed, *, replan: Callable[[], Planned] | None) -> Result:
+    def run(self, assessed: Assessed, *, replan: Callable[[], Planned], locked: bool = False) -> Result:
         """Build and publish what is not there yet.
 
         Args:
             assessed: The tree, and what of it is there.
-            replan: Makes the tree anew with what has been found out meanwhile; None where it must stay as it is.
+            replan: Makes the tree anew with what has been found out meanwhile.
+            locked: Whether what is installed must stay as it is planned.
         """
         cached = list(assessed.statuses.values()).count("cached")
         seconds = dict(assessed.seconds)
@@ -138,7 +139,6 @@ class Bootstrap:
                 self.packages.adapters.listen(events.Waiting(name=package[0], version=str(package[1]), on="review"))
 
         def again() -> Planned:
-            assert replan
             planned = replan()
             seconds.update(estimates(planned.tree, self.packages.adapters.state))
             todo = {
@@ -147,7 +147,7 @@ class Bootstrap:
             self._begin(planned, cached=cached, wall=wall_seconds(planned.tree, todo, self.machine.jobs))
             return planned
 
-        tree, outcomes, failures = self._execute(assessed, again if replan else None, seconds)
+        tree, outcomes, failures = self._execute(assessed, again, seconds, locked=locked)
         review = self._reviews(tree)
         if review != assessed.review:
             self.packages.queue_reviews(review)
@@ -170,7 +170,7 @@ class Bootstrap:
         )
 
     def _execute(
-        self, assessed: Assessed, replan: Callable[[], Planned] | None, seconds: Mapping[Package, float]
+        self, assessed: Assessed, replan: Callable[[], Planned], seconds: Mapping[Package, float], *, locked: bool
     ) -> tuple[Tree, Mapping[Package, Outcome], Sequence[Failure]]:
         """Build and publish; the tree that it was in the end, what has become of its packages, and what went wrong."""
         tree, outcomes = assessed.tree, dict[Package, Outcome]()
@@ -189,6 +189,7 @@ class Bootstrap:
             replan=replan,
             accepts=self.workspace.accepts,
             seconds=seconds,
+            locked=locked,
             outcomes=outcomes,
         )
         execution.run(assessed.planned)

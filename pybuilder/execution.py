@@ -44,7 +44,7 @@ from pybuilder.tasks import (
     not_needed,
     other_requirements,
 )
-from pybuilder.tree import Node, Package, Tree, needing, package_id
+from pybuilder.tree import Node, Package, Tree, needing
 
 _TO_START = (State.WAITING, State.SUSPENDED)
 
@@ -60,18 +60,20 @@ class Execution:
         packages: What is known of packages, and what can be done with one.
         statements: What they say of themselves.
         machine: What builds may use.
-        replan: Makes the tree anew with what has been found out meanwhile; None where it must stay as it is.
+        replan: Makes the tree anew with what has been found out meanwhile.
         accepts: Whether a package has been accepted.
         seconds: What builds take, as far as that is known.
+        locked: Whether what is installed must stay as it is planned.
         outcomes: What has been published as it should be.
     """
 
     packages: Packages
     statements: Statements
     machine: Machine
-    replan: Callable[[], Planned] | None
+    replan: Callable[[], Planned]
     accepts: Callable[[str], bool]
     seconds: Mapping[Package, float]
+    locked: bool = False
     outcomes: dict[Package, Outcome] = field(default_factory=dict)
     _planned: Planned = field(init=False)
     _schedule: Schedule[TaskId] = field(init=False)
@@ -258,10 +260,6 @@ class Execution:
         share = Share(cpus=cpus, gives_way=lambda: self._outranked[task])
 
         def replan(requires: tuple[Requirement, ...]) -> Plan:
-            if self.replan is None:
-                wants = ", ".join(map(str, requires))
-                what = f"the backend of {package_id(package)} wants {wants}, which is not what was planned"
-                raise BuildError(what, cure="plan again, without --locked")
             answer: Future[MakePlan] = Future()
             self._crew.say(Wants(task, answer))
             return outcome(answer)()
@@ -353,8 +351,8 @@ class Execution:
             self._schedule.done(task)
             return
         try:
-            if self.replan is None or self._replans > MAX_REPLANS * len(self.tree.nodes):
-                raise other_requirements(package, planned=self.replan is not None)
+            if self.locked or self._replans > MAX_REPLANS * len(self.tree.nodes):
+                raise other_requirements(package, planned=not self.locked)
             planned = self._plan_again()
         except PybuildError as error:
             # Others are planned without it from now on.
@@ -366,7 +364,6 @@ class Execution:
         self._adopt(planned)
 
     def _plan_again(self) -> Planned:
-        assert self.replan
         self._replans += 1
         return self.replan()
 

@@ -248,7 +248,7 @@ class _Planning:
         wants: dict[int, SpecifierSet] = {}
         for requires, choice in self.environments.values():
             if name in choice and id(choice) not in wants:
-                needs = [*_needs(requires, choice, self.markers), *chain(*self._installed(choice).needs.values())]
+                needs = [*needs_of(requires, choice, self.markers), *chain(*self._installed(choice).needs.values())]
                 stated = [Requirement(need.requirement).specifier for need in needs if need.package[0] == name]
                 wants[id(choice)] = reduce(and_, stated, SpecifierSet())
         return list(wants.values())
@@ -353,7 +353,7 @@ class _Planning:
             extras=tuple(sorted(context[name][1])),
             installs=installed.needs[name],
             closure=installed.closures[package],
-            builds=_needs(requires, choice, self.markers),
+            builds=needs_of(requires, choice, self.markers),
             environment=tuple(sorted((each, chosen) for each, (chosen, _) in choice.items())),
         )
         if self._has_no_source(package):
@@ -374,7 +374,7 @@ class _Planning:
             needs = {
                 name: tuple(
                     need
-                    for need in _needs(self.requirements(name, version), context, self.markers, extras)
+                    for need in needs_of(self.requirements(name, version), context, self.markers, extras)
                     if need.package[0] != name
                 )
                 for name, (version, extras) in context.items()
@@ -384,7 +384,7 @@ class _Planning:
         return self.installed[id(context)]
 
 
-def _needs(
+def needs_of(
     requires: Iterable[Requirement],
     choice: Chosen,
     markers: Mapping[str, str],

@@ -100,8 +100,8 @@ class _Command:
                 files = _plan_files(session, assessed)
                 result, report = None, {}
             else:
-                replan = None if self.locked else partial(self._plan_again, session, whole, request, assessed)
-                result = whole.run(assessed, replan=replan)
+                replan = partial(self._plan_again, session, whole, request, assessed)
+                result = whole.run(assessed, replan=replan, locked=self.locked)
                 adapters = session.adapters
                 report = reports.run_report(result, adapters.state, adapters.layout, timings=timings(spans.found))
         for note in told:
@@ -156,9 +156,10 @@ class _Command:
     def _assess(self, whole: Bootstrap, request: Request) -> Assessed:
         if not self.locked:
             return whole.prepare(request)
-        from pybuilder.locked import read_plan
+        from pybuilder.locked import read_plan, with_wants
 
-        return whole.assess(read_plan(Path(GRAPH), request, whole.statements))
+        planned = read_plan(Path(GRAPH), request, whole.statements)
+        return whole.assess(with_wants(planned, whole.statements))
 
     def _remember(self, session: Session, assessed: Assessed) -> None:
         path, graph = session.adapters.layout.plan(session.adapters.channel.name), _graph(assessed).encode()
@@ -169,7 +170,12 @@ class _Command:
 
     def _plan_again(self, session: Session, whole: Bootstrap, request: Request, assessed: Assessed) -> Planned:
         """The tree with what has been found out meanwhile, which ``graph`` tells of from now on."""
-        planned = whole.plan(request)
+        if self.locked:
+            from pybuilder.locked import with_wants
+
+            planned = with_wants(assessed.planned, whole.statements)
+        else:
+            planned = whole.plan(request)
         statuses = {package: assessed.statuses.get(package, "new") for package in planned.tree.nodes}
         self._remember(session, dataclasses.replace(assessed, planned=planned, statuses=statuses))
         return planned

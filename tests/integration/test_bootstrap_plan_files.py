@@ -157,8 +157,19 @@ class TestLocked:
         here.plan("alpha")
         ran = here.bootstrap("--locked", code=10)
         [failure] = ran.json["failed"]
-        assert "wants late, which is not what was planned" in failure["error"]
+        assert "wants late, and the plan does not have all of it: no version satisfies" in failure["error"]
         assert here.published("late") == []
+
+    def test_a_backend_that_wants_what_is_in_the_plan(self, here: Bench) -> None:
+        """Also where nobody has built it before: that it wants that is known only now."""
+        here.accept("alpha", dynamic=["late<2", "nowhere; sys_platform == 'win32'"])
+        here.accept("beta", requires=["late<2"])
+        here.accept("late")
+        here.sdist("late", "2.0")
+        here.plan("alpha", "beta")
+        assert sorted(here.bootstrap("--locked").built()) == ["alpha==1.0+pb.1", "beta==1.0+pb.1", "late==1.0+pb.1"]
+        # Known from the beginning.
+        assert here.bootstrap("--locked").cached() == ["alpha==1.0+pb.1", "beta==1.0+pb.1"]
 
     def test_a_wheel_that_requires_more(self, here: Bench) -> None:
         here.accept("alpha", static=False, requires=["beta"])

@@ -29,6 +29,10 @@ ROWS = """
 """
 
 
+def never() -> Planned:
+    raise AssertionError("nobody has a reason to plan anew")
+
+
 @dataclass
 class FakeWorkspace:
     refuses: set[str] = field(default_factory=set)
@@ -77,7 +81,7 @@ class Here:
 
     def build(self) -> None:
         whole = self.bootstrap
-        whole.run(whole.assess(self.planned()), replan=None)
+        whole.run(whole.assess(self.planned()), replan=never)
 
 
 @pytest.fixture
@@ -171,18 +175,18 @@ class TestReviews:
 class TestRun:
     def test_what_was_built_and_what_was_there(self, here: Here) -> None:
         whole = here.bootstrap
-        result = whole.run(whole.assess(here.planned()), replan=None)
+        result = whole.run(whole.assess(here.planned()), replan=never)
         assert [outcome.made.name for outcome in result.built] == ["base", "tool", "top"]
         assert (result.cached, result.failed, result.review) == ((), (), ())
         assert here.workspace.settled == [{"base", "tool", "top"}]
-        again = whole.run(whole.assess(here.planned()), replan=None)
+        again = whole.run(whole.assess(here.planned()), replan=never)
         assert (again.built, again.failed) == ((), ())
         assert [(outcome.made.name, outcome.number) for outcome in again.cached] == [("top", 1)]
 
     def test_planning_counts_as_time(self, here: Here) -> None:
         whole = here.bootstrap
         whole.began -= 100
-        assert whole.run(whole.assess(here.planned()), replan=None).seconds >= 100
+        assert whole.run(whole.assess(here.planned()), replan=never).seconds >= 100
 
     def test_nothing_is_executed_where_everything_is_published(
         self, here: Here, monkeypatch: pytest.MonkeyPatch
@@ -190,14 +194,14 @@ class TestRun:
         here.build()
         monkeypatch.setattr(Execution, "run", lambda *_: pytest.fail("there is nothing to do"))
         whole = here.bootstrap
-        result = whole.run(whole.assess(here.planned()), replan=None)
+        result = whole.run(whole.assess(here.planned()), replan=never)
         assert [outcome.made.name for outcome in result.cached] == ["top"]
         assert [outcome.made.name for outcome in here.packages.told_of][3:] == ["top"]
 
     def test_what_waits_for_review_is_queued(self, here: Here) -> None:
         here.workspace.refuses = {"tool"}
         whole = here.bootstrap
-        result = whole.run(whole.assess(here.planned()), replan=None)
+        result = whole.run(whole.assess(here.planned()), replan=never)
         assert result.review == (("tool", "tool", "the build of top 1"),)
         assert result.refusals == {}
         assert here.packages.reviews == [result.review]
@@ -207,13 +211,13 @@ class TestRun:
         here.workspace.refuses = {"tool"}
         here.packages.rejected = "tool"
         whole = here.bootstrap
-        assert whole.run(whole.assess(here.planned()), replan=None).refusals == {"tool": "rejected: no"}
+        assert whole.run(whole.assess(here.planned()), replan=never).refusals == {"tool": "rejected: no"}
 
     def test_tops_that_could_not_be_resolved_are_failures(self, here: Here) -> None:
         error = FetchError("no version satisfies")
         here.unmet = {Requirement("x>9"): error, Requirement("y"): error}
         whole = here.bootstrap
-        [failure] = whole.run(whole.assess(here.planned()), replan=None).failed
+        [failure] = whole.run(whole.assess(here.planned()), replan=never).failed
         assert (failure.name, failure.error, failure.held_back) == ("x>9", error, ("y",))
 
     def test_what_a_new_plan_adds_is_written_down_and_told(self, here: Here) -> None:

@@ -12,13 +12,14 @@ import pytest
 from packaging.requirements import Requirement
 
 from pybuilder.errors import ConfigError, FetchError, PybuildError, UsageError
-from pybuilder.locked import read_plan
+from pybuilder.locked import read_plan, with_wants
+from pybuilder.planner import plan
 from pybuilder.request import Planned, Request
 from pybuilder.statements import Statements
 from pybuilder.tree import Package, Tree
 from pybuilder.tree_files import format_json, tree_json
 from tests.support.planned import planned, sdist
-from tests.support.planning import TARGET, package
+from tests.support.planning import TARGET, TableStatements, jointly, package
 
 ROWS = """
     base 1
@@ -146,3 +147,48 @@ def test_other_programs_may_have_written_it_in_another_order(file: Path) -> None
     graph["nodes"] = dict(reversed(graph["nodes"].items()))
     file.write_text(json.dumps(graph))
     assert read(file).tree == tree()
+
+
+class TestWants:
+    """What backends want besides, which is known once they were asked."""
+
+    def planned(self, dynamic: str) -> tuple[TableStatements, Planned]:
+        """A plan of a package and of others, and what its backend turns out to want."""
+        table = TableStatements()
+        table.add("tool==1.0")
+        table.add("extra==1.0", ["deep"])
+        table.add("extra==2.0", ["deep"])
+        table.add("deep==1.0")
+        table.add("other==1.0", ["extra<2"])
+        table.add("top==1.0", builds=["tool"])
+        request = Request(tops=(Requirement("top"), Requirement("other")))
+        found = plan(cast(Statements, table), request, resolver=jointly)
+        table.facts[package("top==1.0")].dynamic = (dynamic,)
+        return table, found
+
+    @pytest.mark.parametrize("wanted", ["extra", "extra>=1"])
+    def test_it_is_taken_from_the_plan(self, wanted: str) -> None:
+        table, found = self.planned(wanted)
+        wants = with_wants(found, cast(Statements, table))
+        top = wants.tree.nodes[package("top==1.0")]
+        assert top.environment == (package("deep==1.0"), package("extra==1.0"), package("tool==1.0"))
+        assert [need.requirement for need in top.builds] == [wanted, "tool"]
+        assert wants.broken == {} and wants.tree.nodes.keys() == found.tree.nodes.keys()
+
+    @pytest.mark.parametrize("wanted", ["tool", 'nowhere; sys_platform == "win32"'])
+    def test_what_is_there_or_does_not_count_changes_nothing(self, wanted: str) -> None:
+        table, found = self.planned(wanted)
+        assert with_wants(found, cast(Statements, table)) == found
+
+    @pytest.mark.parametrize("wanted", ["extra>=2", "nowhere"])
+    def test_what_the_plan_does_not_have_breaks_the_package(self, wanted: str) -> None:
+        table, found = self.planned(wanted)
+        [(broken, error)] = with_wants(found, cast(Statements, table)).broken.items()
+        assert broken == package("top==1.0") and error.package == ("top", "1.0")
+        assert f"the backend of top==1.0 wants {wanted}, and the plan does not have all of it" in str(error)
+        assert "without --locked" in error.cure
+
+    def test_what_would_need_itself_is_a_cycle(self) -> None:
+        table, found = self.planned("other")
+        table.facts[package("extra==1.0")].dynamic = ("other",)
+        assert with_wants(found, cast(Statements, table)).broken.keys() == {package("extra==1.0")}
