@@ -139,6 +139,10 @@ class FetchError(PybuildError):
     phase = "fetch"
 
 
+class ConflictError(FetchError):
+    """No versions go together."""
+
+
 class ReviewError(PybuildError):
     """Packages that nobody has accepted are needed.
 

@@ -13,9 +13,8 @@ from packaging.version import Version
 
 from pybuilder.errors import BuildError, ConfigError, FetchError, PybuildError, UsageError
 from pybuilder.files import disk_errors
-from pybuilder.planner import needs_of
 from pybuilder.request import Planned, Request
-from pybuilder.resolution import Wanted, applies, resolve, satisfied_by
+from pybuilder.resolution import Wanted, applies, needs_of, resolve, satisfied_by
 from pybuilder.soundness import build_cycles, other_sources
 from pybuilder.stages.plan import build_requirements
 from pybuilder.statements import Statements

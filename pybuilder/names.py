@@ -12,10 +12,12 @@ from packaging.version import InvalidVersion, Version
 from pybuilder.errors import UsageError
 
 __all__ = [
+    "NAME",
     "BuildName",
     "NormalizedName",
     "any_number",
     "minor_version",
+    "names_in",
     "normalize",
     "numbered_version",
     "package_url",
@@ -25,7 +27,9 @@ __all__ = [
 
 _LABEL = re.compile(r"[a-z][a-z0-9]*\Z")
 _PLAIN = re.compile(r"[A-Za-z0-9._~:-]*")
-_NAME = re.compile(r"[A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9]", re.IGNORECASE | re.ASCII)
+NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+"""A pattern for names of packages (core metadata, Name)."""
+_NAME = re.compile(NAME)
 
 
 def minor_version(python: str) -> str:
@@ -45,6 +49,11 @@ def normalize(name: str) -> NormalizedName:
             cure="use letters, digits, '.', '-' and '_', beginning and ending with a letter or digit",
         )
     return canonicalize_name(name)
+
+
+def names_in(text: str) -> set[NormalizedName]:
+    """The words of a message that may be names of packages, normalised."""
+    return {canonicalize_name(word) for word in _NAME.findall(text)}
 
 
 def is_label(label: str) -> bool:

@@ -5,7 +5,6 @@ Nothing of it builds anything, but for the rare package whose requirements nobod
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -17,12 +16,13 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from pybuilder.errors import FetchError, PybuildError
+from pybuilder.errors import ConflictError, PybuildError
 from pybuilder.foresight import foresight
 from pybuilder.graph import closures
 from pybuilder.joint import Offer, Unknown
+from pybuilder.names import names_in
 from pybuilder.request import Planned, Request, Resolver
-from pybuilder.resolution import Chosen, Wanted, applies, fewest, resolve, satisfied_by
+from pybuilder.resolution import Chosen, Wanted, applies, fewest, needs_of, resolve, satisfied_by
 from pybuilder.soundness import build_cycles, other_sources
 from pybuilder.stages.plan import build_requirements
 from pybuilder.statements import Statements
@@ -34,8 +34,6 @@ MAX_REPLANS = 8
 # What is chosen for one environment may change what is chosen for another; that ends quickly.
 _MAX_ROUNDS = 6
 
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-
 
 def plan(statements: Statements, request: Request, *, resolver: Resolver) -> Planned:
     """The tree of a request.
@@ -46,7 +44,7 @@ def plan(statements: Statements, request: Request, *, resolver: Resolver) -> Pla
         resolver: Chooses the versions of what is installed.
 
     Raises:
-        FetchError: No versions go together; with the resolver's explanation.
+        ConflictError: No versions go together; with the resolver's explanation.
         PybuildError: Something of the workspace can't be read.
     """
     asked_for: dict[NormalizedName, set[Version]] = {}
@@ -119,7 +117,7 @@ class _Planning:
     def _jointly(self, tops: Sequence[Requirement]) -> Chosen:
         try:
             return self._known_first(tops)
-        except FetchError as error:
+        except ConflictError as error:
             raise self._explained(error) from error
 
     def _known_first(self, tops: Sequence[Requirement]) -> Chosen:
@@ -127,7 +125,7 @@ class _Planning:
         self.known_only, self.restricted = not self.request.upgrade, False
         try:
             return self._resolve_jointly(tops, preferred={})
-        except FetchError:
+        except ConflictError:
             if not self.restricted:
                 raise
         self.known_only, chooser = False, self.statements.packages.chooser
@@ -139,7 +137,7 @@ class _Planning:
         target = self.statements.packages.adapters.target
         early: frozenset[NormalizedName] = frozenset()
         while True:
-            error: FetchError | None = None
+            error: ConflictError | None = None
             try:
                 found = self.resolver(
                     tops,
@@ -150,16 +148,18 @@ class _Planning:
                     preferred=preferred,
                     prereleases=early,
                 )
-            except FetchError as failed:
+            except ConflictError as failed:
                 found, error = {}, failed
             before, early = early, self._early()
             if isinstance(found, Unknown):
                 for package in sorted(found.packages):
                     self.statements.found_out(package)
             elif early == before:
-                if error:
+                if error is None:
+                    return {name: (version, self._extras(name, version, of)) for name, (version, of) in found.items()}
+                # Where it is not to be reported, others that upstream has are asked first.
+                if (self.known_only and self.restricted) or not self._confirm(error):
                     raise error
-                return {name: (version, self._extras(name, version, of)) for name, (version, of) in found.items()}
 
     def _extras(self, name: NormalizedName, version: Version, extras: frozenset[str]) -> frozenset[str]:
         """These extras with those that they ask of the package itself, as ``all`` often does; uv doesn't tell them."""
@@ -173,18 +173,31 @@ class _Planning:
         workspace = self.statements.workspace
         return frozenset(name for name in tuple(self.asked) if workspace.spec(name).update.prereleases)
 
-    def _explained(self, error: FetchError, bounds: Iterable[Requirement] = ()) -> FetchError:
+    def _confirm(self, error: ConflictError) -> bool:
+        """Ask those themselves whom a conflict names and who were not asked; whether one says another thing.
+
+        Of each package the newest version that was looked at and is asked for: it is the one that would be taken.
+        """
+        asked = [*self.request.tops, *self._bounds()]
+        newest = {
+            name: version
+            for name, version in sorted(self.statements.unconfirmed(names_in(error.what)))
+            if all(each.specifier.contains(version) for each in asked if canonicalize_name(each.name) == name)
+        }
+        return self.statements.confirm(newest.items())
+
+    def _explained(self, error: ConflictError, bounds: Iterable[Requirement] = ()) -> ConflictError:
         """Why nothing could be chosen, with what the resolver does not know of the packages that it names.
 
         Args:
             error: Its own explanation.
             bounds: Constraints that were taken for its own.
         """
-        named = {canonicalize_name(word) for word in _NAME.findall(error.what)}
+        named = names_in(error.what)
         told = sorted(str(bound) for bound in bounds if canonicalize_name(bound.name) in named)
         told = [f"the constraints are {', '.join(told)}"] if told else []
         told += self.statements.packages.chooser.withheld(named.intersection(self.asked))
-        return FetchError("; ".join([error.what, *told]), where=error.where, cure=error.cure) if told else error
+        return ConflictError("; ".join([error.what, *told]), where=error.where, cure=error.cure) if told else error
 
     def offers(self, name: NormalizedName) -> Sequence[Offer] | None:
         """The versions of a package that may be taken."""
@@ -324,10 +337,12 @@ class _Planning:
         if key not in self.memo:
             by = f"the build of {package[0]} {package[1]}"
             wanted = [Wanted(requirement, by) for requirement in requires]
-            try:
-                self.memo[key] = resolve(wanted, self, markers=self.markers)
-            except FetchError as error:
-                raise self._explained(error, self._bounds()) from error
+            while key not in self.memo:
+                try:
+                    self.memo[key] = resolve(wanted, self, markers=self.markers)
+                except ConflictError as error:
+                    if not self._confirm(error):
+                        raise self._explained(error, self._bounds()) from error
         return self.memo[key]
 
     # The tree as a value.
@@ -382,18 +397,3 @@ class _Planning:
             edges = {(name, context[name][0]): [need.package for need in needs[name]] for name in sorted(needs)}
             self.installed[id(context)] = _Installed(needs=needs, closures=closures(edges))
         return self.installed[id(context)]
-
-
-def needs_of(
-    requires: Iterable[Requirement],
-    choice: Chosen,
-    markers: Mapping[str, str],
-    extras: frozenset[str] = frozenset(),
-) -> tuple[Need, ...]:
-    """The requirements that count, in order, each with what was chosen for it."""
-    found: dict[str, Need] = {}
-    for requirement in requires:
-        name = canonicalize_name(requirement.name)
-        if name in choice and applies(requirement, markers, extras):
-            found[str(requirement)] = Need(requirement=str(requirement), package=(name, choice[name][0]))
-    return tuple(found[text] for text in sorted(found))

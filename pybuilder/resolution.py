@@ -14,7 +14,8 @@ from packaging.version import Version
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep, Resolver
 from resolvelib.structs import RequirementInformation
 
-from pybuilder.errors import FetchError
+from pybuilder.errors import ConflictError, FetchError
+from pybuilder.tree import Need
 
 MAX_ROUNDS = 20_000
 
@@ -73,7 +74,7 @@ def resolve(wanted: Iterable[Wanted], world: World, *, markers: Mapping[str, str
         By name: the version, and the extras that were asked for.
 
     Raises:
-        FetchError: No versions go together; says who wants what.
+        ConflictError: No versions go together; says who wants what.
         ReviewError: A package is needed that nobody has accepted.
     """
     provider = _Provider(world, markers)
@@ -81,9 +82,9 @@ def resolve(wanted: Iterable[Wanted], world: World, *, markers: Mapping[str, str
     try:
         result = Resolver(provider, BaseReporter()).resolve(top, max_rounds=MAX_ROUNDS)
     except ResolutionImpossible as error:
-        raise FetchError(explain(error.causes), cure="widen one of these, or pin another version") from error
+        raise ConflictError(explain(error.causes), cure="widen one of these, or pin another version") from error
     except ResolutionTooDeep as error:
-        raise FetchError(f"no answer after {MAX_ROUNDS} rounds of resolving", cure="pin more versions") from error
+        raise ConflictError(f"no answer after {MAX_ROUNDS} rounds of resolving", cure="pin more versions") from error
     found: dict[NormalizedName, tuple[Version, frozenset[str]]] = {}
     for (name, extras), candidate in result.mapping.items():
         before = found.get(name, (candidate.version, frozenset()))
@@ -129,6 +130,28 @@ def satisfied_by(there: Mapping[str, Version], requirements: Iterable[Requiremen
         for requirement in requirements
         if applies(requirement, markers, frozenset())
     )
+
+
+def needs_of(
+    requires: Iterable[Requirement],
+    choice: Chosen,
+    markers: Mapping[str, str],
+    extras: frozenset[str] = frozenset(),
+) -> tuple[Need, ...]:
+    """The requirements that count, in order, each with what was chosen for it.
+
+    Args:
+        requires: The requirements.
+        choice: What was chosen.
+        markers: The target's environment (PEP 508).
+        extras: The extras of whoever requires that.
+    """
+    found: dict[str, Need] = {}
+    for requirement in requires:
+        name = canonicalize_name(requirement.name)
+        if name in choice and applies(requirement, markers, extras):
+            found[str(requirement)] = Need(requirement=str(requirement), package=(name, choice[name][0]))
+    return tuple(found[text] for text in sorted(found))
 
 
 def fewest(versions: Collection[Version], wants: Sequence[SpecifierSet], *, kept: Iterable[Version]) -> set[Version]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from pybuilder.errors import FetchError, PybuildError, ReviewError
 from pybuilder.interruption import side_by_side
@@ -46,6 +47,8 @@ class Statements:
     _stated: dict[Package, tuple[Requirement, ...] | None] = field(default_factory=dict)
     _drafted: dict[Package, str | None] = field(default_factory=dict)
     _asking: dict[Package, threading.Lock] = field(default_factory=dict)
+    # Those of which only a wheel of upstream's was asked.
+    _unconfirmed: set[Package] = field(default_factory=set)
     # Those whose source was not here when they were first asked for.
     _new: set[Package] = field(default_factory=set)
 
@@ -111,6 +114,27 @@ class Statements:
         if found is None:
             found = self._stated[package] = self._learn(package)
         return found
+
+    def unconfirmed(self, names: Collection[NormalizedName]) -> list[Package]:
+        """Of packages of these names those that were looked at and of which only a wheel of upstream's was asked."""
+        return [package for package in self._unconfirmed if package[0] in names]
+
+    def confirm(self, packages: Iterable[Package]) -> bool:
+        """Ask the source of each package, or its backend where that is not honest; whether one says another thing.
+
+        Whom that is not possible for, or whom nobody has accepted, is believed what the wheel says.
+        """
+        wrong = False
+        for package in packages:
+            self._unconfirmed.discard(package)
+            with suppress(PybuildError):
+                stated = self.packages.stated(package)
+                if stated is None and not self.workspace.accepts(package[0]):
+                    continue
+                real = self.learn(package).requires_dist if stated is None else tuple(stated)
+                wrong |= {*map(str, real)} != {*map(str, self._stated[package] or ())}
+                self._stated[package] = real
+        return wrong
 
     def give_up(self, package: Package, error: PybuildError) -> None:
         """A package can't be had: from now on nothing that needs it is built, and it requires nothing."""
@@ -181,7 +205,10 @@ class Statements:
                 return tuple(stated)
             raw = upstream.metadata_beside(*package, tags) if here else None
             raw = raw or upstream.metadata_inside(*package, tags)
-        return None if raw is None else parse_metadata(raw).requires_dist
+        if raw is None:
+            return None
+        self._unconfirmed.add(package)
+        return parse_metadata(raw).requires_dist
 
     def _published(self, package: Package) -> Made:
         """The payload of a numbered build, which is there, or nowhere."""

@@ -74,7 +74,7 @@ def resolve_jointly(
         By name: the version, and the extras that were asked for; or the versions about which too little is known.
 
     Raises:
-        FetchError: No versions go together; says who wants what.
+        ConflictError: No versions go together; says who wants what.
         PybuildError: What the world raised.
         EngineError: uv is missing or failed.
     """

@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from pybuilder.errors import FetchError
+from pybuilder.errors import ConflictError
 from pybuilder.joint.pages import NO_PYTHON
 from pybuilder.joint.view import View
+from pybuilder.names import NAME, names_in
 
 _CONFLICT = "No solution found when resolving dependencies"
 _UNSATISFIABLE = "your requirements are unsatisfiable"
 
 _HINT = re.compile(r"^hint:", re.MULTILINE)
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _NOTHING = re.compile(r"there (?:is no version|are no versions) of ([^ ]*[^ ,])")
 _TARGET = re.compile(r"the (?:current|requested) Python version \([^)]*\) does not satisfy Python[<>=][^ ]*[^ ,]")
-_OTHER_PYTHON = re.compile(rf"(?P<who>(?P<name>{_NAME.pattern})\S*) wants Python{NO_PYTHON}")
+_OTHER_PYTHON = re.compile(rf"(?P<who>(?P<name>{NAME})\S*) wants Python{NO_PYTHON}")
 
 # uv's words and ours, in this order.
 _WORDS = (
@@ -41,7 +41,7 @@ def is_conflict(stderr: str) -> bool:
     return _CONFLICT in stderr
 
 
-def conflict(stderr: str, view: View, constraints: Sequence[Requirement]) -> FetchError:
+def conflict(stderr: str, view: View, constraints: Sequence[Requirement]) -> ConflictError:
     """The error for what uv printed when no versions go together.
 
     Args:
@@ -51,11 +51,11 @@ def conflict(stderr: str, view: View, constraints: Sequence[Requirement]) -> Fet
     """
     *reasons, last = (in_our_words(sentence, view) for sentence in sentences(stderr))
     what = f"no versions go together: {'; '.join(reasons)}; and {last}" if reasons else last
-    named = {canonicalize_name(word) for word in _NAME.findall(what)}
+    named = names_in(what)
     bounds = sorted(str(bound) for bound in constraints if canonicalize_name(bound.name) in named)
     if bounds:
         what += f"; the constraints are {', '.join(bounds)}"
-    return FetchError(what, cure=_cure(what, view, named))
+    return ConflictError(what, cure=_cure(what, view, named))
 
 
 def sentences(stderr: str) -> list[str]:

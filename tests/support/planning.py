@@ -46,6 +46,8 @@ class TableStatements:
     Attributes:
         pins: The versions that are known without asking upstream, by name.
         learned: What was built to find out what it requires, in order.
+        hints: What those really require of which upstream's wheel says what ``facts`` has.
+        confirmed: Whom of these the planner has had asked, in order.
         looked_at: Every package whose source was looked at.
     """
 
@@ -54,6 +56,8 @@ class TableStatements:
     unstated: dict[Package, tuple[Requirement, ...]] = field(default_factory=dict)
     broken: dict[Package, PybuildError] = field(default_factory=dict)
     learned: list[Package] = field(default_factory=list)
+    hints: dict[Package, tuple[Requirement, ...]] = field(default_factory=dict)
+    confirmed: list[Package] = field(default_factory=list)
     looked_at: set[Package] = field(default_factory=set)
     _by_name: dict[str, list[Version]] = field(default_factory=dict)
 
@@ -103,6 +107,19 @@ class TableStatements:
             self.learned.append(package)
             facts.installs = self.unstated[package]
         return facts.installs
+
+    def unconfirmed(self, names: Collection[NormalizedName]) -> list[Package]:
+        return [package for package in self.hints if package[0] in names]
+
+    def confirm(self, packages: Iterable[Package]) -> bool:
+        asked = [package for package in packages if package in self.hints]
+        wrong = False
+        for package in asked:
+            self.confirmed.append(package)
+            real = self.hints.pop(package)
+            wrong |= real != self.facts[package].installs
+            self.facts[package].installs = real
+        return wrong
 
     def look_at(self, packages: Iterable[Package]) -> None:
         self.looked_at.update(packages)

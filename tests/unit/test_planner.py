@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from packaging.requirements import Requirement
 
-from pybuilder.errors import BuildError, FetchError
+from pybuilder.errors import BuildError, ConflictError, FetchError
 from pybuilder.planner import plan
 from pybuilder.request import Planned, Request
 from pybuilder.statements import Statements
@@ -194,6 +194,56 @@ class TestVersions:
         monkeypatch.setattr(table, "offers", noting)
         planned(table, "A==1,>=0", constraints=("b==1", "b==1.*", "b~=1.0", "b!=3"))
         assert asked == {"a": {"1"}, "b": {"1"}}
+
+
+class TestHints:
+    """What upstream's wheels say is confirmed before a conflict that rests on it is told."""
+
+    def hint(self, table: TableStatements, text: str, *real: str) -> None:
+        table.hints[package(text)] = tuple(map(Requirement, real))
+
+    def confirmed(self, table: TableStatements) -> list[str]:
+        return [package_id(each) for each in table.confirmed]
+
+    def test_a_wheel_that_lies_is_no_conflict(self, table: TableStatements) -> None:
+        table.add("liar==1", ["nowhere"])
+        table.add("leaf==1")
+        self.hint(table, "liar==1", "leaf")
+        assert ids(planned(table, "liar")) == ["leaf==1", "liar==1"]
+        assert self.confirmed(table) == ["liar==1"]
+
+    def test_where_it_builds_as_well(self, table: TableStatements) -> None:
+        table.add("top==1", builds=["liar", "leaf>1"])
+        table.add("liar==1", ["leaf<2"])
+        table.add("leaf==2")
+        self.hint(table, "liar==1", "leaf")
+        found = planned(table, "top")
+        assert environment(found, "top==1") == ["leaf==2", "liar==1"] and not found.broken
+
+    def test_a_conflict_that_is_true_is_told(self, table: TableStatements) -> None:
+        table.add("honest==1", ["nowhere"])
+        table.add("other==1")
+        for text in ("honest==1", "other==1"):
+            self.hint(table, text, *map(str, table.facts[package(text)].installs or ()))
+        with pytest.raises(ConflictError, match="nowhere"):
+            planned(table, "honest", "other")
+        # Who has no part in it is not asked.
+        assert self.confirmed(table) == ["honest==1"]
+
+    def test_of_several_versions_the_newest_that_is_asked_for_is_asked(self, table: TableStatements) -> None:
+        for version in ("1", "2", "3"):
+            table.add(f"liar=={version}", ["nowhere"])
+            self.hint(table, f"liar=={version}")
+        assert ids(planned(table, "liar<3")) == ["liar==2"]
+        assert self.confirmed(table) == ["liar==2"]
+
+    def test_nobody_is_asked_while_upstream_may_have_another_version(self, table: TableStatements) -> None:
+        table.add("lib==1", pinned=True)
+        table.add("lib==2")
+        table.add("top==1", ["lib>=2"])
+        self.hint(table, "top==1", "lib")
+        assert ids(planned(table, "top")) == ["lib==2", "top==1"]
+        assert self.confirmed(table) == []
 
 
 class TestEach:

@@ -230,6 +230,43 @@ class TestFoundOut:
         assert statements.broken == {SIX: error}
 
 
+class TestConfirm:
+    """What only a wheel of upstream's has said is asked of the source, or of its backend."""
+
+    def test_a_wheel_beside_which_there_is_no_source_yet(self) -> None:
+        said = Sayers(beside=metadata("a"), source_says=["b"])
+        statements = said.statements()
+        statements.requirements(SIX)
+        assert statements.unconfirmed({SIX[0]}) == [SIX] and statements.unconfirmed({"seven"}) == []  # type: ignore[arg-type]
+        assert statements.confirm([SIX])
+        assert [str(each) for each in statements.requirements(SIX) or ()] == ["b"]
+        assert statements.unconfirmed({SIX[0]}) == [] and "build" not in said.asked
+
+    def test_a_source_that_is_not_honest(self) -> None:
+        said = Sayers(beside=metadata("a"), built=made("b"))
+        statements = said.statements()
+        statements.requirements(SIX)
+        assert statements.confirm([SIX])
+        assert said.asked[-1] == "build"
+        assert [str(each) for each in statements.requirements(SIX) or ()] == ["b"]
+
+    @pytest.mark.parametrize("built", [made("a"), FetchError("no such tool")])
+    def test_a_wheel_that_is_right_and_one_that_nobody_can_confirm(self, built: Made | PybuildError) -> None:
+        said = Sayers(beside=metadata("a"), built=built)
+        statements = said.statements()
+        statements.requirements(SIX)
+        assert not statements.confirm([SIX])
+        assert [str(each) for each in statements.requirements(SIX) or ()] == ["a"]
+        assert not statements.broken
+
+    def test_whom_nobody_has_accepted_is_not_built(self) -> None:
+        said = Sayers(beside=metadata("a"), built=made("b"))
+        said.accepts = lambda name: False  # type: ignore[method-assign]
+        statements = said.statements()
+        statements.requirements(SIX)
+        assert not statements.confirm([SIX]) and "build" not in said.asked
+
+
 class TestHold:
     """Whether a payload requires what the plan was told, as far as that counts here."""
 
