@@ -16,7 +16,7 @@ from packaging.version import Version
 from pybuilder.errors import PybuildError
 from pybuilder.joint import Offer, Resolved, Unknown, World
 from pybuilder.plan import Target
-from pybuilder.resolution import Wanted, resolve
+from pybuilder.resolution import Chosen, Wanted, applies, resolve
 from pybuilder.tree import Package
 from tests.support.worlds import MARKERS, PYTHON
 
@@ -231,4 +231,18 @@ def jointly(
     unknown = sorted(
         package for package in asked.unknown if package[0] in chosen and chosen[package[0]][0] == package[1]
     )
-    return Unknown(packages=tuple(unknown)) if unknown else chosen
+    return Unknown(packages=tuple(unknown)) if unknown else _told(chosen, wanted, asked, markers)
+
+
+def _told(chosen: Chosen, wanted: Sequence[Requirement], asked: _OneWorld, markers: Mapping[str, str]) -> Chosen:
+    """What was chosen without the extras that only the package itself asks for, which uv doesn't tell."""
+    told: dict[str, set[str]] = {}
+    others = (
+        requirement
+        for name, (version, extras) in chosen.items()
+        for requirement in asked.requirements(name, version)
+        if canonicalize_name(requirement.name) != name and applies(requirement, markers, extras)
+    )
+    for requirement in (*wanted, *others):
+        told.setdefault(canonicalize_name(requirement.name), set()).update(map(canonicalize_name, requirement.extras))
+    return {name: (version, extras & told[name]) for name, (version, extras) in chosen.items()}

@@ -288,6 +288,21 @@ class TestOrder:
     def test_as_many_processors_as_are_free_can_be_asked_for(self, limits: str) -> None:
         assert Run(tree("top 1"), limits={package("top==1"): limits}).run().published == {"top==1"}
 
+    @pytest.mark.parametrize(("cpus", "given"), [(8, 4), (3, 3)])
+    def test_a_build_may_use_a_few_processors_although_others_have_all_but_one(self, cpus: int, given: int) -> None:
+        wide, late = threading.Event(), threading.Event()
+
+        def build_wide(plan: Plan, replan: Replan) -> None:
+            wide.set()
+            assert late.wait(DEADLINE)
+
+        run = Run(tree("wide 1\nlate 1\ntop 1: wide; late"), limits={package("wide==1"): f"cpus = {cpus - 1}"})
+        run.machine = Machine(cpus=cpus, memory=64 << 30, jobs=4)
+        run.packages.builds = {package("wide==1"): build_wide, package("late==1"): lambda plan, replan: late.set()}
+        run.before_ready(lambda name: name == "wide==1" or wide.wait(DEADLINE))
+        run.run()
+        assert run.packages.shares["late==1"].cpus == given
+
     def test_one_that_wants_to_be_alone_is(self) -> None:
         rows = "\n".join(f"p{n} 1" for n in range(6))
         seen: list[int] = []

@@ -42,6 +42,8 @@ class Sources:
         return SimpleNamespace(adapters=SimpleNamespace(target=self.target), source=self.source)
 
     def source(self, package: Package) -> Any:
+        if package in self.faults:
+            raise self.faults[package]
         return SimpleNamespace(sha256=self.others.get(package, sdist(package).sha256)), None
 
     def look_at(self, packages: Any) -> None:
@@ -124,10 +126,9 @@ def test_a_source_is_another_today(file: Path) -> None:
     assert (error.package, error.where) == (("tool", "1"), "specs/tool.toml")
 
 
-def test_a_source_cannot_be_had(file: Path) -> None:
+def test_a_source_that_cannot_be_had_breaks_one_package(file: Path) -> None:
     gone = FetchError("gone")
-    found = read(file, sources=Sources(faults={package("tool==1"): gone}, others={package("tool==1"): "cd" * 32}))
-    assert found.broken == {package("tool==1"): gone}
+    assert read(file, sources=Sources(faults={package("tool==1"): gone})).broken == {package("tool==1"): gone}
 
 
 def test_a_source_that_could_not_be_looked_at_when_it_was_planned(tmp_path: Path) -> None:

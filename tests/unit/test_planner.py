@@ -79,6 +79,13 @@ class TestTree:
         assert [need.requirement for need in node(found, "lib==1").installs] == ['quick; extra == "fast"']
         assert ids(planned(table, "top[more]")) == ["lazy==1", "lib==1", "quick==1", "top==1"]
 
+    def test_extras_that_a_package_asks_of_itself_over_two_steps(self, table: TableStatements) -> None:
+        table.add("top==1", ["top[a]; extra == 'all'", "top[b]; extra == 'a'", "quick; extra == 'b'"])
+        table.add("quick==1")
+        top = node(planned(table, "top[all]"), "top==1")
+        assert top.extras == ("a", "all", "b")
+        assert [need.requirement for need in top.installs] == ['quick; extra == "b"']
+
     def test_packages_that_are_installed_with_each_other(self, table: TableStatements) -> None:
         table.add("left==1", ["right"])
         table.add("right==1", ["left"])
@@ -114,6 +121,13 @@ class TestVersions:
         assert {*environment(found, "a==1"), *environment(found, "b==1"), *environment(found, "c==1")} == {
             "setuptools==70"
         }
+
+    def test_who_accepts_few_versions_chooses_first_so_that_no_other_is_fetched(self, table: TableStatements) -> None:
+        self.backends(table)
+        table.add("a==1", [], ["setuptools"])
+        table.add("b==1", [], ["setuptools<71"])
+        planned(table, "a", "b")
+        assert table.looked_at == {package("a==1"), package("b==1"), package("setuptools==70")}
 
     def test_another_one_only_for_who_does_not(self, table: TableStatements) -> None:
         self.backends(table)

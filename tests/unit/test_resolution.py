@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from pybuilder import resolution
 from pybuilder.errors import FetchError, ReviewError
-from pybuilder.resolution import Wanted, applies, fewest, resolve
+from pybuilder.resolution import Wanted, applies, fewest, resolve, satisfied_by
 
 MARKERS = {"python_version": "3.11", "python_full_version": "3.11.7", "sys_platform": "linux", "os_name": "posix"}
 
@@ -164,6 +164,21 @@ def test_requirements_are_asked_for_only_where_needed() -> None:
 )
 def test_applies(text: str, extras: frozenset[str], counts: bool) -> None:
     assert applies(Requirement(text), MARKERS, extras) is counts
+
+
+@pytest.mark.parametrize(
+    ("text", "satisfied"),
+    [
+        ("A>=1", True),
+        ("a>2", False),
+        ("b", False),
+        ("b; os_name == 'nt'", True),
+        # What the extra needs may not be there.
+        ("a[x]", False),
+    ],
+)
+def test_satisfied_by(text: str, satisfied: bool) -> None:
+    assert satisfied_by({"a": Version("2")}, [Requirement(text)], MARKERS) is satisfied
 
 
 class TestFewest:

@@ -35,7 +35,7 @@ class TestCycles:
 
 
 class TestSources:
-    tree = planned("a; b", "a 1: c\nb 1: : tool\nc 1\ntool 1")
+    tree = planned("a; b; early", "a 1: c\nb 1: : tool\nc 1\nearly 2rc1\ntool 1")
     wrong = frozenset({"cd" * 32})
 
     def refused(self, *lines: tuple[str, Collection[str]]) -> dict[str, PybuildError]:
@@ -58,6 +58,9 @@ class TestSources:
 
     def test_a_line_of_a_constraints_file_speaks_of_all_that_is_installed(self) -> None:
         assert list(self.refused(("c", self.wrong))) == ["c==1"]
+
+    def test_a_line_speaks_of_a_prerelease_that_was_chosen_too(self) -> None:
+        assert list(self.refused(("early>=1", self.wrong))) == ["early==2rc1"]
 
     def test_what_only_builds_require_is_nothing_that_is_asked_for(self) -> None:
         assert self.refused(("tool", self.wrong)) == {}

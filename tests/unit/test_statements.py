@@ -290,6 +290,9 @@ class TestHold:
         assert self.hold("a", "a", "winreg; sys_platform == 'win32'", "b; extra == 'fast'", "six[fast]; extra == 'all'")
         assert not self.hold("a", "a", "b; extra == 'fast'", extras=("fast",))
 
+    def test_extras_that_name_the_package_itself_are_no_difference(self) -> None:
+        assert self.hold("a", "a", "six[fast]; extra == 'all'", extras=("all", "fast"))
+
     def test_the_payload_is_believed_from_then_on(self) -> None:
         said = Sayers(beside=metadata("a"), made={SIX: made("b")})
         statements = said.statements()
