@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -11,6 +12,9 @@ from pybuilder.errors import ConfigError, FetchError, PybuildError
 from pybuilder.graph import components, describe_cycle
 from pybuilder.resolution import applies
 from pybuilder.tree import Node, Package, Tree
+
+# Of the ways out of a cycle so many are told.
+_WAYS_OUT = 3
 
 
 def build_cycles(tree: Tree) -> dict[Package, PybuildError]:
@@ -25,12 +29,13 @@ def build_cycles(tree: Tree) -> dict[Package, PybuildError]:
         builders = [package for package in group if inside.intersection(tree.nodes[package].environment)]
         if not builders:
             continue
+        cycle = _cycle(tree, builders[0], inside)
         error = ConfigError(
-            f"a cycle of build requirements: {describe_cycle(_cycle(tree, builders[0], inside))}",
+            f"a cycle of build requirements: {describe_cycle([f'{name} {version}' for name, version in cycle])}",
             where=f"specs/{builders[0][0]}.toml",
-            cure="build one of them with an older version that needs less, as with"
-            f' [build] add-requires = ["{builders[0][0]}<{builders[0][1]}"],'
-            " or take upstream's wheel of one: [prebuilt] reason",
+            cure="build one of them with an older version of another that needs less, as with "
+            + " or ".join(_ways_out(tree, cycle)[:_WAYS_OUT])
+            + "; or take upstream's wheel of one: [prebuilt] reason",
         )
         error.package = (builders[0][0], str(builders[0][1]))
         found |= dict.fromkeys(builders, error)
@@ -73,7 +78,20 @@ def _built_and_installed(node: Node) -> list[Package]:
     return sorted({*node.environment, *node.closure} - {node.package} | ({*node.environment} & {node.package}))
 
 
-def _cycle(tree: Tree, start: Package, inside: set[Package]) -> list[str]:
+def _ways_out(tree: Tree, cycle: Sequence[Package]) -> list[str]:
+    """What a spec would say to have its package built with an older version of what comes next in a cycle."""
+    found = []
+    for (name, version), need in pairwise(cycle):
+        if need in tree.nodes[name, version].environment:
+            requires = f'add-requires = ["{need[0]}<{need[1]}"]'
+            # What is built with an older version of itself must not want that of the older one, too.
+            itself = need == (name, version)
+            line = f'[[override]] when.versions = ">={version}", build.{requires}' if itself else f"[build] {requires}"
+            found.append(f"{line} in specs/{name}.toml")
+    return found
+
+
+def _cycle(tree: Tree, start: Package, inside: set[Package]) -> list[Package]:
     """The shortest way from a package through what it needs, to build or to be installed, back to itself."""
     came: dict[Package, Package] = {}
     todo = [start]
@@ -84,8 +102,8 @@ def _cycle(tree: Tree, start: Package, inside: set[Package]) -> list[str]:
                 path = [start, package]
                 while path[-1] != start:
                     path.append(came[path[-1]])
-                return [f"{name} {version}" for name, version in reversed(path)]
+                return path[::-1]
             if need not in came:
                 came[need] = package
                 todo.append(need)
-    return [f"{name} {version}" for name, version in sorted(inside)]
+    return sorted(inside)

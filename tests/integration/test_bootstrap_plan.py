@@ -76,6 +76,19 @@ class TestWhatCounts:
         assert here.plan(NEW, 'nowhere; sys_platform == "win32"') == {}
 
 
+@pytest.mark.parametrize("static", [True, False])
+def test_a_conflict_that_a_wheel_makes_up_is_none(here: Bench, static: bool) -> None:
+    """The source is asked, or its backend, before it is told."""
+    here.sdist("alpha", requires=["beta"], static=static)
+    here.sdist("beta")
+    here.upstream.core_metadata = "core"
+    wheel = here.upstream.directory / "alpha-1.0-py3-none-any.whl"
+    wheel.write_bytes(b"none")
+    said = "Metadata-Version: 2.1\nName: alpha\nVersion: 1.0\nRequires-Dist: nowhere\n"
+    wheel.with_name(f"{wheel.name}.metadata").write_text(said)
+    assert list(here.plan(NEW, "alpha")) == ["alpha==1.0", "beta==1.0"]
+
+
 class TestOneVersion:
     """A requirement that bounds a package and one that does not get one version of it."""
 
@@ -298,9 +311,18 @@ class TestWhoBuilds:
         here.sdist("beta", build_requires=["alpha"])
         ran = here.pybuild("bootstrap", "--plan", NEW, "alpha")
         way = '[build] add-requires = ["alpha<2.0"]'
-        assert ran.code == 3 and way in ran.stderr
+        assert ran.code == 3 and f"{way} in specs/beta.toml" in ran.stderr
         here.spec("beta", way.replace("] ", "]\n") + "\n")
         assert here.bootstrap(NEW, "alpha").built() == ["alpha==1.0+pb.1", "beta==1.0+pb.1", "alpha==2.0+pb.1"]
+
+    def test_an_older_version_of_itself_is_a_way_out(self, here: Bench) -> None:
+        publish(here, alpha="1.0")
+        here.sdist("alpha", "2.0", build_requires=["alpha"])
+        ran = here.pybuild("bootstrap", "--plan", NEW, "alpha==2.0")
+        way = '[[override]] when.versions = ">=2.0", build.add-requires = ["alpha<2.0"]'
+        assert ran.code == 3 and f"{way} in specs/alpha.toml" in ran.stderr
+        here.spec("alpha", way.replace("] when", "]\nwhen").replace(", build", "\nbuild") + "\n")
+        assert here.bootstrap(NEW, "alpha==2.0").built() == ["alpha==1.0+pb.1", "alpha==2.0+pb.1"]
 
     def test_upstreams_wheel_is_a_way_out(self, here: Bench) -> None:
         here.sdist("alpha", build_requires=["beta"], act="import beta")
