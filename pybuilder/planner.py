@@ -81,6 +81,8 @@ class _Planning:
     known_only: bool = True
     restricted: bool = False
     asked: dict[NormalizedName, None] = field(default_factory=dict)
+    # Packages of which prereleases count like other versions.
+    early: set[NormalizedName] = field(default_factory=set)
     used: dict[NormalizedName, set[Version]] = field(default_factory=dict)
     contexts: dict[Package, Chosen] = field(default_factory=dict)
     environments: dict[Package, tuple[tuple[Requirement, ...], Chosen]] = field(default_factory=dict)
@@ -135,8 +137,8 @@ class _Planning:
         self, tops: Sequence[Requirement], preferred: Mapping[NormalizedName, Sequence[Version]]
     ) -> Chosen:
         target = self.statements.packages.adapters.target
-        early: frozenset[NormalizedName] = frozenset()
         while True:
+            early = frozenset(self.early)
             error: ConflictError | None = None
             try:
                 found = self.resolver(
@@ -150,11 +152,10 @@ class _Planning:
                 )
             except ConflictError as failed:
                 found, error = {}, failed
-            before, early = early, self._early()
             if isinstance(found, Unknown):
                 for package in sorted(found.packages):
                     self.statements.found_out(package)
-            elif early == before:
+            elif early == self.early:
                 if error is None:
                     return {name: (version, self._extras(name, version, of)) for name, (version, of) in found.items()}
                 # Where it is not to be reported, others that upstream has are asked first.
@@ -167,11 +168,6 @@ class _Planning:
         asked = [each.extras for each in own if applies(each, self.markers, extras)]
         more = extras.union(*({canonicalize_name(extra) for extra in each} for each in asked))
         return extras if more == extras else self._extras(name, version, more)
-
-    def _early(self) -> frozenset[NormalizedName]:
-        """The packages, of those that have been asked for, whose specs let prereleases be taken."""
-        workspace = self.statements.workspace
-        return frozenset(name for name in tuple(self.asked) if workspace.spec(name).update.prereleases)
 
     def _confirm(self, error: ConflictError) -> bool:
         """Ask those themselves whom a conflict names and who were not asked; whether one says another thing.
@@ -204,7 +200,10 @@ class _Planning:
         chooser = self.statements.packages.chooser
         self.asked[name] = None
         self.restricted |= self.known_only and bool(chooser.known(name))
-        return chooser.offers(name, asked_for=self.asked_for.get(name, ()), known_only=self.known_only)
+        found = chooser.offers(name, asked_for=self.asked_for.get(name, ()), known_only=self.known_only)
+        if any(offer.version.is_prerelease and chooser.is_early(name, offer.version) for offer in found or ()):
+            self.early.add(name)
+        return found
 
     def requires(self, name: NormalizedName, version: Version) -> tuple[Requirement, ...] | None:
         """What a version requires where it is installed, where somebody says so."""

@@ -151,3 +151,17 @@ def _checked(document: TOMLDocument) -> str:
     text = document.as_string()
     parse_rejections(text)
     return text
+
+
+def review_cure(names: Sequence[str], refusals: Mapping[str, str]) -> str:
+    """What to do about packages that nobody has accepted.
+
+    Args:
+        names: The packages.
+        refusals: What somebody has said against each, if anything.
+    """
+    new = [name for name in names if not refusals.get(name)]
+    if not new:
+        return f"do without; or take it in after all: pybuild review approve {' '.join(names)}"
+    look = new[0] if len(new) == 1 else "NAME"
+    return f"look at it: pybuild review show {look}; then take it in: pybuild review approve {' '.join(new)}"

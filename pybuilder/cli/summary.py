@@ -14,9 +14,9 @@ from packaging.utils import canonicalize_name
 from pybuilder.cli.lines import duration
 from pybuilder.events import Span
 from pybuilder.record import last_lines
+from pybuilder.rejections import review_cure
 from pybuilder.results import Failure, Result
 from pybuilder.screening.policy import cure, is_screening
-from pybuilder.stages.choose import review_cure
 from pybuilder.trace import nested_timings, package_timings
 
 # How many of the slowest packages are named.

@@ -18,12 +18,14 @@ from pybuilder.filenames import wheel_version
 from pybuilder.http import NotFoundError
 from pybuilder.joint import Offer
 from pybuilder.names import minor_version, numbered_version, split_number
+from pybuilder.rejections import review_cure
 from pybuilder.resolution import Wanted, applies
 from pybuilder.spec import Spec
 from pybuilder.state import State
 from pybuilder.workspace import Workspace
 
 if TYPE_CHECKING:
+    from pybuilder.candidates import Rules
     from pybuilder.stages.verdict import Verdict
     from pybuilder.upstream import Upstream
     from pybuilder.upstream.files import File
@@ -123,7 +125,7 @@ class Chooser:
                 (version, numbered_version(version, self.label, number)) for version, number in self._published(name)
             ]
             builds = [build for version, build in numbered if version not in shunned or build in named]
-            if found := _newest_first(builds, wanted, prereleases=True):
+            if found := _newest_first(builds, wanted, early=lambda _: True):
                 return found
         spec = self.workspace.spec(name)
         if spec is None:
@@ -144,7 +146,7 @@ class Chooser:
                 lambda: used,
                 lambda: [*pinned, *built(), *self._beyond(name, spec, wanted)],
             )
-        return taken(spec, wanted, places=places, yanked=shunned)
+        return taken(wanted, places=places, yanked=shunned, early=lambda version: self._is_early(spec, version))
 
     def _published(self, name: NormalizedName) -> list[tuple[Version, int]]:
         """The versions and numbers that the channel has published, newest first."""
@@ -216,7 +218,7 @@ class Chooser:
 
     def offered(self, name: NormalizedName, wanted: SpecifierSet) -> Sequence[Version]:
         """The versions upstream has that a spec with no rules of its own lets be taken, newest first."""
-        return _newest_first(self._beyond(name, Spec(name=name), wanted), wanted, prereleases=None)
+        return _newest_first(self._beyond(name, Spec(name=name), wanted), wanted, early=lambda _: False)
 
     def what_there_is(self, name: NormalizedName) -> str:
         """The versions that could have been taken, for a message."""
@@ -313,11 +315,23 @@ class Chooser:
         newest = max(filter(None, (wheel_version(file.filename) for file in project.files)), default=None)
         return project.lack_of_wheel(newest, "this target") if newest else ""
 
+    def is_early(self, name: NormalizedName, version: Version) -> bool:
+        """Whether a version of an accepted package is a prerelease that counts like any other version."""
+        spec = self.workspace.spec(name)
+        return spec is not None and self._is_early(spec, version)
+
+    def _is_early(self, spec: Spec, version: Version) -> bool:
+        return version.is_prerelease and self._rules(spec).counts_prereleases(version)
+
     def _verdict(self, spec: Spec, files: Mapping[Version, File]) -> Verdict:
-        from pybuilder.candidates import Rules
         from pybuilder.stages.verdict import Verdict
 
-        rules = Rules(
+        return Verdict.on(files, self._rules(spec), self.state)
+
+    def _rules(self, spec: Spec) -> Rules:
+        from pybuilder.candidates import Rules
+
+        return Rules(
             spec=spec,
             buildroot=self.buildroot,
             variant=self.variant,
@@ -325,44 +339,29 @@ class Chooser:
             cooldown=self.workspace.settings.cooldown,
             now=self.now(),
         )
-        return Verdict.on(files, rules, self.state)
 
 
 def taken(
-    spec: Spec,
     wanted: SpecifierSet,
     *,
     places: Iterable[Callable[[], Iterable[Version]]],
     yanked: Collection[Version],
+    early: Callable[[Version], bool],
 ) -> Sequence[Version]:
     """The versions that satisfy a specifier, newest first, from the first place that has any.
 
     Args:
-        spec: The package's.
         wanted: The specifier.
         places: Each gives the versions that it has.
         yanked: What is passed over but where ``==`` asks for it (PEP 592).
+        early: Whether a version is a prerelease that counts like any other version.
     """
     shunned = {*yanked} - {*_exact(wanted)}
     for place in places:
         there = (version for version in place() if version not in shunned)
-        if found := _newest_first(there, wanted, prereleases=spec.update.prereleases or None):
+        if found := _newest_first(there, wanted, early=early):
             return found
     return ()
-
-
-def review_cure(names: Sequence[str], refusals: Mapping[str, str]) -> str:
-    """What to do about packages that nobody has accepted.
-
-    Args:
-        names: The packages.
-        refusals: What somebody has said against each, if anything.
-    """
-    new = [name for name in names if not refusals.get(name)]
-    if not new:
-        return f"do without; or take it in after all: pybuild review approve {' '.join(names)}"
-    look = new[0] if len(new) == 1 else "NAME"
-    return f"look at it: pybuild review show {look}; then take it in: pybuild review approve {' '.join(new)}"
 
 
 def _exact(wanted: SpecifierSet) -> list[Version]:
@@ -370,9 +369,13 @@ def _exact(wanted: SpecifierSet) -> list[Version]:
     return [Version(s.version) for s in wanted if s.operator == "==" and not s.version.endswith(".*")]
 
 
-def _newest_first(versions: Iterable[Version], wanted: SpecifierSet, *, prereleases: bool | None) -> list[Version]:
-    """Those that satisfy, newest first; prereleases by PEP 440: where asked for, or where there is nothing else."""
-    return sorted(set(wanted.filter(versions, prereleases=prereleases)), reverse=True)
+def _newest_first(
+    versions: Iterable[Version], wanted: SpecifierSet, *, early: Callable[[Version], bool]
+) -> list[Version]:
+    """Those that satisfy, newest first; prereleases that are not early by PEP 440: asked for, or nothing else."""
+    there = set(versions)
+    counted = (version for version in wanted.filter(there, prereleases=True) if early(version))
+    return sorted({*wanted.filter(there), *counted}, reverse=True)
 
 
 def _offer(version: Version, yanked: Mapping[Version, str] = MappingProxyType({})) -> Offer:

@@ -167,7 +167,11 @@ class Today:
         if spec is None:
             return None
         places = (lambda: spec.versions, lambda: self._versions.get(name, ()))
-        found = taken(spec, wanted, places=places, yanked=self.yanked.get(name, {}).keys())
+        early = self.rules(spec).counts_prereleases
+        yanked = self.yanked.get(name, {}).keys()
+        found = taken(
+            wanted, places=places, yanked=yanked, early=lambda version: version.is_prerelease and early(version)
+        )
         return (name, found[0]) if found else None
 
     def outlook(self, pinned: Pinned, made: MadeFrom) -> Outlook:

@@ -141,6 +141,7 @@ class TestWhichVersions:
             ("multi<2.0rc1,>=2.0a1", "", "2.0a1"),
             ("multi>1.0", "", "2.0rc1"),
             ("multi", "[update]\nprereleases = true\n", "2.0rc1"),
+            ("multi", "[update]\nallow = '<=2.0a1'\n", "2.0a1"),
         ],
     )
     @pytest.mark.parametrize("kind", ["install", "build"])

@@ -95,8 +95,7 @@ class TableStatements:
 
     @property
     def workspace(self) -> Any:
-        spec = SimpleNamespace(update=SimpleNamespace(prereleases=False))
-        return SimpleNamespace(spec_path=lambda name: Path("/nowhere"), spec=lambda name: spec)
+        return SimpleNamespace(spec_path=lambda name: Path("/nowhere"))
 
     def requirements(self, package: Package) -> tuple[Requirement, ...] | None:
         return self.facts[package].installs
@@ -159,6 +158,9 @@ class TableStatements:
         return self.facts[package].dynamic
 
     # The chooser.
+
+    def is_early(self, name: NormalizedName, version: Version) -> bool:
+        return False
 
     def withheld(self, names: Iterable[NormalizedName]) -> list[str]:
         return []

@@ -229,8 +229,21 @@ class TestRules:
         assert world.versions() == ["2.0", "1.5", "1.0"]
         assert world.versions(">=3.0rc1") == ["3.0rc1"]
         assert world.versions(">2.5") == ["3.0rc1"]
-        world.spec("[update]\nprereleases = true\n")
+
+    @pytest.mark.parametrize(
+        "spec",
+        [
+            "[update]\nprereleases = true\n",
+            "[update]\nallow = '<=3.0rc1'\n",
+            "[[override]]\nwhen = { versions = '>2' }\nupdate.prereleases = true\n",
+        ],
+    )
+    def test_prereleases_that_a_spec_asks_for(self, world: World, spec: str) -> None:
+        world.upstream.add("3.0rc1")
+        world.upstream.add("1.7b1")
+        world.spec(spec)
         assert world.versions()[0] == "3.0rc1"
+        assert ("1.7b1" in world.versions()) is ("override" not in spec)
 
 
 class TestUndated:
