@@ -26,7 +26,7 @@ from pybuilder.errors import ConfigError, FetchError, PybuildError, blame
 from pybuilder.graph import components, describe_cycle, reachable
 from pybuilder.packages import Packages
 from pybuilder.plan import Plan
-from pybuilder.resolution import Chosen, Wanted, applies, exactly, resolve
+from pybuilder.resolution import Chosen, Wanted, applies, exactly, named_versions, resolve
 from pybuilder.results import Result, Setbacks
 from pybuilder.sandbox import Share
 from pybuilder.sandbox.processors import usable
@@ -54,6 +54,7 @@ class Pipeline:
     force: bool
     accept: Callable[[Package], None] = lambda package: None
     _named: dict[Requirement, Package] = field(default_factory=dict)
+    _asked_for: dict[NormalizedName, set[Version]] = field(default_factory=dict)
     _wanted: dict[Wanted, None] = field(default_factory=dict)
     _public: dict[Package, Made] = field(default_factory=dict)
     _producing: list[Package] = field(default_factory=list)
@@ -139,7 +140,7 @@ class Pipeline:
 
     def versions(self, name: NormalizedName, specifiers: Sequence[SpecifierSet]) -> Sequence[Version]:
         """The versions that may be taken, the preferred first; see ``Chooser.versions``."""
-        found = self.chooser.versions(name, specifiers)
+        found = self.chooser.versions(name, specifiers, asked_for=self._asked_for.get(name, ()))
         if not found and not self.chooser.is_accepted(name):
             # Only an extra wants it: everything else was refused where it was read.
             raise self.chooser.not_accepted(w for w in self._wanted if canonicalize_name(w.requirement.name) == name)
@@ -262,6 +263,7 @@ class Pipeline:
     def _plan(self, package: Package) -> Plan:
         """The plan with what the source states that it requires and what its backend is known to want besides."""
         source, project = self.packages.source(package)
+        self._ask_for(source.spec.build.add_requires)
         self.packages.check_python(package)
         plan = self._plan_with(package, build_requirements(source, project))
         dynamic = self.packages.dynamic(package, {each.name: each.version for each in plan.environment})
@@ -277,13 +279,20 @@ class Pipeline:
         """Choose the version that a person's requirement gets."""
         name = canonicalize_name(requirement.name)
         self.chooser.check_accepted([Wanted(requirement, "")], self.adapters.target.markers)
-        versions = self.chooser.versions(name, [requirement.specifier])
+        self._ask_for([requirement])
+        versions = self.chooser.versions(name, [requirement.specifier], asked_for=self._asked_for[name])
         if not versions:
             raise FetchError(
                 f"no version of {name} satisfies {str(requirement)!r}: {self.chooser.what_there_is(name)}",
                 cure="ask for one of these, or change [update] in its spec",
             )
         self._named[requirement] = (name, versions[0])
+        self._ask_for([exactly(requirement, versions[0])])
+
+    def _ask_for(self, requirements: Iterable[Requirement]) -> None:
+        """Note the versions that a person names."""
+        for name, versions in named_versions(requirements).items():
+            self._asked_for.setdefault(name, set()).update(versions)
 
     def _provide_named(self, requirement: Requirement) -> None:
         package = self._named[requirement]

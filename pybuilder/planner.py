@@ -22,7 +22,7 @@ from pybuilder.graph import closures
 from pybuilder.joint import Offer, Unknown
 from pybuilder.names import names_in
 from pybuilder.request import Planned, Request, Resolver
-from pybuilder.resolution import Chosen, Wanted, applies, fewest, needs_of, resolve, satisfied_by
+from pybuilder.resolution import Chosen, Wanted, applies, fewest, named_versions, needs_of, resolve, satisfied_by
 from pybuilder.soundness import build_cycles, other_sources
 from pybuilder.stages.plan import build_requirements
 from pybuilder.statements import Statements
@@ -47,10 +47,7 @@ def plan(statements: Statements, request: Request, *, resolver: Resolver) -> Pla
         ConflictError: No versions go together; with the resolver's explanation.
         PybuildError: Something of the workspace can't be read.
     """
-    asked_for: dict[NormalizedName, set[Version]] = {}
-    for requirement in (*request.tops, *request.constraints):
-        exact = (s.version for s in requirement.specifier if s.operator == "==" and not s.version.endswith(".*"))
-        asked_for.setdefault(canonicalize_name(requirement.name), set()).update(map(Version, exact))
+    asked_for = named_versions([*request.tops, *request.constraints])
     planning = _Planning(statements=statements, request=request, resolver=resolver, asked_for=asked_for)
     with foresight(statements, request.tops, planning.likely):
         return planning.run()
@@ -76,8 +73,8 @@ class _Planning:
     statements: Statements
     request: Request
     resolver: Resolver
-    # The versions that the request names.
-    asked_for: Mapping[NormalizedName, set[Version]]
+    # The versions that people name: in the request, and in specs.
+    asked_for: dict[NormalizedName, set[Version]]
     known_only: bool = True
     restricted: bool = False
     asked: dict[NormalizedName, None] = field(default_factory=dict)
@@ -223,10 +220,12 @@ class _Planning:
 
     def _available(self, name: NormalizedName, specifiers: Sequence[SpecifierSet]) -> Sequence[Version]:
         bounds = [bound.specifier for bound in self._bounds() if canonicalize_name(bound.name) == name]
-        # A copy, since other threads ask as well.
-        used = tuple(self.used.get(name, ()))
+        # Copies, since other threads ask as well.
+        used, asked_for = tuple(self.used.get(name, ())), tuple(self.asked_for.get(name, ()))
         chooser = self.statements.packages.chooser
-        return chooser.versions(name, [*specifiers, *bounds], used=used, upgrade=self.request.upgrade)
+        return chooser.versions(
+            name, [*specifiers, *bounds], used=used, asked_for=asked_for, upgrade=self.request.upgrade
+        )
 
     def _bounds(self) -> list[Requirement]:
         """The constraints that count on the target."""
@@ -305,7 +304,10 @@ class _Planning:
     def _stated(self, package: Package) -> tuple[Requirement, ...]:
         if self._has_no_source(package):
             return ()
-        return build_requirements(*self.statements.packages.source(package))
+        source, project = self.statements.packages.source(package)
+        for name, versions in named_versions(source.spec.build.add_requires).items():
+            self.asked_for.setdefault(name, set()).update(versions)
+        return build_requirements(source, project)
 
     def _enter_environment(self, package: Package) -> list[Package]:
         if self._has_no_source(package):

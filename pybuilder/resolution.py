@@ -98,6 +98,19 @@ def exactly(requirement: Requirement, version: Version) -> Requirement:
     return Requirement(f"{requirement.name}{extras}=={version}")
 
 
+def named_versions(requirements: Iterable[Requirement]) -> dict[NormalizedName, set[Version]]:
+    """By package, the versions that requirements name with ``==``; packages of which none is named as well."""
+    found: dict[NormalizedName, set[Version]] = {}
+    for requirement in requirements:
+        found.setdefault(canonicalize_name(requirement.name), set()).update(exact_versions(requirement.specifier))
+    return found
+
+
+def exact_versions(specifier: SpecifierSet) -> list[Version]:
+    """The versions that a specifier names with ``==``."""
+    return [Version(each.version) for each in specifier if each.operator == "==" and not each.version.endswith(".*")]
+
+
 def applies(requirement: Requirement, markers: Mapping[str, str], extras: frozenset[str]) -> bool:
     """Whether a requirement counts on this target, for a package wanted with these extras.
 

@@ -19,7 +19,7 @@ from pybuilder.http import NotFoundError
 from pybuilder.joint import Offer
 from pybuilder.names import minor_version, numbered_version, split_number
 from pybuilder.rejections import review_cure
-from pybuilder.resolution import Wanted, applies
+from pybuilder.resolution import Wanted, applies, exact_versions
 from pybuilder.spec import Spec
 from pybuilder.state import State
 from pybuilder.workspace import Workspace
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pybuilder.stages.verdict import Verdict
     from pybuilder.upstream import Upstream
     from pybuilder.upstream.files import File
+
+_ALL_THE_SAME = "name one with == on the command line, in a constraint or in add-requires, and it is taken all the same"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +102,7 @@ class Chooser:
         specifiers: Sequence[SpecifierSet],
         *,
         used: Collection[Version] = (),
+        asked_for: Collection[Version] = (),
         upgrade: bool = False,
     ) -> Sequence[Version]:
         """The versions that satisfy every specifier, newest first, from the first place that has any.
@@ -113,12 +116,13 @@ class Chooser:
             name: The package.
             specifiers: What must be satisfied.
             used: Versions that whoever asks has chosen for something else.
+            asked_for: Versions that a person asks for by name; they may be young.
             upgrade: Whether upstream is asked at once.
         """
         wanted = SpecifierSet()
         for specifier in specifiers:
             wanted &= specifier
-        named = _exact(wanted)
+        named = exact_versions(wanted)
         shunned = self.yanked().get(name, {}).keys() - {*named, *used}
         if any("+" in specifier.version for specifier in wanted):
             numbered = [
@@ -139,12 +143,12 @@ class Chooser:
             lambda: used,
             lambda: pinned,
             built,
-            lambda: self._beyond(name, spec, wanted),
+            lambda: self._beyond(name, spec, wanted, asked_for),
         )
         if upgrade:
             places = (
                 lambda: used,
-                lambda: [*pinned, *built(), *self._beyond(name, spec, wanted)],
+                lambda: [*pinned, *built(), *self._beyond(name, spec, wanted, asked_for)],
             )
         return taken(wanted, places=places, yanked=shunned, early=lambda version: self._is_early(spec, version))
 
@@ -175,7 +179,7 @@ class Chooser:
 
         Args:
             name: The package.
-            asked_for: Versions that somebody asks for by name; they may be yanked or young.
+            asked_for: Versions that a person asks for by name; they may be yanked or young.
             known_only: Whether upstream is left alone where the workspace or the channel know versions.
 
         Returns:
@@ -218,7 +222,8 @@ class Chooser:
 
     def offered(self, name: NormalizedName, wanted: SpecifierSet) -> Sequence[Version]:
         """The versions upstream has that a spec with no rules of its own lets be taken, newest first."""
-        return _newest_first(self._beyond(name, Spec(name=name), wanted), wanted, early=lambda _: False)
+        beyond = self._beyond(name, Spec(name=name), wanted, exact_versions(wanted))
+        return _newest_first(beyond, wanted, early=lambda _: False)
 
     def what_there_is(self, name: NormalizedName) -> str:
         """The versions that could have been taken, for a message."""
@@ -241,14 +246,23 @@ class Chooser:
         return told
 
     def _withheld(self, name: NormalizedName) -> str:
-        return "; ".join(filter(None, (self._yanked(name), self.too_young(name))))
+        return "; ".join(filter(None, (self._ruled_out(name), self._yanked(name), self.too_young(name))))
+
+    def _ruled_out(self, name: NormalizedName) -> str:
+        """Which of upstream's newest versions the spec's rules forbid; empty if none."""
+        spec = self.workspace.spec(name)
+        if spec is None or not spec.asks_index:
+            return ""
+        rules, newest = self._rules(spec), sorted(self._files(name, spec), reverse=True)[:8]
+        told = [f"{version} ({objection[1]})" for version in newest if (objection := rules.ruled_out(version))]
+        return f"the [update] of specs/{name}.toml rules out {', '.join(told)}" if told else ""
 
     def _yanked(self, name: NormalizedName) -> str:
         reasons = self.yanked().get(name, {})
         told = [
             f"{version} ({reasons[version] or 'no reason given'})" for version in self._had(name) if version in reasons
         ]
-        return f"yanked are {', '.join(told)}; asking for one of these by == takes it all the same" if told else ""
+        return f"yanked are {', '.join(told)}; {_ALL_THE_SAME}" if told else ""
 
     def too_young(self, name: NormalizedName) -> str:
         """Which of upstream's newest versions only their age forbids, until when, and what to do; empty if none."""
@@ -259,19 +273,18 @@ class Chooser:
         verdict = self._verdict(spec, files)
         young = sorted(filter(verdict.is_only_young, files), reverse=True)[:8]
         listed = ", ".join(f"{version} until {verdict.ripe_at(version):%Y-%m-%d %H:%M} UTC" for version in young)
-        return f"too young are {listed}; asking for one of these by == takes it all the same" if young else ""
+        return f"too young are {listed}; {_ALL_THE_SAME}" if young else ""
 
-    def _beyond(self, name: NormalizedName, spec: Spec, wanted: SpecifierSet) -> Iterable[Version]:
-        """Versions that nobody has pinned yet.
-
-        A version that is asked for by name is taken although it is yanked (PEP 592) or young.
-        """
-        exact = _exact(wanted)
+    def _beyond(
+        self, name: NormalizedName, spec: Spec, wanted: SpecifierSet, asked_for: Collection[Version]
+    ) -> Iterable[Version]:
+        """Versions that nobody has pinned yet."""
+        exact = exact_versions(wanted)
         if not spec.asks_index:
             return exact
         files = self._files(name, spec)
         verdict = self._verdict(spec, files)
-        offered = [version for version in files if verdict.takes(version, asked_for=version in exact)]
+        offered = [v for v in files if verdict.takes(v, named=v in exact, asked_for=v in asked_for)]
         return [*offered, *self._named_by_spec(spec, exact)]
 
     def _files(self, name: NormalizedName, spec: Spec) -> Mapping[Version, File]:
@@ -356,17 +369,12 @@ def taken(
         yanked: What is passed over but where ``==`` asks for it (PEP 592).
         early: Whether a version is a prerelease that counts like any other version.
     """
-    shunned = {*yanked} - {*_exact(wanted)}
+    shunned = {*yanked} - {*exact_versions(wanted)}
     for place in places:
         there = (version for version in place() if version not in shunned)
         if found := _newest_first(there, wanted, early=early):
             return found
     return ()
-
-
-def _exact(wanted: SpecifierSet) -> list[Version]:
-    """The versions that are asked for by name."""
-    return [Version(s.version) for s in wanted if s.operator == "==" and not s.version.endswith(".*")]
 
 
 def _newest_first(

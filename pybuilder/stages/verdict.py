@@ -37,10 +37,19 @@ class Verdict:
         seen = state.first_sights(rules.spec.name, undated, now=timestamp(rules.now)) if undated else {}
         return cls(rules=rules, found=found, seen=seen)
 
-    def takes(self, version: Version, *, asked_for: bool) -> bool:
-        """Whether nothing forbids a version; one that is asked for by name may be yanked or young."""
-        objection = self.rules.objection(version, self.found[version], self.seen)
-        return objection is None or (asked_for and objection[0] in ("yanked", "too young"))
+    def takes(self, version: Version, *, named: bool, asked_for: bool) -> bool:
+        """Whether nothing forbids a version.
+
+        Args:
+            version: The version.
+            named: Whether a requirement names it: it may be yanked (PEP 592).
+            asked_for: Whether a person does: it may be young as well.
+        """
+        found = self.found[version]
+        lasting = self.rules.lasting_objection(version, found)
+        if lasting and not (lasting[0] == "yanked" and (named or asked_for)):
+            return False
+        return asked_for or self.rules.age_objection(version, found, self.seen) is None
 
     def is_only_young(self, version: Version) -> bool:
         """Whether a version's age is all that forbids it."""

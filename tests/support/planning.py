@@ -185,6 +185,7 @@ class TableStatements:
         specifiers: Sequence[SpecifierSet],
         *,
         used: Collection[Version] = (),
+        asked_for: Collection[Version] = (),
         upgrade: bool = False,
     ) -> Sequence[Version]:
         pinned, there = self.known(name), self._by_name.get(name, [])

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
@@ -107,9 +107,9 @@ class World:
             yanked=lambda: {SIX: self.yanked},
         )
 
-    def versions(self, *specifiers: str) -> list[str]:
+    def versions(self, *specifiers: str, asked_for: Iterable[str] = ()) -> list[str]:
         wanted = [SpecifierSet(specifier) for specifier in specifiers or ("",)]
-        return [str(version) for version in self.chooser.versions(SIX, wanted)]
+        return [str(version) for version in self.chooser.versions(SIX, wanted, asked_for=[*map(Version, asked_for)])]
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ class TestRules:
         world.upstream.add("3.0", days=2.9)
         world.upstream.add("2.5", days=3.1)
         assert world.versions() == ["2.5", "2.0", "1.5", "1.0"]
-        assert world.versions("==3.0") == ["3.0"]
+        assert world.versions("==3.0", asked_for=["3.0"]) == ["3.0"]
         world.spec('[update]\ncooldown = "0d"\n')
         assert world.versions()[0] == "3.0"
 
@@ -264,8 +264,16 @@ class TestUndated:
     def test_asked_for_by_name(self, world: World) -> None:
         world.spec('[update]\ncooldown = "3d"\n')
         world.upstream.add("3.0", days=None)
-        assert world.versions("==3.0") == ["3.0"]
+        # By a person, not by whatever requires it.
+        assert world.versions("==3.0") == []
+        assert world.versions("==3.0", asked_for=["3.0"]) == world.versions(">2", asked_for=["3.0"]) == ["3.0"]
         assert world.versions("==3.*") == []
+
+    def test_a_yanked_one_that_a_build_requires_by_name_may_not_be_young(self, world: World) -> None:
+        world.spec('[update]\ncooldown = "3d"\n')
+        world.upstream.add("3.0", days=2, yanked=True)
+        assert world.versions("==3.0") == []
+        assert world.versions("==3.0", asked_for=["3.0"]) == ["3.0"]
 
     def test_nothing_is_written_where_nothing_needs_it(self, world: World) -> None:
         world.upstream.add("3.0", days=None)
@@ -398,7 +406,7 @@ class TestTooYoung:
         assert world.chooser.what_there_is(SIX) == (
             "its spec pins nothing; upstream's newest sources are 4.0, 3.0, 2.0, 1.5, 1.0; "
             "too young are 4.0 until 2026-01-13 00:00 UTC, 3.0 until 2026-01-10 12:00 UTC; "
-            "asking for one of these by == takes it all the same"
+            "name one with == on the command line, in a constraint or in add-requires, and it is taken all the same"
         )
 
     def test_only_what_nothing_else_forbids(self, world: World) -> None:
@@ -572,7 +580,8 @@ class TestYanked:
         world.publish("1.0", 1)
         world.yanked = {Version("2.0"): "upstream: bad", Version("1.0"): "", Version("3.0"): "elsewhere"}
         yanked = (
-            "yanked are 2.0 (upstream: bad), 1.0 (no reason given); asking for one of these by == takes it all the same"
+            "yanked are 2.0 (upstream: bad), 1.0 (no reason given); "
+            "name one with == on the command line, in a constraint or in add-requires, and it is taken all the same"
         )
         assert world.chooser.withheld([SIX, NormalizedName("idna")]) == [f"of six {yanked}"]
         assert world.chooser.what_there_is(SIX) == (

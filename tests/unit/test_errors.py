@@ -25,6 +25,7 @@ def test_the_contracts_exit_codes() -> None:
         "ReproducibilityError": 12,
         "EngineError": 20,
         "FetchError": 30,
+        "ConflictError": 30,
         "ReviewError": 40,
         "ValidationError": 50,
         "SigningError": 3,
