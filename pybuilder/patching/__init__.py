@@ -19,21 +19,22 @@ _OUTSIDE = re.compile(r"^error: (invalid path '.*'|affected file '.*' is beyond 
 _State = tuple[int, str] | None
 
 
-def apply(tree: Path, patches: Sequence[Path]) -> None:
+def apply(tree: Path, patches: Sequence[Path], texts: Sequence[bytes] | None = None) -> None:
     """Apply patches in order. Each fits without fuzz, changes what it says and nothing else, or fails whole.
 
     Args:
         tree: The directory that paths in the patches start from, after their first component (``-p1``).
         patches: The patch files.
+        texts: What stood in each when somebody looked; None for what stands there now.
 
     Raises:
         ConfigError: A patch does not apply, or reaches out of the tree; the patches before it have been applied.
         EngineError: git is missing.
     """
-    for patch in patches:
-        paths = touched(tree, patch)
+    for patch, text in zip(patches, texts or [patch.read_bytes() for patch in patches], strict=True):
+        paths = touched(tree, patch, text)
         before = {path: _state(tree / path) for path in paths}
-        _check(git_apply(tree, patch, "--whitespace=nowarn"), patch)
+        _check(git_apply(tree, text, "--whitespace=nowarn"), patch)
         # git says nothing and exits 0 where it takes paths to be outside of what it should work on.
         unchanged = [path for path in paths if _state(tree / path) == before[path]]
         if unchanged:
@@ -43,14 +44,19 @@ def apply(tree: Path, patches: Sequence[Path]) -> None:
                 _settle(tree, path, patch)
 
 
-def touched(tree: Path, patch: Path) -> tuple[str, ...]:
+def touched(tree: Path, patch: Path, text: bytes) -> tuple[str, ...]:
     """The paths that a patch says it changes.
+
+    Args:
+        tree: What it would be applied to.
+        patch: Its file, for messages.
+        text: What stands in it.
 
     Raises:
         ConfigError: It reaches out of the tree, or is no patch.
         EngineError: git is missing.
     """
-    done = git_apply(tree, patch, "--numstat", "-z")
+    done = git_apply(tree, text, "--numstat", "-z")
     _check(done, patch)
     paths = [os.fsdecode(line.split(b"\t", 2)[2]) for line in done.stdout.split(b"\0") if line]
     for path in paths:

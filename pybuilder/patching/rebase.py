@@ -96,13 +96,14 @@ class _Merger:
     _unpacked: list[Path | None] = field(default_factory=list)
 
     def try_one(self, patch: Path) -> Tried:
-        paths = touched(self.new, patch)
-        if git_apply(self.new, patch, "--check").returncode == 0:
+        text = patch.read_bytes()
+        paths = touched(self.new, patch, text)
+        if git_apply(self.new, text, "--check").returncode == 0:
             apply(self.new, [patch])
             self._before.append(patch)
             return Tried(patch=patch, fate="applies")
         why = self._refusal(patch)
-        if git_apply(self.new, patch, "--reverse", "--check").returncode == 0:
+        if git_apply(self.new, text, "--reverse", "--check").returncode == 0:
             rebased: bytes | None = b""
         else:
             rebased = self._rebased(patch)
@@ -189,7 +190,7 @@ class _Merger:
         files = [self.new / f"{path}.rej" for path in paths]
         for file in files:
             file.unlink(missing_ok=True)
-        git_apply(self.new, patch, "--reject", "--whitespace=nowarn")
+        git_apply(self.new, patch.read_bytes(), "--reject", "--whitespace=nowarn")
         lines = [line for file in files if file.is_file() for line in printable_lines(file.read_bytes())]
         more = (f"… and {len(lines) - _SHOWN} lines more",) if len(lines) > _SHOWN else ()
         return (*lines[:_SHOWN], *more)

@@ -21,10 +21,10 @@ def environment() -> dict[str, str]:
     }
 
 
-def git_apply(tree: Path, patch: Path, *options: str) -> Completed:
-    """Run ``git apply`` on a tree that is in no repository."""
+def git_apply(tree: Path, patch: bytes, *options: str) -> Completed:
+    """Run ``git apply`` with the text of a patch on a tree that is in no repository."""
     # GIT_DIR names no repository, so there is none for git: neither one around the tree, in which it would take our
     # paths for others and apply nothing, nor one that the source brought along with settings that run programs.
     nowhere = {"GIT_DIR": "/dev/null/none", "GIT_CEILING_DIRECTORIES": str(tree.resolve().parent)}
-    argv = ["git", "apply", "-p1", *options, str(patch.resolve())]
-    return run(argv, cwd=tree, env=environment() | nowhere, timeout=_SECONDS)
+    argv = ["git", "apply", "-p1", *options, "-"]
+    return run(argv, cwd=tree, env=environment() | nowhere, timeout=_SECONDS, input=patch)

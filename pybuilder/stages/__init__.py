@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pybuilder.environment import Environments, PayloadRef, PythonTarget
+from pybuilder.errors import ConfigError
 from pybuilder.events import Listener
 from pybuilder.layout import Layout
 from pybuilder.plan import Ingredient, Root, Target
@@ -154,6 +156,24 @@ class AppliedPatch:
     file: str
     path: Path
     sha256: str
+
+    def read(self) -> bytes:
+        """What stands in it, which is what stood there when its digest was taken.
+
+        Raises:
+            ConfigError: Somebody has changed it or taken it away meanwhile.
+        """
+        try:
+            text = self.path.read_bytes()
+        except FileNotFoundError:
+            text = None
+        if text is None or hashlib.sha256(text).hexdigest() != self.sha256:
+            raise ConfigError(
+                f"{self.file} {'is gone' if text is None else 'has changed'} since this run has looked at it",
+                where=str(self.path),
+                cure="run the same command again",
+            )
+        return text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

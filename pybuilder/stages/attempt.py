@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -49,6 +49,7 @@ class UnderWay:
     row: Attempt
     work: Path
     revision: Revision
+    patches: Mapping[str, bytes]
     began: float
     phases: dict[str, float] = field(default_factory=dict)
     kept: ExitStack = field(default_factory=ExitStack)
@@ -60,9 +61,11 @@ class UnderWay:
 
         Raises:
             SigningError: The key can't be used; better told now than when a long build has ended.
+            ConfigError: A patch is not what it was when the plan was made.
         """
         load_private(adapters.layout.key)
         # Now, not at the end: somebody may edit the workspace while it is built.
+        patches = {patch.path.name: patch.read() for patch in source.patches}
         revision = adapters.workspace.revision(
             source.name,
             source.version,
@@ -94,7 +97,16 @@ class UnderWay:
             events.Started(name=source.name, version=row.version, phase=phase, detail=str(work / "record" / record.LOG))
         )
         began = time.monotonic()
-        return cls(adapters=adapters, source=source, plan=plan, row=row, work=work, revision=revision, began=began)
+        return cls(
+            adapters=adapters,
+            source=source,
+            plan=plan,
+            row=row,
+            work=work,
+            revision=revision,
+            patches=patches,
+            began=began,
+        )
 
     @property
     def log(self) -> Path:
@@ -186,8 +198,8 @@ class UnderWay:
         prebuilt = source.spec.prebuilt
         write_atomic(directory / record.PLAN, record.pretty_json(plan.as_json()))
         write_atomic(directory / record.ENVIRONMENT, freeze(plan.environment).encode())
-        for patch in source.patches:
-            write_atomic(directory / "patches" / patch.path.name, patch.path.read_bytes())
+        for name, text in self.patches.items():
+            write_atomic(directory / "patches" / name, text)
         write_atomic(
             directory / record.RECORD,
             record.record_json(

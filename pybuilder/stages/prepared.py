@@ -26,7 +26,7 @@ def lay_out_source(adapters: Adapters, source: Source, project: Project, plan: P
     """
     tree = work / plan.build_path.lstrip("/")
     extract(source.file, tree, now=int(adapters.now().timestamp()))
-    apply(tree, [patch.path for patch in source.patches])
+    apply(tree, [patch.path for patch in source.patches], [patch.read() for patch in source.patches])
     if source.scm:
         directory = tree / source.spec.source.subdirectory
         tell_versioningit(directory, source.name, source.version, project.requires)

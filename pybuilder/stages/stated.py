@@ -47,7 +47,7 @@ def laid_out(adapters: Adapters, source: Source) -> Iterator[tuple[Path, int]]:
     with work_directory(adapters.layout, new_attempt_id(adapters.now())) as work:
         with disk_errors(work):
             extracted = extract(source.file, work / "unpacked", now=int(adapters.now().timestamp()))
-            apply(extracted.root, [patch.path for patch in source.patches])
+            apply(extracted.root, [patch.path for patch in source.patches], [patch.read() for patch in source.patches])
         yield extracted.root, extracted.newest_mtime
 
 

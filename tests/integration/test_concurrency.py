@@ -137,3 +137,27 @@ def test_two_states_side_by_side(here: Bench, tmp_path: Path) -> None:
     busy = here.start("build", "--json", "alpha")
     others = [here.start("--state", str(tmp_path / f"state-{n}"), "build", "--json", "alpha") for n in range(3)]
     assert all(ran.built() == ["alpha==1.0+pb.1"] for ran in finish([busy, *others]))
+
+
+@pytest.mark.parametrize("edit", ["change", "remove"])
+def test_a_patch_that_is_edited_meanwhile(here: Bench, edit: str) -> None:
+    """What a run planned with is what it builds with, or it does not build; the rest of the run goes on."""
+    here.accept("alpha", build_requires=["slow"])
+    here.accept("slow", act=SLOW.replace("0.5", "3"))
+    here.accept("beta", build_requires=["slow"])
+    patch = here.patch("alpha", "tiny.json", "VERSION", "OTHER")
+    text = patch.read_bytes()
+    with here.start("bootstrap", "--json", "alpha", "beta") as process:
+        wait_for(here.running_log)
+        if edit == "change":
+            patch.write_bytes(text.replace(b"OTHER", b"STRANGE"))
+        else:
+            patch.unlink()
+        stdout, stderr = process.communicate(timeout=90)
+    assert process.returncode == 3, stderr
+    [failure] = json.loads(stdout)["failed"]
+    assert failure["name"] == "alpha" and "patches/alpha/" in failure["error"] and "same command" in failure["do"]
+    assert here.published("alpha") == [] and here.published("beta") == ["1.0+pb.1"]
+    patch.write_bytes(text)
+    assert here.build("alpha").built() == ["alpha==1.0+pb.1"]
+    assert here.pybuild("audit", "alpha").code == 0
