@@ -24,6 +24,7 @@ from pybuilder.plan import Root, Target, digest
 from pybuilder.processes import install_command, run
 from pybuilder.sandbox import hashing
 from pybuilder.sandbox.host import base_interpreter
+from pybuilder.sandbox.target import target_of
 
 if TYPE_CHECKING:
     from pybuilder.lacking import Lack
@@ -39,12 +40,10 @@ _INTERPRETER = "host-interpreter"  # the kind of fact that its digest is
 
 def this_target() -> Target:
     """The interpreter that runs us, as a target."""
-    tags = tuple(str(tag) for tag in sys_tags())
-    return Target(
-        name=f"cp{sys.version_info.major}{sys.version_info.minor}-{sysconfig.get_platform().replace('-', '_')}",
-        python=f"{sys.version_info.major}.{sys.version_info.minor}",
-        full_version=".".join(map(str, sys.version_info[:3])),
-        tags=tags,
+    return target_of(
+        sys.version_info[:3],
+        sysconfig.get_platform(),
+        tags=map(str, sys_tags()),
         markers={name: str(value) for name, value in default_environment().items()},
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,17 +54,32 @@ def target_in(root: Path, *, python: str, engine: Engine, layout: Layout, facts:
         answer = _ask(root, python, engine, layout)
         facts.add_fact("target", key, answer)
     try:
-        major, minor, micro = answer["python"]
-        return Target(
-            name=f"cp{major}{minor}-{answer['platform'].replace('-', '_')}",
-            python=f"{major}.{minor}",
-            full_version=f"{major}.{minor}.{micro}",
-            tags=tuple(answer["tags"]),
-            # The kernel is the machine's, not the target's: it may not decide what is required.
-            markers={**answer["markers"], "platform_release": "", "platform_version": ""},
-        )
+        return target_of(answer["python"], answer["platform"], tags=answer["tags"], markers=answer["markers"])
     except (KeyError, TypeError, ValueError) as error:
         raise EngineError(f"{python} of the root does not answer like a Python", where=str(root)) from error
+
+
+def target_of(python: Iterable[int], platform: str, *, tags: Iterable[str], markers: Mapping[str, str]) -> Target:
+    """The target that a Python is, by what it says of itself.
+
+    Args:
+        python: Its version, of three numbers.
+        platform: As ``sysconfig.get_platform`` has it.
+        tags: Those that it accepts, the best first.
+        markers: Its environment (PEP 508).
+
+    Raises:
+        ValueError: The version has more numbers, or fewer.
+    """
+    major, minor, micro = python
+    return Target(
+        name=f"cp{major}{minor}-{platform.replace('-', '_')}",
+        python=f"{major}.{minor}",
+        full_version=f"{major}.{minor}.{micro}",
+        tags=tuple(tags),
+        # The kernel is the machine's, not the target's: it may not decide what is required.
+        markers={**markers, "platform_release": "", "platform_version": ""},
+    )
 
 
 def _ask(root: Path, python: str, engine: Engine, layout: Layout) -> Any:
