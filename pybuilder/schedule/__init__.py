@@ -10,9 +10,9 @@ runs or ``start`` starts something.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Generic
 
 from pybuilder.schedule.ready import Ready, Room, TaskId
@@ -49,12 +49,21 @@ class Schedule(Generic[TaskId]):
         jobs: How many tasks may run at once.
         urgent: Whether one more may start at once where its path is longer than those of all that run; its memory
             is there all the same. Whoever runs them lets those go ahead that nothing outranks.
+        clock: Seconds of a clock that never jumps, for what remains.
 
     Raises:
         ValueError: There is no processor or no job.
     """
 
-    def __init__(self, *, cpus: int, memory: int, jobs: int, urgent: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        cpus: int,
+        memory: int,
+        jobs: int,
+        urgent: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         if cpus < 1 or jobs < 1:
             raise ValueError("nothing can run without a processor and a job")
         self._machine = Room(jobs, cpus, memory)
@@ -62,6 +71,7 @@ class Schedule(Generic[TaskId]):
         self._tasks: Tasks[TaskId] = Tasks()
         self._running: dict[TaskId, Entry[TaskId]] = {}
         self._lets_urgent_in = urgent
+        self._clock = clock
 
     @property
     def finished(self) -> bool:
@@ -87,16 +97,16 @@ class Schedule(Generic[TaskId]):
         """How far a task is."""
         return self._tasks[task].state
 
-    def remaining(self, elapsed: Mapping[TaskId, float] = MappingProxyType({})) -> float:
+    def remaining(self) -> float:
         """Seconds until all is done, at least: the longest path, or the work over the machine's jobs and processors.
 
-        Args:
-            elapsed: For how many seconds what runs has been running.
+        What tasks have worked already is taken off what they take.
         """
         self._compute_paths()
+        now = self._clock()
         path = jobs = cpus = 0.0
         for entry in self._tasks.unfinished():
-            gone = min(elapsed.get(entry.task.id, 0.0), entry.task.seconds)
+            gone = min(entry.worked_until(now), entry.task.seconds)
             room = self._room(entry.task)
             path = max(path, entry.path - gone)
             jobs += (entry.task.seconds - gone) * room.jobs
@@ -162,11 +172,12 @@ class Schedule(Generic[TaskId]):
             return ()
         entries = sorted((self._tasks[task] for task in picked), key=lambda e: (-e.path, e.turn))
         longest = max(entry.path for entry in (*self._running.values(), *entries))
-        starts = []
+        starts, now = [], self._clock()
         for entry, cpus in zip(entries, self._give(entries), strict=True):
             resumed, outranked = entry.state is State.SUSPENDED, entry.path < longest
             starts.append(Start(task=entry.task, cpus=cpus, resumed=resumed, outranked=outranked))
             self._tasks.turn(entry, State.RUNNING)
+            entry.began = now
             self._running[entry.task.id] = entry
         return tuple(starts)
 
@@ -213,7 +224,8 @@ class Schedule(Generic[TaskId]):
     def _stop(self, task: TaskId) -> None:
         if task not in self._running:
             raise ValueError(f"{task} does not run: it is {self.state(task).value}")
-        del self._running[task]
+        entry = self._running.pop(task)
+        entry.worked = entry.worked_until(self._clock())
         self._ready.release(task)
 
     def _queue(self, entries: Iterable[Entry[TaskId]]) -> None:

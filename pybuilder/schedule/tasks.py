@@ -80,6 +80,8 @@ class Entry(Generic[TaskId]):
         missing: How many of its needs are not done.
         dependents: What waits for it.
         path: Seconds of the longest chain of dependents, itself included; see ``Tasks.compute_paths``.
+        began: When it started last, by the clock of the schedule.
+        worked: For how many seconds it had worked before that; see ``worked_until``.
     """
 
     task: Task[TaskId]
@@ -88,11 +90,19 @@ class Entry(Generic[TaskId]):
     missing: int = 0
     dependents: dict[TaskId, None] = field(default_factory=dict)
     path: float = 0.0
+    began: float = 0.0
+    worked: float = 0.0
 
     @property
     def is_ready(self) -> bool:
         """Whether it may start, or go on, as far as its needs are concerned."""
         return self.state in TO_START and not self.missing
+
+    def worked_until(self, now: float) -> float:
+        """For how many seconds it has run, without those for which it was suspended."""
+        # What has no processor hardly works: it may be prepared only, for which its seconds have no room.
+        works = self.state is State.RUNNING and self.task.cpus
+        return self.worked + (now - self.began if works else 0.0)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -18,8 +18,10 @@ def task(
     return Task(id=id, needs=frozenset(needs), seconds=seconds, cpus=cpus, memory=memory, exclusive=exclusive)
 
 
-def schedule(*tasks: Task[str], cpus: int = 2, memory: int = 8 * GIB, jobs: int = 99) -> Schedule[str]:
-    made: Schedule[str] = Schedule(cpus=cpus, memory=memory, jobs=jobs)
+def schedule(
+    *tasks: Task[str], cpus: int = 2, memory: int = 8 * GIB, jobs: int = 99, clock: Callable[[], float] = lambda: 0.0
+) -> Schedule[str]:
+    made: Schedule[str] = Schedule(cpus=cpus, memory=memory, jobs=jobs, clock=clock)
     assert made.add(tasks) == ()
     return made
 
@@ -627,16 +629,62 @@ def test_what_remains_is_the_longest_path_or_the_work() -> None:
     assert schedule(task("x", seconds=9, exclusive=True), task("y", seconds=2)).remaining() == 10
 
 
+@dataclass
+class Clock:
+    """A clock that a test sets."""
+
+    seconds: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
 def test_what_remains_shrinks_while_tasks_run_and_end() -> None:
-    on = schedule(task("a", seconds=3), task("b", "a", seconds=4))
+    clock = Clock()
+    on = schedule(task("a", seconds=3), task("b", "a", seconds=4), clock=clock)
     on.start()
-    assert on.remaining({"a": 2}) == 5
-    assert on.remaining({"a": 50}) == 4, "one that takes longer than thought may end any moment"
+    clock.seconds += 2
+    assert on.remaining() == 5
+    clock.seconds += 48
+    assert on.remaining() == 4, "one that takes longer than thought may end any moment"
     on.done("a")
     assert on.remaining() == 4
     on.start()
+    assert on.remaining() == 4
     on.fail("b")
     assert on.remaining() == 0
+
+
+def test_what_remains_shrinks_by_the_work_of_all_that_run() -> None:
+    clock = Clock()
+    on = schedule(*(task(f"{n}", seconds=5) for n in range(4)), clock=clock)
+    assert (len(on.start()), on.remaining()) == (2, 10)
+    clock.seconds += 3
+    assert on.remaining() == 7
+
+
+def test_what_is_suspended_does_not_work_meanwhile_and_keeps_what_it_has_done() -> None:
+    clock = Clock()
+    on = schedule(task("a", seconds=9), clock=clock)
+    on.start()
+    clock.seconds += 2
+    on.suspend("a")
+    clock.seconds += 50
+    assert on.remaining() == 7
+    on.start()
+    clock.seconds += 3
+    assert on.remaining() == 4
+
+
+def test_what_is_only_prepared_remains_whole() -> None:
+    clock = Clock()
+    on = schedule(task("a", seconds=9, cpus=0), clock=clock)
+    on.start()
+    clock.seconds += 2
+    on.suspend("a")
+    on.add([task("a", seconds=9)])
+    on.start()
+    assert on.remaining() == 9
 
 
 # All of it at random.
@@ -747,7 +795,7 @@ def test_random_runs_keep_every_promise(seed: int) -> None:
     chance = random.Random(seed)
     cpus, jobs, memory = chance.randrange(1, 9), chance.randrange(1, 9), 1000
     run = Run(
-        on=Schedule(cpus=cpus, memory=memory, jobs=jobs),
+        on=Schedule(cpus=cpus, memory=memory, jobs=jobs, clock=lambda: 0.0),
         cpus=cpus,
         memory=memory,
         jobs=jobs,
@@ -766,7 +814,8 @@ def test_random_runs_take_less_than_twice_what_they_must(seed: int) -> None:
     """Graham 1966: no list schedule takes longer than 2 - 1/m times the best; estimates may be wrong as here."""
     chance = random.Random(seed)
     cpus = chance.randrange(1, 9)
-    run = Run(on=Schedule(cpus=cpus, memory=0, jobs=cpus), cpus=cpus, memory=0, jobs=cpus, chance=chance)
+    on: Schedule[int] = Schedule(cpus=cpus, memory=0, jobs=cpus, clock=lambda: 0.0)
+    run = Run(on=on, cpus=cpus, memory=0, jobs=cpus, chance=chance)
     tasks = [replace(one, cpus=1, memory=0, exclusive=False) for one in random_tasks(chance, 80, 1)]
     run.add(tasks)
     run.go()
