@@ -1,4 +1,4 @@
-"""A planned tree in JSON: ``graph.json``, which holds all of it, and ``build-order.json``, which others schedule by.
+"""A planned tree in JSON: all of it (``graph.json``), in which order it is built (``build-order.json``), and why.
 
 What reads them is apart (``tree_reader``), since every run writes a tree and few read one.
 """
@@ -83,6 +83,36 @@ def order_json(
             "seconds": _seconds(estimates, step.package),
         }
         for step in build_order(tree)
+    ]
+
+
+def why_json(tree: Tree, name: str) -> list[list[dict[str, str | None]]]:
+    """Why a package is in a tree, for JSON: for each of its versions the shortest chain of requirements to it.
+
+    Each requirement is with who states it, null where it was asked for, and whether that installs or builds with it.
+
+    Args:
+        tree: The tree.
+        name: The package's name, in any spelling.
+
+    Raises:
+        UsageError: It is not in the tree.
+    """
+    # Imported here, as for the order: no run asks why.
+    from pybuilder.tree_text import versions
+    from pybuilder.tree_walk import shortest_chain
+
+    return [
+        [
+            {
+                "package": _id(tree, edge.need.package),
+                "requirement": edge.need.requirement,
+                "by": _id(tree, edge.by) if edge.by else None,
+                "kind": edge.kind,
+            }
+            for edge in shortest_chain(tree, package)
+        ]
+        for package in versions(tree, name)
     ]
 
 

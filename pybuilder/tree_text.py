@@ -142,6 +142,12 @@ def why(tree: Tree, name: str) -> list[str]:
     Raises:
         UsageError: It is not in the tree; names those that are and have nearly this name.
     """
+    packages, needed = versions(tree, name), dependants(tree)
+    return [printable(line) for package in packages for line in _reasons(tree, package, needed[package])]
+
+
+def versions(tree: Tree, name: str) -> list[Package]:
+    """The versions of a package that are in a tree, sorted; arguments and errors as those of :func:`why`."""
     wanted = normalize(name)
     packages = [package for package in tree.nodes if package[0] == wanted]
     if not packages:
@@ -149,8 +155,7 @@ def why(tree: Tree, name: str) -> list[str]:
         near = difflib.get_close_matches(wanted, names, n=3)
         cure = f"did you mean {' or '.join(near)}?" if near else "the whole tree: pybuild graph show"
         raise UsageError(f"{wanted} is not in the tree", cure=cure)
-    needed = dependants(tree)
-    return [printable(line) for package in packages for line in _reasons(tree, package, needed[package])]
+    return packages
 
 
 def _reasons(tree: Tree, package: Package, edges: Sequence[Edge]) -> Iterator[str]:

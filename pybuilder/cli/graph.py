@@ -12,7 +12,7 @@ from pybuilder.errors import UsageError
 from pybuilder.estimates import wall_seconds
 from pybuilder.sandbox.processors import usable
 from pybuilder.tree_dot import tree_dot
-from pybuilder.tree_files import tree_json
+from pybuilder.tree_files import tree_json, why_json
 from pybuilder.tree_reader import Graph, parse_graph
 from pybuilder.tree_svg import tree_svg
 from pybuilder.tree_text import plan_lines
@@ -41,10 +41,15 @@ def show(options: Options, as_json: bool) -> None:
 
 @graph.command()
 @click.argument("name", metavar="NAME")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_obj
-def why(options: Options, name: str) -> None:
+def why(options: Options, name: str, as_json: bool) -> None:
     """Why a package is in the tree."""
-    for line in why_lines(_last(options).tree, name):
+    tree = _last(options).tree
+    if as_json:
+        print(json.dumps(why_json(tree, name), indent=2))
+        return
+    for line in why_lines(tree, name):
         print(line)
 
 

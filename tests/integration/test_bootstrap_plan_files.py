@@ -198,6 +198,15 @@ class TestGraph:
         ran = planned.pybuild("graph", "why", "bass")
         assert ran.code == 2 and "base" in ran.stderr
 
+    def test_why_for_programs(self, planned: Bench) -> None:
+        [chain] = planned.pybuild("graph", "why", "Base", "--json").json
+        assert [(step["by"], step["kind"], step["package"]) for step in chain] == [
+            (None, "install", "alpha==1.0"),
+            ("alpha==1.0", "build", "tool==1.0"),
+            ("tool==1.0", "build", "base==1.0"),
+        ]
+        assert planned.pybuild("graph", "why", "bass", "--json").code == 2
+
     def test_pictures(self, planned: Bench) -> None:
         assert planned.pybuild("graph", "dot").stdout.startswith("digraph")
         svg = ElementTree.fromstring(planned.pybuild("graph", "svg").stdout)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pybuilder.errors import ConfigError
+from pybuilder.errors import ConfigError, UsageError
 from pybuilder.tree import Need, Tree, package_id
-from pybuilder.tree_files import format_json, order_json, tree_json
+from pybuilder.tree_files import format_json, order_json, tree_json, why_json
 from pybuilder.tree_reader import parse_graph, parse_tree
 from tests.support.planned import AIOHTTP, CIRCLE, LANGCHAIN, REQUESTS, SMALL, expected, guessed, planned
 
@@ -102,6 +102,20 @@ def test_a_source_that_was_not_looked_at_has_no_digest() -> None:
     (node,) = planned("a", "a 1")
     tree = replace(planned("a", "a 1"), nodes={node.package: replace(node, source=None)})
     assert order_json(tree, {node.package: "waits"}, {})[0]["sha256"] is None
+
+
+def test_why_is_a_chain_of_requirements_for_each_version() -> None:
+    tree = planned("a; c<2", "a 1: b: \nb 1: : C>=2\nc 2\nc 1")
+    assert why_json(tree, "C") == [
+        [{"package": "c==1", "requirement": "c<2", "by": None, "kind": "install"}],
+        [
+            {"package": "a==1", "requirement": "a", "by": None, "kind": "install"},
+            {"package": "b==1", "requirement": "b", "by": "a==1", "kind": "install"},
+            {"package": "c==2", "requirement": "C>=2", "by": "b==1", "kind": "build"},
+        ],
+    ]
+    with pytest.raises(UsageError, match="cc is not in the tree"):
+        why_json(tree, "cc")
 
 
 JINJA, MARKUP = "jinja2==3.1.4", "markupsafe==2.1.5"
