@@ -26,7 +26,7 @@ from pybuilder.errors import ConfigError, FetchError, PybuildError, blame
 from pybuilder.graph import components, describe_cycle, reachable
 from pybuilder.packages import Packages
 from pybuilder.plan import Plan
-from pybuilder.resolution import Chosen, Wanted, applies, exactly, named_versions, resolve
+from pybuilder.resolution import Chosen, Wanted, applies, exactly, named_versions, required_by, resolve
 from pybuilder.results import Result, Setbacks
 from pybuilder.sandbox import Share
 from pybuilder.sandbox.processors import usable
@@ -158,7 +158,8 @@ class Pipeline:
             found = self.produce(package).requires_dist
         wanted = [Wanted(requirement, f"{name} {version}") for requirement in found]
         self._wanted.update(dict.fromkeys(wanted))
-        self.chooser.check_accepted(wanted, self.adapters.target.markers)
+        with required_by(name, version):
+            self.chooser.check_accepted(wanted, self.adapters.target.markers)
         return found
 
     def _edges(self, chosen: Chosen) -> dict[NormalizedName, Sequence[NormalizedName]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -128,6 +129,23 @@ def applies(requirement: Requirement, markers: Mapping[str, str], extras: frozen
         ) from error
 
 
+@contextmanager
+def required_by(name: NormalizedName, version: Version) -> Iterator[None]:
+    """Say whose requirement it is that can't be taken in this block, and what to do about that.
+
+    Raises:
+        FetchError: That can't be taken.
+    """
+    try:
+        yield
+    except FetchError as error:
+        # [metadata] requires-dist is for the plan only: what is built would state it again.
+        raise FetchError(
+            f"a requirement of {name} {version} can't be met: {error.what}",
+            cure=f"patch the files of its source that state it (patches/{name}/), or take another version",
+        ) from error
+
+
 def satisfied_by(there: Mapping[str, Version], requirements: Iterable[Requirement], markers: Mapping[str, str]) -> bool:
     """Whether these versions satisfy all requirements that count on a target; extras are left to the resolver.
 
@@ -244,11 +262,9 @@ class _Provider(AbstractProvider[Wanted, Candidate, Identifier]):
 
     def get_dependencies(self, candidate: Candidate) -> list[Wanted]:
         by = str(candidate)
-        wanted = [
-            Wanted(requirement, by)
-            for requirement in self._world.requirements(candidate.name, candidate.version)
-            if applies(requirement, self._markers, candidate.extras)
-        ]
+        stated = self._world.requirements(candidate.name, candidate.version)
+        with required_by(candidate.name, candidate.version):
+            wanted = [Wanted(each, by) for each in stated if applies(each, self._markers, candidate.extras)]
         if candidate.extras:
             # The extras add to the package itself, in the same version.
             wanted.append(Wanted(Requirement(f"{candidate.name}=={candidate.version}"), by))

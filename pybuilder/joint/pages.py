@@ -20,7 +20,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pybuilder.errors import FetchError
-from pybuilder.resolution import applies
+from pybuilder.resolution import applies, required_by
 
 PAGE_TYPE = "application/vnd.pypi.simple.v1+json"
 METADATA_SUFFIX = ".metadata"
@@ -103,19 +103,20 @@ def metadata_file(
     """The metadata of a stand-in: what it requires on the target, and which extras it has.
 
     Raises:
-        FetchError: A requirement means nothing.
+        FetchError: A requirement means nothing, or names a URL.
     """
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
     extras: set[str] = set()
-    for requirement in requirements:
-        named = _extras_named(requirement)
-        extras |= named
-        if applies(requirement, markers, frozenset()):
-            lines.append(f"Requires-Dist: {plain(requirement)}")
-            continue
-        for extra in sorted(named):
-            if applies(requirement, markers, frozenset({extra})):
-                lines.append(f"Requires-Dist: {plain(requirement)} ; extra == '{extra}'")
+    with required_by(name, version):
+        for requirement in requirements:
+            named = _extras_named(requirement)
+            extras |= named
+            if applies(requirement, markers, frozenset()):
+                lines.append(f"Requires-Dist: {plain(requirement)}")
+                continue
+            for extra in sorted(named):
+                if applies(requirement, markers, frozenset({extra})):
+                    lines.append(f"Requires-Dist: {plain(requirement)} ; extra == '{extra}'")
     lines += [f"Provides-Extra: {extra}" for extra in sorted(extras)]
     return "\n".join([*lines, "", ""]).encode()
 

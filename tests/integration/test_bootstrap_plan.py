@@ -72,6 +72,17 @@ class TestWhatCounts:
         assert "pybuild: the extra 'quick' of alpha 1.0 adds nothing" in ran.stderr and "'fast'" not in ran.stderr
         assert "pybuild: left out by marker on " in ran.stderr and 'nowhere; sys_platform == "win32"' in ran.stderr
 
+    @pytest.mark.parametrize("wrong", [" @ https://localhost/beta.tar.gz", "; os_name ~= 'x'"])
+    def test_what_can_t_be_met_is_told_with_whose_it_is_and_patched(self, here: Bench, wrong: str) -> None:
+        here.accept("alpha", requires=[f"beta{wrong}"])
+        here.accept("beta")
+        ran = here.pybuild("bootstrap", "--plan", "alpha")
+        assert ran.code == 30 and "a requirement of alpha 1.0 can't be met: " in ran.stderr
+        assert "do: patch the files of its source that state it (patches/alpha/)" in ran.stderr
+        here.patch("alpha", "PKG-INFO", wrong, "").rename(here.workspace / "patches" / "alpha" / "0002.patch")
+        here.patch("alpha", "tiny.json", wrong, "")
+        assert set(here.bootstrap("alpha").built()) == {"alpha==1.0+pb.1", "beta==1.0+pb.1"}
+
     def test_only_false_markers(self, here: Bench) -> None:
         assert here.plan(NEW, 'nowhere; sys_platform == "win32"') == {}
 

@@ -76,6 +76,12 @@ class TestBuildRequirements:
         here.accept("alpha", build_requires=["nowhere; python_version < '3'"], requires=["else; sys_platform == 'x'"])
         assert here.build("alpha").built() == ["alpha==1.0+pb.1"]
 
+    def test_a_marker_without_meaning_is_told_with_whose_it_is(self, here: Bench) -> None:
+        here.accept("alpha", build_requires=["beta"])
+        here.accept("beta", requires=["gamma; os_name ~= 'x'"])
+        ran = here.pybuild("build", "alpha")
+        assert ran.code == 30 and "a requirement of beta 1.0 can't be met: the marker of 'gamma; os_name" in ran.stderr
+
     def test_extras(self, here: Bench) -> None:
         here.accept("alpha", build_requires=["beta[fast]"], act="import gamma")
         metadata = ["Provides-Extra: fast", "Provides-Extra: slow"]

@@ -113,7 +113,9 @@ def test_markers_are_judged_for_the_target() -> None:
 def test_requirements_that_mean_nothing(text: str) -> None:
     with pytest.raises(FetchError) as caught:
         metadata(text)
-    assert repr(str(Requirement(text))) in caught.value.what and caught.value.cure
+    assert caught.value.what.startswith("a requirement of foo 1 can't be met: ")
+    assert repr(str(Requirement(text))) in caught.value.what
+    assert "patches/foo/" in caught.value.cure
 
 
 def test_the_view_answers_names_as_they_are_spelled_and_notes_what_is_lacking() -> None:

@@ -138,8 +138,11 @@ class TestRefusals:
 
     @pytest.mark.parametrize("marker", ["os_name ~= 'posix'", "sys_platform >= 'a' and os_name ~= 'x'"])
     def test_a_marker_without_meaning(self, marker: str) -> None:
-        with pytest.raises(FetchError, match="marker"):
+        with pytest.raises(
+            FetchError, match=r"a requirement of a 1 can't be met: the marker of 'b; .* means nothing"
+        ) as caught:
             solve({"a": {"1": [f"b; {marker}"]}, "b": {"1": []}}, "a")
+        assert "patches/a/" in caught.value.cure
 
 
 def test_prereleases_are_the_worlds_business() -> None:
