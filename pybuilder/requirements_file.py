@@ -164,10 +164,11 @@ _SHORT = {
     "-C": "--config-settings",
 }
 _TAKEN = ("--constraint", "--hash", "--no-binary", "--requirement")
-# Options that want a value, and those that want none, each with why it is refused and what to do.
+# Options that want a value, and those that want none, each with why it is refused and what to do, if that does not
+# depend on the value.
 _VALUED = {
     **dict.fromkeys(_TAKEN, ("", "")),
-    "--editable": ("asks for an editable installation", f'{_SPEC} "path", and require the package by name'),
+    "--editable": ("asks for an editable installation", ""),
     "--index-url": _INDEX,
     "--extra-index-url": _INDEX,
     "--find-links": _INDEX,
@@ -223,9 +224,10 @@ def _refused(name: str, value: str | None, at: _Place) -> ConfigError:
     why, cure = _VALUED.get(name) or _BARE.get(name) or ("", "")
     if not why:
         return at.problem(f"unknown option {name!r}; {nearest(name, _TAKEN)}", "correct the option")
-    return at.problem(f"{name} {why}", cure)
+    return at.problem(f"{name} {why}", cure or _by_name(value or ""))
 
 
+_GIT = re.compile(r"(?:[\w.-]+(?:\[[^]]*\])?\s*@\s*)?git\+", re.IGNORECASE)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|file:", re.IGNORECASE)
 _PATH = re.compile(r"[.~]|[\w.+-]*[/\\]|\S+\.(whl|zip|tgz|tar\.[a-z0-9]+)(?=[\s;\[]|$)", re.IGNORECASE)
 
@@ -245,9 +247,9 @@ def _requirement(text: str, options: Sequence[tuple[str, str | None]], at: _Plac
 def _parsed(text: str, at: _Place) -> Requirement | ConfigError:
     # Addresses may have passwords in them, so none is repeated.
     if _URL.match(text):
-        return at.problem("this is a URL", f'{_SPEC} "git" or "url", and require the package by name')
+        return at.problem("this is a URL", _by_name(text))
     if _PATH.match(text):
-        return at.problem("this is a path", f'{_SPEC} "path", and require the package by name')
+        return at.problem("this is a path", _by_name(text))
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:
@@ -260,6 +262,15 @@ def _parsed(text: str, at: _Place) -> Requirement | ConfigError:
             f"write {requirement.name} without them, and the extras where it is required",
         )
     return requirement
+
+
+def _by_name(text: str) -> str:
+    """What to do in place of requiring a repository, a URL or a path."""
+    if _GIT.match(text):
+        source = '"git", its url and its tag or commit'
+    else:
+        source = '"git" or "url"' if _URL.match(text) else '"path"'
+    return f"{_SPEC} {source}, and require the package by name"
 
 
 def _explained(error: InvalidRequirement) -> str:

@@ -68,7 +68,7 @@ def test_digests_and_places_are_whole() -> None:
     ("line", "what", "cure"),
     [
         ("https://example.org/six.tar.gz", "this is a URL", '[source] of type "git" or "url"'),
-        ("git+https://example.org/six#egg=six", "this is a URL", '"git" or "url"'),
+        ("git+https://example.org/six#egg=six", "this is a URL", '"git", its url and its tag or commit'),
         ("file:six.tar.gz", "this is a URL", '"git" or "url"'),
         ("six @ https://example.org/six.tar.gz", "six is required by URL", "leave the URL out"),
         ("six[a]@git+ssh://git@example.org/six ; python_version>'3'", "six is required by URL", "leave the URL out"),
@@ -82,7 +82,11 @@ def test_digests_and_places_are_whole() -> None:
         ("six-1.0-py3-none-any.whl", "this is a path", '"path"'),
         ("six-1.0.tar.gz[extra]", "this is a path", '"path"'),
         ("-e .", "--editable asks for an editable installation", '"path"'),
-        ("--editable=git+https://example.org/six", "--editable asks for", '"path"'),
+        ("-e ./git+six", "--editable asks for an editable installation", '"path"'),
+        ("--editable=git+https://example.org/six", "--editable asks for", '"git", its url and its tag or commit'),
+        ("-e 'six[a] @ git+ssh://git@example.org/six@v1'", "--editable asks for", '[source] of type "git", its url'),
+        ("-e hg+https://example.org/six", "--editable asks for", '"git" or "url"'),
+        ("-e", "--editable has no value", "write one behind it"),
         ("-i https://example.org/simple", "--index-url chooses where packages come from", "`index` in pybuild.toml"),
         ("--extra-index-url=https://x/", "--extra-index-url chooses", "`index` in pybuild.toml"),
         ("--find-links wheels", "--find-links chooses", "`index` in pybuild.toml"),
@@ -142,7 +146,11 @@ def test_all_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["six @ https://u:secret@x/", "https://u:secret@x/", "-i https://u:secret@x/", "-r https://u:secret@x/"]
+    "line",
+    [
+        *("six @ https://u:secret@x/", "https://u:secret@x/", "-i https://u:secret@x/", "-r https://u:secret@x/"),
+        "-e git+https://u:secret@x/",
+    ],
 )
 def test_no_password_gets_into_a_message(line: str) -> None:
     (problem,) = refused(line)
