@@ -21,7 +21,7 @@ from pybuilder.state import Attempt, PublishedWheel, State
 def run_report(
     result: Result, state: State, layout: Layout, *, timings: Mapping[str, float] | None = None
 ) -> dict[str, Any]:
-    """The document that ``build`` and ``rebuild`` print with ``--json``.
+    """The document of a run that ``--json`` prints; ``cron`` adds to it.
 
     Args:
         result: What the run came to.

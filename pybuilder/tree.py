@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NewType
+from typing import Literal, NewType, get_args
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -18,9 +18,13 @@ from pybuilder.graph import components
 
 Package = tuple[NormalizedName, Version]
 
-# How far a package is: its payload is known; its key is known, and it is to be built; its key depends on what has to be
-# built first; it waits for review, or for something that does.
 Status = Literal["cached", "new", "depends", "waits"]
+"""What is expected of a package.
+
+cached: its payload is known; new: its key is known, and it is to be built; depends: its key depends on what has to be
+built first; waits: it waits for review, or for something that does.
+"""
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 # ``name==version``: how a package is written in files and messages.
 PackageId = NewType("PackageId", str)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from pybuilder.tree import Package, Tree, package_id
-from pybuilder.tree_walk import Status, lines
+from pybuilder.tree import Package, Status, Tree, package_id
+from pybuilder.tree_walk import lines
 
 _COLOURS: Mapping[Status, str] = {"cached": "#dafbe1", "new": "#ddf4ff", "depends": "#fff8c5", "waits": "#ffebe9"}
 

@@ -16,8 +16,7 @@ from pybuilder.fields import Array, FileSize, FormatOne, PackageName, RelativePa
 from pybuilder.json_files import parse_json, refused, validated
 from pybuilder.toml import Problem
 from pybuilder.toml_places import KeyPath
-from pybuilder.tree import Archive, Need, Node, Package, Tree
-from pybuilder.tree_walk import Status
+from pybuilder.tree import Archive, Need, Node, Package, Status, Tree
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

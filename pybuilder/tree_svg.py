@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from pybuilder.tree import Node, Package, Tree
+from pybuilder.tree import Node, Package, Status, Tree
 from pybuilder.tree_layout import Arrow, Box, Stroke, arrange
 from pybuilder.tree_text import duration, shown
-from pybuilder.tree_walk import Line, Status, lines
+from pybuilder.tree_walk import Line, lines
 
 # Widths of a letter in pixels: 0.602 of the font's size in every common monospaced font, and a little more.
 _LARGE = 13 * 0.61

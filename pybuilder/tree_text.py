@@ -9,8 +9,8 @@ from itertools import groupby
 from pybuilder.errors import UsageError
 from pybuilder.names import normalize
 from pybuilder.printable import printable
-from pybuilder.tree import Need, Package, Tree
-from pybuilder.tree_walk import STATUSES, Edge, Status, Step, build_order, dependants, shortest_chain
+from pybuilder.tree import STATUSES, Need, Package, Status, Tree
+from pybuilder.tree_walk import Edge, Step, build_order, dependants, shortest_chain
 
 _WORDS: Mapping[Status, str] = {
     "cached": "cached",

@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from pybuilder.tree import Need, Package, Tree
-
-Status = Literal["cached", "new", "depends", "waits"]
-"""What is expected of a package.
-
-cached: its key is known, and a payload of that key is published; new: its key is known, and it is to be built;
-depends: its key is known once what it needs is built; waits: it waits for review.
-"""
-STATUSES: tuple[Status, ...] = get_args(Status)
 
 Kind = Literal["install", "build"]
 

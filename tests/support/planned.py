@@ -10,8 +10,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pybuilder.tree import Archive, Need, Node, Package, Tree
-from pybuilder.tree_walk import Status, build_order
+from pybuilder.tree import Archive, Need, Node, Package, Status, Tree
+from pybuilder.tree_walk import build_order
 
 
 def planned(tops: str, packages: str) -> Tree:

@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pybuilder.tree import Need, Package, Tree
+from pybuilder.tree import Need, Package, Status, Tree
 from pybuilder.tree_svg import tree_svg
-from pybuilder.tree_walk import Status, lines
+from pybuilder.tree_walk import lines
 from tests.support.planned import AIOHTTP, CIRCLE, LANGCHAIN, REQUESTS, SMALL, expected, guessed, planned
 
 SVG = "{http://www.w3.org/2000/svg}"
