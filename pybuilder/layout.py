@@ -159,3 +159,7 @@ class Layout:
     def index(self, channel: str) -> Path:
         """The published tree of one channel."""
         return self.indexes / channel
+
+    def wheel(self, channel: str, file: str) -> Path:
+        """A wheel that a channel has published, by its file's name."""
+        return self.index(channel) / "files" / file

@@ -175,7 +175,7 @@ def _published(outcome: Outcome, state: State, layout: Layout) -> dict[str, Any]
 def _wheel(wheel: PublishedWheel, attempt: Attempt | None, layout: Layout) -> dict[str, Any]:
     return {
         "target": wheel.target,
-        "wheel": str(layout.index(wheel.channel) / "files" / wheel.wheel),
+        "wheel": str(layout.wheel(wheel.channel, wheel.wheel)),
         "wheel_sha256": wheel.wheel_sha256,
         "payload_sha256": wheel.payload,
         "key": wheel.key,

@@ -66,9 +66,19 @@ def use(layout: Layout, directory: Path) -> bool:
     with marking(layout), disk_errors(directory):
         try:
             os.utime(directory)
+            mark = last_use(directory)
         except FileNotFoundError:
             return False
+        _begin_before(layout, mark)
         return True
+
+
+def _begin_before(layout: Layout, mark: int) -> None:
+    """Where the clock was set back while we are at work, we began no later than at what we mark now."""
+    for run in layout.runs.glob(f"{os.getpid()}-*"):
+        with suppress(FileNotFoundError):
+            if last_use(run) > mark:
+                os.utime(run, ns=(mark, mark))
 
 
 def last_use(path: Path) -> int:

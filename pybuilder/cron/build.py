@@ -112,6 +112,10 @@ def _done(site: Site, goals: Sequence[Goal], assessed: Assessed, result: Result,
             log.troubles.append(_trouble(failure, held))
     log.troubles += _refusals(result)
     log.postponed += sum(isinstance(error, PostponedError) for error in unmet.values())
+    # What was left for later, and came along since something needed it.
+    along = log.untried.intersection(text for name, version in outcomes for text in (name, f"{name}=={version}"))
+    log.untried -= along
+    log.postponed -= len(along)
     return Done(outcomes=outcomes, unmet=unmet)
 
 

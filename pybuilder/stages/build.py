@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import stat
 import threading
 import time
@@ -14,16 +13,15 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 
 from pybuilder import events, record
-from pybuilder.errors import BuildError, BuildTimeout, StateError
+from pybuilder.errors import BuildError, BuildTimeout
 from pybuilder.files import disk_errors
 from pybuilder.lacking import LOG_SIZE, lacking
-from pybuilder.layout import Layout
 from pybuilder.plan import Plan
 from pybuilder.printable import printable
-from pybuilder.sandbox import FREE_DISK, Event, Outcome, Share
+from pybuilder.sandbox import Event, Outcome, Share
 from pybuilder.stages import Adapters, Project, Source
 from pybuilder.stages.attempt import Built, UnderWay
-from pybuilder.stages.prepared import lay_out_source, payload_refs, prepared_job
+from pybuilder.stages.prepared import check_room, lay_out_source, payload_refs, prepared_job
 from pybuilder.timing import timed
 from pybuilder.wheel.check import problems
 
@@ -65,21 +63,11 @@ def build(
         BuildError, BuildTimeout, EngineError: It failed; the attempt and its log are kept all the same.
         StateError: The disk has so little room left that no attempt was begun.
     """
-    _check_disk(adapters.layout)
+    check_room(adapters.layout)
     with timed(adapters.listen, name=source.name, version=source.version, phase="build"):
         attempt = _Attempt.begin(adapters, source, plan, phase="build")
         with attempt.ending():
             return attempt.make(project, satisfied, replan, share)
-
-
-def _check_disk(layout: Layout) -> None:
-    """Don't begin what would be ended at once, and then count as a failure of the package."""
-    if shutil.disk_usage(layout.root).free < FREE_DISK:
-        raise StateError(
-            f"less than {FREE_DISK >> 20} MiB are free on the disk, which every build has to leave",
-            where=str(layout.root),
-            cure="free some space (`pybuild gc`), or choose another disk with --state; then run it again",
-        )
 
 
 @dataclass(kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from pybuilder import events
 from pybuilder.errors import BuildError
 from pybuilder.plan import Plan, digest
 from pybuilder.stages import Adapters, Made, Project, Source
-from pybuilder.stages.intact import intact_payload
+from pybuilder.stages.intact import intact_payload, published_wheels
 from pybuilder.state import State
 from pybuilder.timing import timed
 from pybuilder.wheel.filename import WheelName
@@ -109,7 +109,7 @@ def payload_requires(state: State, sha256: str, path: Path) -> Sequence[str]:
 
 def published_build(adapters: Adapters, name: str, version: Version, number: int | None = None) -> Made | None:
     """What the channel has published of a version, under one number or the newest; None if it isn't there."""
-    published = adapters.state.published(adapters.channel.name, canonicalize_name(name), str(version))
+    published = published_wheels(adapters, canonicalize_name(name), version)
     wanted = max((wheel.number for wheel in published), default=0) if number is None else number
     for wheel in published:
         serves = accepted(WheelName.parse(wheel.wheel).tags, adapters.target.tags)

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pybuilder.environment import PayloadRef
-from pybuilder.errors import BuildError
+from pybuilder.errors import BuildError, StateError
+from pybuilder.layout import Layout
 from pybuilder.patching import apply
 from pybuilder.plan import Plan
-from pybuilder.sandbox import Job, Limits, build_environ, parallel_environ
+from pybuilder.sandbox import FREE_DISK, Job, Limits, build_environ, parallel_environ
 from pybuilder.sources.archive import extract
 from pybuilder.sources.modules import installed_modules
 from pybuilder.sources.scm import scm_env, tell_versioningit
 from pybuilder.stages import Adapters, Made, Project, Source
 from pybuilder.timing import timed
+
+
+def check_room(layout: Layout) -> None:
+    """Don't begin what would be ended at once, and then count as a failure of the package.
+
+    Raises:
+        StateError: The disk has less room than whatever runs in a sandbox has to leave.
+    """
+    if shutil.disk_usage(layout.root).free < FREE_DISK:
+        raise StateError(
+            f"less than {FREE_DISK >> 20} MiB are free on the disk, which every build has to leave",
+            where=str(layout.root),
+            cure="free some space (`pybuild gc`), or choose another disk with --state; then run it again",
+        )
 
 
 def lay_out_source(adapters: Adapters, source: Source, project: Project, plan: Plan, work: Path) -> None:

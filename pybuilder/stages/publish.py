@@ -17,6 +17,7 @@ from pybuilder.files import disk_errors, file_lock
 from pybuilder.names import normalize, numbered_version, split_number
 from pybuilder.record import read_plan, read_record
 from pybuilder.stages import Adapters, Made
+from pybuilder.stages.intact import published_wheels
 from pybuilder.state import PublishedWheel
 from pybuilder.timing import timed
 from pybuilder.work import work_directory
@@ -100,7 +101,7 @@ def _settle(adapters: Adapters, names: Collection[str]) -> None:
 
 def newest_build(adapters: Adapters, made: Made) -> tuple[PublishedWheel, ...]:
     """The wheels of the newest number under which the channel has published this version."""
-    published = adapters.state.published(adapters.channel.name, made.name, str(made.version))
+    published = published_wheels(adapters, made.name, made.version)
     newest = max((wheel.number for wheel in published), default=0)
     return tuple(wheel for wheel in published if wheel.number == newest)
 

@@ -184,6 +184,10 @@ def _refuse(made: Made, found: Sequence[str]) -> None:
 
 def _try_out(adapters: Adapters, made: Made, spec: EffectiveSpec, closure: Sequence[Made], root: Root) -> None:
     """Install it with all it needs into a clean sealed environment, import it, run the spec's commands."""
+    # Imported here, since most of what is validated was so before.
+    from pybuilder.stages.prepared import check_room
+
+    check_room(adapters.layout)
     steps = _steps(made, spec)
     refs = [member.ref for member in closure]
     environment = adapters.environments.prepare(refs, python=adapters.python, bytecode=False)

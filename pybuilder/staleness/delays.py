@@ -11,13 +11,16 @@ from packaging.version import Version
 
 from pybuilder.backoff import next_try
 from pybuilder.clock import timestamp
-from pybuilder.errors import PybuildError
+from pybuilder.errors import EngineError, PybuildError, StateError
 from pybuilder.plan import digest
 from pybuilder.staleness.failures import Noted, noted_failures
 from pybuilder.staleness.living import Maker
 from pybuilder.staleness.today import Today
 from pybuilder.state import INTERRUPTED, Attempt
 from pybuilder.tree import Package
+
+# The phases of attempts that ended for want of a disk or a sandbox.
+_NOT_ITS_FAULT = (StateError.phase, EngineError.phase)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +58,7 @@ class Delays:
         state, channel = today.adapters.state, today.adapters.channel.name
         failing: dict[Package, list[Attempt]] = {}
         for attempt in state.failing(channel):
-            if not (attempt.error or "").startswith(INTERRUPTED):
+            if attempt.phase not in _NOT_ITS_FAULT and not (attempt.error or "").startswith(INTERRUPTED):
                 package = (NormalizedName(attempt.name), Version(attempt.version))
                 failing.setdefault(package, []).append(attempt)
         return cls(today=today, failing=failing, noted=noted_failures(state, channel))

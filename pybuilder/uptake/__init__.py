@@ -64,7 +64,8 @@ class Uptake:
         drafts = Drafts(root=self.workspace.root, run=self.workspace.run)
         getter = replace(self.sources, workspace=drafts)
         source = getter.acquire(name, version)
-        pin = drafts.noted(name, version) or spec.pin(version)
+        # Somebody else may have pinned it since the spec was read.
+        pin = drafts.noted(name, version) or drafts.spec(name).pin(version)
         if pin is None:
             where = spec.document.place(("source",))
             raise UsageError(

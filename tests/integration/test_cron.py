@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -193,6 +194,20 @@ def test_a_budget_leaves_the_rest_for_the_next_pass(here: Bench) -> None:
     assert (len(first.built()), first.json["postponed"]) == (2, 1)
     assert (len(second.built()), second.json["postponed"]) == (1, 0)
     assert [each.json["ok"] for each in (first, second)] == [True, True]
+
+
+def test_what_waits_and_comes_along_with_what_needs_it_fails_no_more(here: Bench) -> None:
+    now = time.time()
+    here.accept("alpha", act=f"import time\nif time.time() < {now + 20}: raise SystemExit(1)")
+    commit(here)
+    failed = passed(here, code=10)
+    assert [each["kind"] for each in failed.json["problems"]] == ["build"]
+    time.sleep(max(0.0, now + 21 - time.time()))
+    here.accept("beta", requires=["alpha"])
+    commit(here)
+    ran = passed(here)
+    assert sorted(ran.built()) == ["alpha==1.0+pb.1", "beta==1.0+pb.1"]
+    assert (ran.json["problems"], ran.json["postponed"]) == ([], 0)
 
 
 def test_one_pass_at_a_time(here: Bench) -> None:

@@ -280,3 +280,16 @@ class TestStore:
         shutil.rmtree(here.state / "locks")
         here.rebuild("alpha==1.0")
         here.check_sound()
+
+
+@pytest.mark.parametrize("gone", ["index/host", "index/host/files"])
+def test_an_index_that_is_gone_is_published_again(here: Bench, gone: str) -> None:
+    """Under another number: who has the old wheel must not meet another of its name."""
+    here.accept("delta", requires=["alpha"])
+    here.build("delta")
+    shutil.rmtree(here.state / gone)
+    ran = here.build("delta")
+    assert sorted(ran.built()) == ["alpha==1.0+pb.2", "beta==1.0+pb.2", "delta==1.0+pb.2"]
+    assert all(Path(wheel["wheel"]).is_file() for build in ran.json["built"] for wheel in build["wheels"])
+    here.check_sound()
+    assert here.build("delta").cached() == ["delta==1.0+pb.2"]

@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
+from pybuilder.names import normalize
 from tests.support.git import git, repository
 from tests.support.wheels import Draft
 from tests.support.workspaces import Bench, bench, tiny_files, wait_for
@@ -271,3 +273,16 @@ def test_upstreams_wheel_in_place_of_a_source_and_a_source_that_nobody_can_have(
     shutil.rmtree(here.state / "store" / "sources")
     ran = here.pybuild("update", "gone", "--apply")
     assert ran.code == 40 and "it can't be rebased" in ran.stderr and '"1.2"' not in here.spec_text("gone")
+
+
+def test_a_version_that_somebody_pins_meanwhile(here: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its spec was read before that: it is an sdist all the same."""
+    here.accept("demo")
+    new = here.sdist("demo", "2.0")
+    with here.session() as session:
+        uptake = session.uptake()
+        before = uptake._spec(normalize("demo"))
+        here.spec("demo", f'[versions]\n"2.0" = {pin(new)}\n')
+        monkeypatch.setattr(type(uptake), "_spec", lambda self, name: before)
+        prepared = uptake.prepare(normalize("demo"), Version("2.0"))
+    assert prepared.version == Version("2.0")

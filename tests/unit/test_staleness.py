@@ -760,6 +760,14 @@ class TestFailures:
         here.now += DAY / 47
         assert here.stale() == {"seven==1.0": "new", "six==1.0": "new"}
 
+    @pytest.mark.parametrize("phase", ["state", "buildroot"])
+    def test_what_failed_for_want_of_a_disk_or_a_sandbox_does_not_wait(self, here: Here, phase: str) -> None:
+        here.spec("six")
+        here.failed("six", failure=(phase, "no"))
+        assert here.stale() == {"six==1.0": "new"} and here.delayed() == {}
+        here.failed("six", failure=("build", "no"))
+        assert list(here.delayed()) == ["six==1.0"]
+
     def test_a_package_without_a_version_waits_as_well(self, here: Here) -> None:
         here.spec("six", pins=())
         note_failure(here.channel.state, "host", "six", None, mark=here.only().mark, now=NOW)

@@ -49,6 +49,18 @@ def test_what_is_found_while_at_work_is_marked_after_its_beginning(layout: Layou
         assert last_use(thing) >= horizon(layout)
 
 
+def test_a_clock_that_is_set_back_while_at_work(layout: Layout) -> None:
+    """Whatever is marked from then on is no older than the run."""
+    thing = layout.source("a" * 64)
+    thing.mkdir(parents=True)
+    with at_work(layout):
+        [mine] = layout.runs.iterdir()
+        later = time.time_ns() + 3600 * 10**9
+        os.utime(mine, ns=(later, later))
+        assert use(layout, thing)
+        assert last_use(thing) >= horizon(layout)
+
+
 def test_what_is_not_there_leaves_no_trace(layout: Layout) -> None:
     assert not use(layout, layout.source("a" * 64))
     assert not layout.root.exists()
