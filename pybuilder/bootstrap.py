@@ -10,6 +10,9 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from pybuilder import events
 from pybuilder.errors import FetchError, PybuildError, ReviewError, blame
 from pybuilder.estimates import estimates, wall_seconds
@@ -17,6 +20,7 @@ from pybuilder.machine import Machine
 from pybuilder.packages import Packages
 from pybuilder.planner import MAX_REPLANS, plan
 from pybuilder.request import Planned, Request, Resolver
+from pybuilder.resolution import exact_versions
 from pybuilder.results import Failure, Result
 from pybuilder.settled import settled
 from pybuilder.stages.publish import Outcome
@@ -153,15 +157,15 @@ class Bootstrap:
             self.packages.queue_reviews(review)
         both = (self.outcomes, outcomes)
         built = {package: outcome for each in both for package, outcome in each.items() if outcome.minted}
-        unmet: dict[PybuildError, list[str]] = {}
+        unmet: dict[PybuildError, list[Requirement]] = {}
         for top, error in assessed.planned.unmet.items():
-            unmet.setdefault(error, []).append(str(top))
+            unmet.setdefault(error, []).append(top)
         tops = {top.package for top in tree.tops}
         return Result(
             built=tuple(built.values()),
             cached=tuple(o for package, o in outcomes.items() if package in tops - built.keys()),
             failed=(
-                *(Failure(name=top, version="", error=e, held_back=(*more,)) for e, (top, *more) in unmet.items()),
+                *(_unmet(error, requirements) for error, requirements in unmet.items()),
                 *failures,
             ),
             review=review,
@@ -228,6 +232,13 @@ class Bootstrap:
             return "depends" if depends else "new"
         packages.made[package] = known
         return "cached"
+
+
+def _unmet(error: PybuildError, requirements: Sequence[Requirement]) -> Failure:
+    """The failure of what was asked for and could not be resolved."""
+    first, *more = requirements
+    version = next(map(str, exact_versions(first.specifier)), "")
+    return Failure(name=canonicalize_name(first.name), version=version, error=error, held_back=(*map(str, more),))
 
 
 def reviews(tree: Tree, unaccepted: Collection[Package]) -> Iterable[Waiting]:

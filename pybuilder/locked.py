@@ -54,7 +54,9 @@ def read_plan(file: Path, request: Request, statements: Statements) -> Planned:
     asked, planned = sorted({str(top) for top in request.tops}), sorted({top.requirement for top in tree.tops})
     if asked and asked != planned:
         raise UsageError(
-            f"this plan is for {', '.join(planned)}", where=str(file), cure="ask for just that, or for nothing"
+            f"this plan is for {', '.join(planned) or 'nothing'}",
+            where=str(file),
+            cure="ask for just that, or for nothing",
         )
     statements.look_at(tree.nodes)
     broken = {package: error for package, error in statements.broken.items() if package in tree.nodes}

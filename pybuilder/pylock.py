@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -16,13 +16,20 @@ from packaging.utils import InvalidSdistFilename, NormalizedName, parse_sdist_fi
 from packaging.version import InvalidVersion, Version
 
 from pybuilder.errors import FetchError, UsageError
-from pybuilder.tree import Archive, Node, Tree, package_id
+from pybuilder.tree import Archive, Node, Package, Tree, package_id
 
 # What tells one target from another; the rest of PEP 508's variables follow from these or change with an update.
 _TELLING = ("implementation_name", "python_version", "sys_platform", "platform_machine")
 
 
-def pylock(tree: Tree, *, markers: Mapping[str, str], channel: str, path: Callable[[Archive], str]) -> Pylock:
+def pylock(
+    tree: Tree,
+    *,
+    unlearned: Collection[Package],
+    markers: Mapping[str, str],
+    channel: str,
+    path: Callable[[Archive], str],
+) -> Pylock:
     """What a tree installs, as PEP 751 has it; valid by packaging's own rules.
 
     The tree is one target's, so no package has a marker: what the target's markers leave out is not in it. What is
@@ -30,6 +37,7 @@ def pylock(tree: Tree, *, markers: Mapping[str, str], channel: str, path: Callab
 
     Args:
         tree: The tree.
+        unlearned: Packages of which nobody knows what they require before they are built, which they may not be.
         markers: The target's environment (PEP 508).
         channel: For whose index the packages are built.
         path: Where a source lies that has no URL of its own, as one made from git or from a directory: a path with
@@ -37,10 +45,10 @@ def pylock(tree: Tree, *, markers: Mapping[str, str], channel: str, path: Callab
 
     Raises:
         UsageError: Two versions of a package are installed, which one file can't say.
-        FetchError: A package's source could not be looked at.
+        FetchError: A package can't be built, or nobody knows what it requires.
     """
     nodes = [node for node in tree if node.package in tree.installed]
-    _check(nodes)
+    _check(nodes, unlearned)
     locked = Pylock(
         lock_version=Version("1.0"),
         environments=[Marker(" and ".join(f'{name} == "{markers[name]}"' for name in _TELLING))],
@@ -87,7 +95,7 @@ def _inline(value: Any) -> Any:
     return value
 
 
-def _check(nodes: list[Node]) -> None:
+def _check(nodes: list[Node], unlearned: Collection[Package]) -> None:
     counted = Counter(node.name for node in nodes)
     if twice := [package_id(node.package) for node in nodes if counted[node.name] > 1]:
         raise UsageError(
@@ -96,8 +104,13 @@ def _check(nodes: list[Node]) -> None:
         )
     if unseen := [package_id(node.package) for node in nodes if node.source is None]:
         raise FetchError(
-            f"pylock.toml can't be written: the source of {', '.join(unseen)} could not be looked at",
-            cure="mend what kept it from being fetched, or ask for a version instead of a build, and plan again",
+            f"pylock.toml can't be written: {', '.join(unseen)} can't be built from a source",
+            cure="mend what keeps it from that, or ask for a version instead of a build, and plan again",
+        )
+    if unknown := [package_id(node.package) for node in nodes if node.package in unlearned]:
+        raise FetchError(
+            f"pylock.toml can't be written: what {', '.join(unknown)} requires is not known before it is built",
+            cure="take it in, with what builds it (--accept-new, or pybuild review approve), and plan again",
         )
 
 

@@ -129,6 +129,19 @@ def applies(requirement: Requirement, markers: Mapping[str, str], extras: frozen
         ) from error
 
 
+def check_no_url(requirement: Requirement) -> None:
+    """Refuse a requirement that says where something lies: another source must not take its place.
+
+    Raises:
+        FetchError: It does.
+    """
+    if requirement.url is not None:
+        raise FetchError(
+            f"{str(requirement)!r} names a URL: versions are chosen among what the index has",
+            cure="require it by name and version; a spec's [source] says where it comes from",
+        )
+
+
 @contextmanager
 def required_by(name: NormalizedName, version: Version) -> Iterator[None]:
     """Say whose requirement it is that can't be taken in this block, and what to do about that.
@@ -265,6 +278,8 @@ class _Provider(AbstractProvider[Wanted, Candidate, Identifier]):
         stated = self._world.requirements(candidate.name, candidate.version)
         with required_by(candidate.name, candidate.version):
             wanted = [Wanted(each, by) for each in stated if applies(each, self._markers, candidate.extras)]
+            for each in wanted:
+                check_no_url(each.requirement)
         if candidate.extras:
             # The extras add to the package itself, in the same version.
             wanted.append(Wanted(Requirement(f"{candidate.name}=={candidate.version}"), by))

@@ -34,6 +34,7 @@ class Statements:
         draft: The text of a spec for a package that has none, from its source; None where it gets none.
         learn: Builds a package to find out what it requires where it is installed.
         broken: Packages whose source can't be had or used, and why.
+        unlearned: Packages that would have to be built to know what they require, and could not be.
         ahead: Told in whatever thread of each package whose source has come and was not here before; more than once.
     """
 
@@ -42,6 +43,7 @@ class Statements:
     draft: Callable[[Source], str | None]
     learn: Callable[[Package], Made]
     broken: dict[Package, PybuildError] = field(default_factory=dict)
+    unlearned: set[Package] = field(default_factory=set)
     ahead: Callable[[Package], None] | None = None
     _looked_at: set[Package] = field(default_factory=set)
     _stated: dict[Package, tuple[Requirement, ...] | None] = field(default_factory=dict)
@@ -142,15 +144,18 @@ class Statements:
         self._stated[package] = ()
 
     def _learn(self, package: Package) -> tuple[Requirement, ...]:
+        self.unlearned.add(package)
         if not self.workspace.accepts(package[0]):
             return ()
         try:
-            return self.learn(package).requires_dist
+            learned = self.learn(package).requires_dist
         except ReviewError:
             return ()
         except PybuildError as error:
             self._note(package, error)
             return ()
+        self.unlearned.discard(package)
+        return learned
 
     def hold(self, node: Node) -> bool:
         """Whether what a node needs where it is installed is what its payload says; from now on that is what it states.

@@ -28,7 +28,7 @@ from pybuilder.files import disk_errors, write_atomic, write_named
 from pybuilder.request import Planned, Request
 from pybuilder.results import Result
 from pybuilder.trace import timings, tracing
-from pybuilder.tree import Archive
+from pybuilder.tree import Archive, Package, package_id
 from pybuilder.tree_files import format_json, order_json, tree_json
 from pybuilder.workspace.drafts import Drafts
 
@@ -97,7 +97,7 @@ class _Command:
             markers, requirements = session.adapters.target.markers, whole.statements.requirements
             told = list(notes(request, assessed.planned, markers=markers, requirements=requirements))
             if self.plan_only:
-                files = _plan_files(session, assessed)
+                files = _plan_files(session, assessed, whole.statements.unlearned)
                 result, report = None, {}
             else:
                 replan = partial(self._plan_again, session, whole, request, assessed)
@@ -108,8 +108,9 @@ class _Command:
             click.echo(f"pybuild: {note}", err=True)
         if result is None:
             return self._print_plan(assessed, files)
-        names = {top.package[0] for top in assessed.tree.tops}
-        return self._print_result(session, result, report, names, spans.found)
+        tops = [package_id(top.package) for top in assessed.tree.tops]
+        together = [[top] for top in tops] if self.each else [tops]
+        return self._print_result(session, result, report, together, spans.found)
 
     def _request(self) -> Request:
         typed = [parse_requirement(text) for text in self.requirements]
@@ -122,6 +123,8 @@ class _Command:
             raise UsageError(what, where=where, cure="run the same command in another directory, with -w")
         if not tops and not self.locked:
             raise UsageError("nothing is asked for", cure="name a requirement, or a file of them with -r")
+        if self.keep_going and not self.each:
+            raise UsageError("--keep-going leaves out what can't be resolved by itself", cure="say --each as well")
         return Request(
             tops=tops,
             constraints=tuple(each.requirement for each in bounds),
@@ -206,17 +209,17 @@ class _Command:
         session: Session,
         result: Result,
         report: dict[str, Any],
-        names: Collection[str],
+        together: Sequence[Collection[str]],
         spans: Sequence[events.Span],
     ) -> int:
         if self.as_json:
             print_document(report)
         else:
-            from pybuilder.cli.build import print_install_line
+            from pybuilder.cli.build import print_install_lines
             from pybuilder.cli.summary import print_summary
 
             print_summary(result, report, spans)
-            print_install_line(report, names, session)
+            print_install_lines(report, together, session)
         codes = [failure.error.exit_code for failure in result.failed]
         codes += [ReviewError.exit_code] if result.review else []
         return combined_exit_code(codes)
@@ -226,7 +229,7 @@ def _graph(assessed: Assessed) -> str:
     return format_json(tree_json(assessed.tree, assessed.statuses, assessed.seconds))
 
 
-def _plan_files(session: Session, assessed: Assessed) -> tuple[str, ...]:
+def _plan_files(session: Session, assessed: Assessed, unlearned: Collection[Package]) -> tuple[str, ...]:
     """Write the plan into the current directory, for people, for other installers, and for ``--locked``."""
     from pybuilder.pylock import format_pylock, pylock
 
@@ -238,7 +241,8 @@ def _plan_files(session: Session, assessed: Assessed) -> tuple[str, ...]:
 
     try:
         channel, markers = session.adapters.channel.name, session.adapters.target.markers
-        texts[PYLOCK] = format_pylock(pylock(assessed.tree, markers=markers, channel=channel, path=path))
+        lock = pylock(assessed.tree, unlearned=unlearned, markers=markers, channel=channel, path=path)
+        texts[PYLOCK] = format_pylock(lock)
     except PybuildError as error:
         gone = ", and the one that is here is removed" if Path(PYLOCK).exists() else ""
         click.echo(f"pybuild: no {PYLOCK} is written{gone}: {error}", err=True)

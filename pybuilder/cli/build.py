@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import click
@@ -79,22 +79,26 @@ def _print_result(result: Result, report: dict[str, Any], names: set[str], sessi
         print(line, file=sys.stderr)
     for line in wheel_lines(report):
         print(line)
-    print_install_line(report, names, session)
+    print_install_lines(report, [names], session)
 
 
-def print_install_line(report: Mapping[str, Any], names: Collection[str], session: Session) -> None:
+def print_install_lines(report: Mapping[str, Any], together: Sequence[Collection[str]], session: Session) -> None:
     """Print how to install what was asked for, if anything of it is there.
 
     Args:
         report: As ``reports.run_report`` makes it.
-        names: The packages that were asked for, normalised.
+        together: What was asked for, by what was resolved together: names, normalised, or ``NAME==VERSION``.
         session: Where it ran.
     """
-    builds = [str(build_["build"]).partition("/")[2] for build_ in [*report["built"], *report["cached"]]]
-    asked_for = [name for name in builds if name.partition("==")[0] in names]
+    builds = {}
+    for each in [*report["built"], *report["cached"]]:
+        numbered = str(each["build"]).partition("/")[2]
+        builds[numbered] = {each["name"], f"{each['name']}=={each['version']}", numbered}
     simple = session.adapters.index.root / "simple"
-    # Several versions of one package can't be installed together.
-    while asked_for:
-        together = list({name.partition("==")[0]: name for name in reversed(asked_for)}.values())[::-1]
-        asked_for = [name for name in asked_for if name not in together]
-        print(f"install it with:  pip install --index-url {simple.as_uri()} {' '.join(together)}")
+    for wanted in together:
+        asked_for = [numbered for numbered, names in builds.items() if not names.isdisjoint(wanted)]
+        # Several versions of one package can't be installed together.
+        while asked_for:
+            one_each = list({name.partition("==")[0]: name for name in reversed(asked_for)}.values())[::-1]
+            asked_for = [name for name in asked_for if name not in one_each]
+            print(f"install it with:  pip install --index-url {simple.as_uri()} {' '.join(one_each)}")

@@ -105,7 +105,7 @@ def _cure(what: str, view: View, named: set[NormalizedName]) -> str:
     for name in sorted(view.missing & named):
         return f"check how {name!r} is spelled, or require another package"
     for name in sorted(view.empty & named):
-        return f"name the version, as {name}==1.0, or say in specs/{name}.toml where its source is ([source])"
+        return f"name the version, as {name}==1.0; where its source is, specs/{name}.toml says ([source])"
     if "the target's Python is" in what:
         return "take versions that support this Python, or a target with another Python"
     if " was yanked" in what:

@@ -20,7 +20,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pybuilder.errors import FetchError
-from pybuilder.resolution import applies, required_by
+from pybuilder.resolution import applies, check_no_url, required_by
 
 PAGE_TYPE = "application/vnd.pypi.simple.v1+json"
 METADATA_SUFFIX = ".metadata"
@@ -127,11 +127,7 @@ def plain(requirement: Requirement) -> str:
     Raises:
         FetchError: It names a URL, or what no version can be equal to.
     """
-    if requirement.url is not None:
-        raise FetchError(
-            f"{str(requirement)!r} names a URL: versions are chosen among what the index has",
-            cure="require it by name and version; a spec's [source] says where it comes from",
-        )
+    check_no_url(requirement)
     for specifier in requirement.specifier:
         if specifier.operator == "===" and not _is_version(specifier.version):
             raise FetchError(f"{str(requirement)!r} names no version (PEP 440)", cure="require a version")

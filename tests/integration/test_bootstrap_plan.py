@@ -292,6 +292,21 @@ class TestEach:
         assert [failure["phase"] for failure in ran.json["failed"]] == ["fetch", "fetch"]
         assert "multi>5" in ran.json["failed"][0]["error"]
         assert "nowhere" in ran.json["failed"][1]["error"]
+        assert [failure["name"] for failure in ran.json["failed"]] == ["beta", "nowhere"]
+        alone = here.pybuild("bootstrap", NEW, "--keep-going", "alpha")
+        assert alone.code == 2 and "say --each as well" in alone.stderr
+
+    def test_how_to_install_what_was_resolved_by_itself(self, here: Bench) -> None:
+        publish(here, multi=["1.0", "2.0"])
+        here.sdist("alpha", requires=["multi<2"])
+        here.sdist("beta", requires=["multi>=2"])
+        lines = here.pybuild("bootstrap", NEW, "--each", "alpha", "beta").stdout.splitlines()
+        told = [line.rpartition("/simple ")[2] for line in lines if line.startswith("install it with")]
+        assert told == ["alpha==1.0+pb.1", "beta==1.0+pb.1"]
+        # Of a version that is only built with, nothing is told.
+        here.sdist("gamma", requires=["multi>=2"], build_requires=["multi<2"])
+        last = here.pybuild("bootstrap", NEW, "gamma", "multi>=2").stdout.splitlines()[-1]
+        assert sorted(last.rpartition("/simple ")[2].split()) == ["gamma==1.0+pb.1", "multi==2.0+pb.1"]
 
 
 class TestWhoBuilds:

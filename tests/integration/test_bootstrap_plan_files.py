@@ -183,6 +183,17 @@ class TestLocked:
         assert "requires other things than the plan was told" in failure["error"]
 
 
+def test_there_is_no_pylock_while_nobody_knows_what_a_package_requires(here: Bench) -> None:
+    """It is known once it is built, which it may not be before somebody has accepted it."""
+    here.sdist("alpha", static=False, requires=["beta"])
+    here.accept("beta")
+    ran = here.pybuild("bootstrap", "--plan", "alpha")
+    assert ran.code == 40 and "what alpha==1.0 requires is not known before it is built" in ran.stderr
+    assert not (here.root / "pylock.toml").exists()
+    here.plan("--accept-new", "alpha")
+    assert '{name = "beta"}' in (here.root / "pylock.toml").read_text()
+
+
 class TestGraph:
     def test_of_the_last_plan_or_run(self, planned: Bench) -> None:
         shown = planned.pybuild("graph", "show", "--json").json

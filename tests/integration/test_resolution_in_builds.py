@@ -358,3 +358,11 @@ class TestSourcesOfOtherKinds:
         url = f"{here.upstream.root}/files/alpha-1.0.tar"
         here.spec("alpha", f'[source]\ntype = "url"\nurl = "{url}"\nsubdirectory = "python"\n')
         assert here.build("alpha==1.0").built() == ["alpha==1.0+pb.1"]
+
+
+def test_what_installs_by_url_is_refused(here: Bench) -> None:
+    here.accept("alpha", requires=["beta @ https://localhost/beta-1.0.tar.gz"])
+    here.accept("beta")
+    [failure] = here.build("alpha", code=30).json["failed"]
+    assert "a requirement of alpha 1.0 can't be met" in failure["error"] and "names a URL" in failure["error"]
+    assert here.published("alpha") == here.published("beta") == []

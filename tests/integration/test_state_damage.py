@@ -291,5 +291,7 @@ def test_an_index_that_is_gone_is_published_again(here: Bench, gone: str) -> Non
     ran = here.build("delta")
     assert sorted(ran.built()) == ["alpha==1.0+pb.2", "beta==1.0+pb.2", "delta==1.0+pb.2"]
     assert all(Path(wheel["wheel"]).is_file() for build in ran.json["built"] for wheel in build["wheels"])
+    # Pages that are left list what is gone until somebody says otherwise.
+    assert here.pybuild("index", "refresh").code == 0
     here.check_sound()
     assert here.build("delta").cached() == ["delta==1.0+pb.2"]
