@@ -119,7 +119,8 @@ class Statements:
 
     def unconfirmed(self, names: Collection[NormalizedName]) -> list[Package]:
         """Of packages of these names those that were looked at and of which only a wheel of upstream's was asked."""
-        return [package for package in self._unconfirmed if package[0] in names]
+        # A copy, since other threads ask as well.
+        return [package for package in tuple(self._unconfirmed) if package[0] in names]
 
     def confirm(self, packages: Iterable[Package]) -> bool:
         """Ask the source of each package, or its backend where that is not honest; whether one says another thing.
@@ -134,7 +135,7 @@ class Statements:
                 if stated is None and not self.workspace.accepts(package[0]):
                     continue
                 real = self.learn(package).requires_dist if stated is None else tuple(stated)
-                wrong |= {*map(str, real)} != {*map(str, self._stated[package] or ())}
+                wrong |= {*map(str, real)} != {*map(str, self._stated.get(package) or ())}
                 self._stated[package] = real
         return wrong
 
