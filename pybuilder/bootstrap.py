@@ -25,7 +25,7 @@ from pybuilder.results import Failure, Result
 from pybuilder.settled import settled
 from pybuilder.stages.publish import Outcome
 from pybuilder.statements import Statements
-from pybuilder.tree import Package, Status, Tree, needing
+from pybuilder.tree import Node, Package, Status, Tree, needing
 from pybuilder.workspace.drafts import Drafts
 
 Waiting = tuple[str, str, str]
@@ -95,11 +95,21 @@ class Bootstrap:
         """
         for _ in range(MAX_REPLANS):
             assessed = self.assess(self.plan(request))
-            made = self.packages.made
-            wrong = [node for node in assessed.tree if node.package in made and not self.statements.hold(node)]
-            if not wrong:
+            if all(map(self._holds, assessed.tree)):
                 break
         return assessed
+
+    def _holds(self, node: Node) -> bool:
+        """Whether what is known to be built of a package requires what the plan was told."""
+        if node.package not in self.packages.made:
+            return True
+        try:
+            return self.statements.hold(node)
+        except FetchError as error:
+            # Others are planned without it from now on.
+            del self.packages.made[node.package]
+            self.statements.give_up(node.package, error)
+            return False
 
     def assess(self, planned: Planned) -> Assessed:
         """Compare a tree with what has been built."""

@@ -347,10 +347,10 @@ class Execution:
         """A payload is there; whether it requires what the plan was told."""
         (package,) = task.packages
         self.packages.made[package] = made
-        if self.statements.hold(self.tree.nodes[package]):
-            self._schedule.done(task)
-            return
         try:
+            if self.statements.hold(self.tree.nodes[package]):
+                self._schedule.done(task)
+                return
             if self.locked or self._replans > MAX_REPLANS * len(self.tree.nodes):
                 raise other_requirements(package, planned=not self.locked)
             planned = self._plan_again()

@@ -125,7 +125,7 @@ def applies(requirement: Requirement, markers: Mapping[str, str], extras: frozen
     except (UndefinedComparison, UndefinedEnvironmentName) as error:
         raise FetchError(
             f"the marker of {str(requirement)!r} means nothing: {error}",
-            cure="take another version of the package that requires it",
+            cure="correct it, or take another version of what states it",
         ) from error
 
 

@@ -14,7 +14,7 @@ from pybuilder.errors import FetchError, PybuildError, ReviewError
 from pybuilder.interruption import side_by_side
 from pybuilder.metadata import parse_metadata
 from pybuilder.packages import Packages
-from pybuilder.resolution import applies
+from pybuilder.resolution import applies, required_by
 from pybuilder.stages import Made, Source
 from pybuilder.stages.plan import build_requirements
 from pybuilder.tree import Node, Package
@@ -162,15 +162,19 @@ class Statements:
         """Whether what a node needs where it is installed is what its payload says; from now on that is what it states.
 
         Only what counts on the target and for the extras that are asked for is compared.
+
+        Raises:
+            FetchError: What it requires means nothing.
         """
         made = self.packages.made[node.package]
         self._stated[node.package] = made.requires_dist
         markers, extras = self.packages.adapters.target.markers, frozenset(node.extras)
-        real = {
-            str(requirement)
-            for requirement in made.requires_dist
-            if canonicalize_name(requirement.name) != node.name and applies(requirement, markers, extras)
-        }
+        with required_by(node.name, node.version):
+            real = {
+                str(requirement)
+                for requirement in made.requires_dist
+                if canonicalize_name(requirement.name) != node.name and applies(requirement, markers, extras)
+            }
         return real == {need.requirement for need in node.installs}
 
     def look_at(self, packages: Iterable[Package]) -> None:

@@ -321,3 +321,13 @@ def test_packages_that_install_each_other_are_published_together(here: Bench) ->
     started = {build["name"]: datetime.fromisoformat(build["started"]) for build in ran.json["built"]}
     assert started["gamma"] > max(started["alpha"], started["beta"])
     here.check_sound()
+
+
+def test_a_wheel_whose_requirement_means_nothing_stops_only_what_needs_it(here: Bench) -> None:
+    lie = """FACTS['metadata'] = ['Requires-Dist: beta; os_name ~= "x"']"""
+    here.accept("alpha", act=lie)
+    here.accept("other")
+    for built in (["other==1.0+pb.1"], []):
+        [failure] = (ran := here.bootstrap("alpha", "other", code=30)).json["failed"]
+        assert failure["name"] == "alpha" and "a requirement of alpha 1.0 can't be met" in failure["error"]
+        assert ran.built() == built

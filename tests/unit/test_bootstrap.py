@@ -218,7 +218,7 @@ class TestRun:
         here.unmet = {Requirement("x>9"): error, Requirement("y"): error}
         whole = here.bootstrap
         [failure] = whole.run(whole.assess(here.planned()), replan=never).failed
-        assert (failure.name, failure.error, failure.held_back) == ("x>9", error, ("y",))
+        assert (failure.name, failure.error, failure.held_back) == ("x", error, ("y",))
 
     def test_what_a_new_plan_adds_is_written_down_and_told(self, here: Here) -> None:
         later = "base 1\nmore 1\ntool 1: base\ntop 1: base: tool; more"

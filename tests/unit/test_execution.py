@@ -23,7 +23,7 @@ from pybuilder.request import Planned
 from pybuilder.schedule import Schedule
 from pybuilder.stages import Made
 from pybuilder.stages.publish import Outcome
-from pybuilder.tree import Package, Tree, package_id
+from pybuilder.tree import Node, Package, Tree, package_id
 from tests.support.making import Build, FakePackages, FakeStatements, Replan
 from tests.support.planned import planned
 from tests.support.planning import package
@@ -743,6 +743,21 @@ class TestOtherRequirements:
         assert run.failures == {}
         assert run.published >= {"lib==1", "more==1", "top==1"}
         assert "extra==1" not in run.published
+
+    def test_what_it_requires_means_nothing(self) -> None:
+        """It has failed, and the others go on without it."""
+        run = Run(tree("lib 1\nother 1\ntop 1: lib; other"))
+        hold = run.statements.hold
+
+        def held(node: Node) -> bool:
+            if node.name == "lib":
+                raise FetchError("a requirement of lib 1 can't be met")
+            return hold(node)
+
+        run.statements.hold = held  # type: ignore[method-assign]
+        run.run()
+        assert run.failures == {"lib==1": ("top==1",)}
+        assert run.published == {"other==1"}
 
     def test_no_plan_has_what_it_requires(self) -> None:
         """It has failed, and the others go on without it."""
