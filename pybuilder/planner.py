@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from itertools import chain
-from operator import and_
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -47,8 +45,14 @@ def plan(statements: Statements, request: Request, *, resolver: Resolver) -> Pla
         ConflictError: No versions go together; with the resolver's explanation.
         PybuildError: Something of the workspace can't be read.
     """
-    asked_for = named_versions([*request.tops, *request.constraints])
-    planning = _Planning(statements=statements, request=request, resolver=resolver, asked_for=asked_for)
+    stated = [*request.tops, *request.constraints]
+    planning = _Planning(
+        statements=statements,
+        request=request,
+        resolver=resolver,
+        asked_for=named_versions(stated),
+        early={canonicalize_name(each.name) for each in stated if each.specifier.prereleases},
+    )
     with foresight(statements, request.tops, planning.likely):
         return planning.run()
 
@@ -75,11 +79,11 @@ class _Planning:
     resolver: Resolver
     # The versions that people name: in the request, and in specs.
     asked_for: dict[NormalizedName, set[Version]]
+    # Packages of which prereleases count like other versions: one is named, as in ``>=1.0rc1``, or their specs say so.
+    early: set[NormalizedName]
     known_only: bool = True
     restricted: bool = False
     asked: dict[NormalizedName, None] = field(default_factory=dict)
-    # Packages of which prereleases count like other versions.
-    early: set[NormalizedName] = field(default_factory=set)
     used: dict[NormalizedName, set[Version]] = field(default_factory=dict)
     contexts: dict[Package, Chosen] = field(default_factory=dict)
     environments: dict[Package, tuple[tuple[Requirement, ...], Chosen]] = field(default_factory=dict)
@@ -103,13 +107,9 @@ class _Planning:
                 if not (self.request.keep_going and len(together) > 1):
                     raise
                 self.unmet.update(dict.fromkeys(some, error))
-        needs = []
-        for some, choice in chosen:
-            for top in some:
-                name = canonicalize_name(top.name)
-                needs.append(Need(requirement=str(top), package=(name, choice[name][0])))
+        named = [(top, canonicalize_name(top.name), choice) for some, choice in chosen for top in some]
         self._grow([choice for _, choice in chosen])
-        return self._planned(tuple(needs))
+        return self._planned(tuple(Need(requirement=str(top), package=(name, c[name][0])) for top, name, c in named))
 
     # What installs: uv's view of the world.
 
@@ -260,8 +260,8 @@ class _Planning:
         for requires, choice in self.environments.values():
             if name in choice and id(choice) not in wants:
                 needs = [*needs_of(requires, choice, self.markers), *chain(*self._installed(choice).needs.values())]
-                stated = [Requirement(need.requirement).specifier for need in needs if need.package[0] == name]
-                wants[id(choice)] = reduce(and_, stated, SpecifierSet())
+                stated = (Requirement(need.requirement).specifier for need in needs if need.package[0] == name)
+                wants[id(choice)] = SpecifierSet(",".join(map(str, stated)))
         return list(wants.values())
 
     def _reach(self, choices: Sequence[Chosen]) -> None:
@@ -283,10 +283,9 @@ class _Planning:
     def _versions(self, choices: Iterable[Chosen]) -> dict[NormalizedName, set[Version]]:
         """The versions that were chosen, by name, but for candidates."""
         found: dict[NormalizedName, set[Version]] = {}
-        for choice in choices:
-            for name, (version, _) in choice.items():
-                if (name, version) not in self.request.candidates:
-                    found.setdefault(name, set()).add(version)
+        for name, (version, _) in chain.from_iterable(choice.items() for choice in choices):
+            if (name, version) not in self.request.candidates:
+                found.setdefault(name, set()).add(version)
         return found
 
     def _most_bound_first(self, packages: Iterable[Package]) -> list[Package]:

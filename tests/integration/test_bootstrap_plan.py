@@ -165,6 +165,14 @@ class TestWhichVersions:
         here.sdist("alpha", **{"requires" if kind == "install" else "build_requires": [requirement]})
         assert list(here.plan(NEW, "alpha")) == ["alpha==1.0", f"multi=={version}"]
 
+    @pytest.mark.parametrize("constraint", [False, True])
+    def test_a_prerelease_that_is_named_asks_for_newer_ones_too(self, here: Bench, constraint: bool) -> None:
+        """As it does for what builds require (PEP 440); uv alone would take the newest that is none."""
+        publish(here, multi=["1.0", "2.0", "3.0b1"])
+        (here.root / "limits.txt").write_text("multi>=1.1rc1\n")
+        asked = ["multi", "-c", "limits.txt"] if constraint else ["multi>=1.1rc1"]
+        assert list(here.plan(NEW, *asked)) == ["multi==3.0b1"]
+
     def test_yanked_ones_are_installed_only_if_the_request_names_them(self, here: Bench) -> None:
         publish(here, multi=["1.0", "2.0"])
         here.upstream.yanked = {"multi-2.0.tar.gz": "broken"}
