@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 
@@ -10,6 +11,8 @@ import click
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import channel_name, open_index, open_layout, open_workspace
 from pybuilder.errors import UsageError, ValidationError
+from pybuilder.layout import Layout
+from pybuilder.state import State
 
 
 @click.group()
@@ -24,8 +27,9 @@ def verify(options: Options, as_json: bool) -> int:
     """Read every file and page, and list what is wrong; exit 50 if anything is."""
     workspace = open_workspace(options)
     channel = channel_name(options, workspace)
-    tree = open_index(open_layout(options, workspace), channel)
-    found = tree.verify()
+    layout = open_layout(options, workspace)
+    tree = open_index(layout, channel)
+    found = (*tree.verify(), *_gone(layout, channel))
     if as_json:
         json.dump({"ok": not found, "channel": channel, "problems": list(found)}, sys.stdout, indent=2)
         print()
@@ -34,6 +38,24 @@ def verify(options: Options, as_json: bool) -> int:
             print(problem)
         print(f"{tree.root}: {f'{len(found)} problems' if found else 'sound'}", file=sys.stderr)
     return ValidationError.exit_code if found else 0
+
+
+def _gone(layout: Layout, channel: str) -> list[str]:
+    """The wheels of newest numbers that the state knows to be published, and that are on no page and nowhere."""
+    if not layout.database.exists():
+        return []
+    with contextlib.closing(State.open(layout)) as state:
+        published = state.published_in(channel)
+    newest: dict[tuple[str, str], int] = {}
+    for wheel in published:
+        newest[wheel.name, wheel.version] = max(wheel.number, newest.get((wheel.name, wheel.version), 0))
+    gone = [
+        wheel
+        for wheel in sorted(published, key=lambda wheel: wheel.wheel)
+        if wheel.number == newest[wheel.name, wheel.version] and not layout.wheel(channel, wheel.wheel).exists()
+    ]
+    what = "it was published, and is gone; published again, under another number, by"
+    return [f"files/{wheel.wheel}: {what} `pybuild build {wheel.name}=={wheel.version}`" for wheel in gone]
 
 
 @index.command()

@@ -288,10 +288,13 @@ def test_an_index_that_is_gone_is_published_again(here: Bench, gone: str) -> Non
     here.accept("delta", requires=["alpha"])
     here.build("delta")
     shutil.rmtree(here.state / gone)
+    told = here.pybuild("index", "verify")
+    assert told.code == 50 and "files/alpha-1.0+pb.1-py3-none-any.whl: it was published, and is gone" in told.stdout
     ran = here.build("delta")
     assert sorted(ran.built()) == ["alpha==1.0+pb.2", "beta==1.0+pb.2", "delta==1.0+pb.2"]
     assert all(Path(wheel["wheel"]).is_file() for build in ran.json["built"] for wheel in build["wheels"])
     # Pages that are left list what is gone until somebody says otherwise.
     assert here.pybuild("index", "refresh").code == 0
+    assert here.pybuild("index", "verify").code == 0
     here.check_sound()
     assert here.build("delta").cached() == ["delta==1.0+pb.2"]
