@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
 
+from pybuilder.cli.clearing import clear_left
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import find_attempt, lock_path, open_layout, open_workspace
 from pybuilder.errors import UsageError
@@ -90,9 +89,8 @@ def _ground(layout: Layout, full: bool) -> Iterator[Ground]:
     from pybuilder.cli.rpm_ground import local_roots, open_podman
 
     with contextlib.closing(State.open(layout, alone=full)) as state, open_podman(layout, state) as engine:
-        clear_podman = engine.clear if shutil.which("podman") and layout.roots.is_dir() else None
         roots = local_roots(layout, services=engine.services)
-        yield Ground(state=state, roots=roots, clear=_clearing(clear_podman))
+        yield Ground(state=state, roots=roots, clear=partial(clear_left, layout, state))
 
 
 def _locks(workspace: Workspace) -> Iterator[Lock]:
@@ -100,18 +98,6 @@ def _locks(workspace: Workspace) -> Iterator[Lock]:
         path = lock_path(workspace, name)
         if path.exists():
             yield parse_lock(path.read_text("utf-8", "replace"), f"buildroots/{path.name}")
-
-
-def _clearing(clear_podman: Callable[[Path], None] | None) -> Callable[[Path], None]:
-    """What ends what a sandbox left, whichever engine had made it; podman has left nothing where there are no roots."""
-    from pybuilder.sandbox.host import HostEngine
-
-    def clear(work: Path) -> None:
-        HostEngine.of_this_interpreter().clear(work)
-        if clear_podman:
-            clear_podman(work)
-
-    return clear
 
 
 def _facts(report: Report, dry_run: bool, max_size: int | None) -> dict[str, Any]:

@@ -7,10 +7,12 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pybuilder import reports
+from pybuilder.cli.clearing import clear_left
 from pybuilder.cli.ground import Ground, this_machine
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import open_layout, open_workspace
@@ -94,7 +96,7 @@ def _rebuild(options: Options, text: str, listen: Listener) -> dict[str, Any]:
         with _ground(bench, recorded, buildroot) as ground:
             channel = _channel(recorded, buildroot)
             with adapters_on(ground, workspace, layout=layout, state=state, channel=channel, listen=listen) as adapters:
-                reap(layout, state, adapters.engine.clear)
+                reap(layout, state, partial(clear_left, layout, state))
                 limits = _limits(workspace, recorded, buildroot)
                 screener = Screener(adapters=adapters, policy=workspace.settings.screen, root=workspace.root)
                 fetched = prove(adapters, recorded, supplies, screener=screener, limits=limits, cpus=len(usable()))

@@ -6,13 +6,14 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from pybuilder import clock, events
+from pybuilder.cli.clearing import clear_left
 from pybuilder.cli.ground import Ground, open_ground
 from pybuilder.cli.options import Options
 from pybuilder.cli.places import choose_buildroot, open_layout, open_workspace
@@ -110,10 +111,10 @@ def open_session(options: Options, listen: events.Listener, *, workspace: Worksp
         )
         with adapters_on(ground, workspace, layout=layout, state=state, channel=channel, listen=listen) as adapters:
             recover(layout, state)
-            reap(layout, state, adapters.engine.clear)
+            reap(layout, state, partial(clear_left, layout, state))
             yield _session(workspace, adapters, client)
         # Another run may have been killed beside this one, which built what that had begun.
-        reap(layout, state, adapters.engine.clear)
+        reap(layout, state, partial(clear_left, layout, state))
 
 
 @contextlib.contextmanager

@@ -142,10 +142,6 @@ class Engine(Protocol):
         """
         ...
 
-    def clear(self, work: Path) -> None:
-        """Remove what a killed run left of a start in this work directory."""
-        ...
-
 
 def parallel_environ(cpus: int) -> dict[str, str]:
     """What tells build systems how many processors they have: make, CMake, cargo, numpy, torch, Python (from 3.13 on).

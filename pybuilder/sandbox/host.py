@@ -118,15 +118,6 @@ class HostEngine:
             seconds=time.monotonic() - started,
         )
 
-    def clear(self, work: Path) -> None:
-        """Remove control groups; nothing else outlives a run, which bubblewrap and its mounts die with.
-
-        By name: a group that another run has just made has no members yet either.
-        """
-        from pybuilder.sandbox import cgroups
-
-        cgroups.sweep(_group_name(work))
-
     @contextlib.contextmanager
     def _bubblewrap(
         self, job: Job, namespace: int | None, pipes: _Pipes, entrances: Sequence[Path]
@@ -171,6 +162,17 @@ class HostEngine:
             f"{RUNNER}/inside.py",
             *map(str, pipes.inside[:2]),
         ]
+
+
+def clear(work: Path) -> None:
+    """Remove what a killed run left of a start in this work directory: control groups.
+
+    Nothing else outlives a run, which bubblewrap and its mounts die with. By name: a group that another run has just
+    made has no members yet either.
+    """
+    from pybuilder.sandbox import cgroups
+
+    cgroups.sweep(_group_name(work))
 
 
 @functools.cache

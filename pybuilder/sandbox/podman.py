@@ -119,7 +119,11 @@ class PodmanEngine:
         return f"{tools}, {time.monotonic() - started:.2f} s"
 
     def clear(self, work: Path) -> None:
-        """Remove the container, if it is still there."""
+        """Remove what a killed run left of a start in this work directory: the container, if it is still there.
+
+        Raises:
+            EngineError: podman can't be asked, or says no.
+        """
         self.services.remove(container_name(work))
 
     @contextlib.contextmanager

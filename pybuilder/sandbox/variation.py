@@ -81,10 +81,6 @@ class VaryingEngine:
         """The engine's."""
         return self.engine.tools()
 
-    def clear(self, work: Path) -> None:
-        """As the engine does."""
-        self.engine.clear(work)
-
     def run(self, job: Job, *, answer: Callable[[Event], bool], echo: Callable[[bytes], None] | None = None) -> Outcome:
         """Run a job to its end elsewhere; see ``Engine.run``."""
         cpus, processors = other_cpus(job, before=self.before, there=len(usable()))

@@ -20,7 +20,7 @@ def reap(layout: Layout, state: State, clear: Callable[[Path], None]) -> tuple[A
     Args:
         layout: Where their work lies.
         state: Has them.
-        clear: Ends what a sandbox left that had a work directory; see ``Engine.clear``.
+        clear: Ends what a sandbox of whichever engine left that had a work directory.
 
     Returns:
         The attempts that had been interrupted.

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.distribution import distribution, missing_tools
 from tests.support.fedora import LINKED, NAME, fedora_bench, lock
-from tests.support.workspaces import Bench, Ran, plan_of
+from tests.support.workspaces import Bench, Ran, control_groups, plan_of, processes_of, wait_for
 
 YAML = '[system]\nbuild = ["libyaml-devel"]\nruntime = ["libyaml"]\n'
 
@@ -193,6 +193,18 @@ class TestBuild:
         ran = here.pybuild("audit", str(copy))
         assert ran.code == 50
         assert "WRONG: the wheel has the published digest" in ran.stdout
+
+    def test_what_a_killed_run_left_on_the_host_is_cleared(self, here: Bench) -> None:
+        here.accept("slow", act="print('begun', flush=True)\nimport time; time.sleep(60)")
+        with here.start("-b", "host", "build", "slow") as process:
+            log = wait_for(here.running_log)
+            process.kill()
+        works = {log.parents[1].name}
+        wait_for(lambda: not processes_of(here.state), what="the end of the sandbox")
+        assert control_groups(works)
+        here.build("alpha")
+        assert control_groups(works) == []
+        assert not list(here.state.glob("work/*"))
 
 
 class TestChoice:
