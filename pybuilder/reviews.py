@@ -7,8 +7,9 @@ ignores from now on. The queue itself is not decided here: it is renewed from wh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 from packaging.requirements import Requirement
@@ -20,7 +21,7 @@ from pybuilder.commits import Change, Commits
 from pybuilder.errors import UsageError
 from pybuilder.new import NewSpec, SpecWriter
 from pybuilder.printable import printable
-from pybuilder.rejections import FILE, with_rejection, without_rejection
+from pybuilder.rejections import FILE, Rejection, with_rejection, without_rejection
 from pybuilder.review_queue import Waiting, waiting, wanted_specifiers
 from pybuilder.screening.policy import cure
 from pybuilder.spec_edit import with_ignored
@@ -80,7 +81,7 @@ class Reviews:
             version: The version that is meant; None for the one that is wanted, or for all new ones that wait.
 
         Raises:
-            UsageError: Nobody has asked for it.
+            UsageError: Nobody has asked for it, or somebody else rejects it meanwhile.
             PybuildError: It can't be had, or can't be committed; nothing has changed then but for the new versions
                 before it, which are committed.
         """
@@ -104,7 +105,7 @@ class Reviews:
             reason: Why; may be empty.
 
         Raises:
-            UsageError: It is accepted, and nothing of it waits.
+            UsageError: It is accepted, or somebody else accepts it meanwhile, and nothing of it waits.
             PybuildError: It can't be committed; nothing has changed then.
         """
         self.workspace.spec_path(name)  # refuses a name that no package can have
@@ -119,7 +120,8 @@ class Reviews:
         by = self.workspace.author()
         after = with_rejection(_text(before), name, reason=reason, by=by, when=self.now()).encode()
         message = _message(f"Reject {name}", [reason, *_wishes(waiting(self.state, name))])
-        commit = self.commits.commit([Change(file=FILE, before=before, after=after)], message)
+        changes = [Change(file=FILE, before=before, after=after)]
+        commit = self.commits.commit(changes, message, recheck=partial(self._check_not_accepted, name))
         return Decision(name=name, outcome="rejected", file=FILE, commit=commit)
 
     def _take_in(self, name: NormalizedName, version: Version | None, entries: Sequence[Waiting]) -> Decision:
@@ -134,8 +136,20 @@ class Reviews:
             before = content(self.workspace.root / FILE)
             changes.append(Change(file=FILE, before=before, after=without_rejection(_text(before), name).encode()))
             about.append(f"It was {rejection.sentence}")
-        commit = self.commits.commit(changes, _message(f"Take in {name} {new.version}", about))
+        message = _message(f"Take in {name} {new.version}", about)
+        commit = self.commits.commit(changes, message, recheck=partial(self._check_not_rejected, name, rejection))
         return Decision(name=name, outcome="taken in", versions=(new.version,), file=file, commit=commit, new=new)
+
+    def _check_not_accepted(self, name: NormalizedName) -> None:
+        """Refuse to reject what somebody has taken in since we looked."""
+        if self.workspace.accepts(name):
+            raise _decided(name, "accepted", f"specs/{name}.toml")
+
+    def _check_not_rejected(self, name: NormalizedName, rejection: Rejection | None) -> None:
+        """Refuse to take in what somebody has rejected since we looked, for the first time or anew."""
+        # A fresh workspace, which knows what has been written meanwhile.
+        if replace(self.workspace).rejections.get(name, rejection) != rejection:
+            raise _decided(name, "rejected", FILE)
 
     def _wanted(self, name: NormalizedName, version: Version | None, entries: Sequence[Waiting]) -> SpecifierSet:
         """What all want of the version together; where nothing satisfies that, what the first of them wants who can."""
@@ -170,6 +184,12 @@ class Reviews:
             )
             raise UsageError(f"{name} {version} does not wait for review", cure=listed)
         return (version,)
+
+
+def _decided(name: NormalizedName, how: str, file: str) -> UsageError:
+    return UsageError(
+        f"somebody else has {how} {name} meanwhile", where=file, cure=f"look again: pybuild review show {name}"
+    )
 
 
 def _wishes(entries: Sequence[Waiting]) -> list[str]:

@@ -46,12 +46,13 @@ class Commits:
     state: State
     now: Callable[[], datetime]
 
-    def commit(self, changes: Sequence[Change], message: str) -> str:
+    def commit(self, changes: Sequence[Change], message: str, *, recheck: Callable[[], None] = lambda: None) -> str:
         """Write changes and commit them, on the branch that is checked out.
 
         Args:
             changes: In the order in which they are written. What an interrupted run has written already is committed.
             message: The commit's.
+            recheck: Called while nobody else can write; where it raises, nothing is written.
 
         Returns:
             The commit; empty where the workspace is in no git repository, where the changes are written all the same.
@@ -64,7 +65,7 @@ class Commits:
         with file_lock(self.layout.lock("commits")):
             with suppress(PybuildError):
                 self._finish()
-            return self._commit(Entry(changes=tuple(changes), message=message))
+            return self._commit(Entry(changes=tuple(changes), message=message), recheck)
 
     def check(self, changes: Sequence[Change]) -> None:
         """Refuse what ``commit`` would refuse before it writes anything.
@@ -151,13 +152,13 @@ class Commits:
     def _journal(self) -> Journal:
         return Journal(state=self.state, root=self.workspace.root)
 
-    def _commit(self, entry: Entry) -> str:
+    def _commit(self, entry: Entry, recheck: Callable[[], None] = lambda: None) -> str:
         repository, root = self._repository, self.workspace.root
         self.check(entry.changes)
         self._journal.begin(entry)
         ended = True
         try:
-            write(root, entry.changes)
+            write(root, entry.changes, recheck=recheck)
             if not repository.exists:
                 return ""
             try:

@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,12 +39,13 @@ def changed(root: Path, changes: Iterable[Change]) -> tuple[str, ...]:
     return tuple(each.file for each in changes if content(root / each.file) not in (each.before, each.after))
 
 
-def write(root: Path, changes: Sequence[Change]) -> None:
+def write(root: Path, changes: Sequence[Change], *, recheck: Callable[[], None] = lambda: None) -> None:
     """Make changes, in the order given; each file is whole at every moment. What is as it is to be stays untouched.
 
     Args:
         root: The workspace.
         changes: What is to become of its files.
+        recheck: Called while nobody else can write; where it raises, nothing is written.
 
     Raises:
         ConfigError: Somebody has changed a file meanwhile; nothing has been written.
@@ -53,6 +54,7 @@ def write(root: Path, changes: Sequence[Change]) -> None:
     with disk_errors(root):
         (root / "specs").mkdir(exist_ok=True)
         with locked(root / "specs"):
+            recheck()
             if others := changed(root, changes):
                 raise ConfigError(
                     f"{others[0]} was changed by somebody else meanwhile",

@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from pybuilder.commits import Change, Commits
 from pybuilder.commits.journal import Entry, Journal
-from pybuilder.errors import CommitError, ConfigError, StateError
+from pybuilder.errors import CommitError, ConfigError, StateError, UsageError
 from pybuilder.layout import Layout
 from pybuilder.processes import run
 from pybuilder.spec import Pin
@@ -131,6 +131,17 @@ def test_a_hook_that_fails_is_told_and_leaves_everything_as_it_was(home: Path, c
     before = snapshot(home)
     with pytest.raises(CommitError, match=r"git commit failed: (not today|it ended with 1)"):
         commits.commit(update(home), "x")
+    assert snapshot(home) == before
+    assert commits.finish() == ""
+
+
+def test_a_last_look_may_refuse_it_and_leaves_everything_as_it_was(home: Path, commits: Commits) -> None:
+    def refuse() -> None:
+        raise UsageError("no more")
+
+    before = snapshot(home)
+    with pytest.raises(UsageError, match="no more"):
+        commits.commit(update(home), "x", recheck=refuse)
     assert snapshot(home) == before
     assert commits.finish() == ""
 

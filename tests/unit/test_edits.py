@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
 
-from pybuilder.errors import ConfigError, StateError
+from pybuilder.errors import ConfigError, StateError, UsageError
 from pybuilder.workspace.edits import Change, changed, undo, write
 
 
@@ -47,6 +49,22 @@ def test_what_somebody_has_changed_meanwhile_stays_and_so_does_all_else(root: Pa
     assert changed(root, changes()) == ("specs/six.toml",)
     with pytest.raises(ConfigError, match=r"specs/six.toml was changed by somebody else"):
         write(root, changes())
+    assert files(root) == before
+
+
+def test_a_last_look_is_taken_while_nobody_else_can_write(root: Path) -> None:
+    def refuse() -> None:
+        with pytest.raises(BlockingIOError):
+            descriptor = os.open(root / "specs", os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            finally:
+                os.close(descriptor)
+        raise UsageError("no")
+
+    before = files(root)
+    with pytest.raises(UsageError):
+        write(root, changes(), recheck=refuse)
     assert files(root) == before
 
 

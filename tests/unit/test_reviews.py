@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,6 +37,7 @@ class Here:
     state: State
     offered: tuple[str, ...] = ("",)
     refusal: PybuildError | None = None
+    meanwhile: Callable[[], None] = lambda: None
     messages: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)
 
@@ -59,9 +60,11 @@ class Here:
         text = f'name = "six"\n# as {requirement}\n'
         return SimpleNamespace(version=Version([*named, "1.0"][0]), text=text, findings=findings, missing=())
 
-    def commit(self, changes: Sequence[Change], message: str) -> str:
+    def commit(self, changes: Sequence[Change], message: str, *, recheck: Callable[[], None] = lambda: None) -> str:
         if self.refusal:
             raise self.refusal
+        self.meanwhile()
+        recheck()
         for each in changes:
             path = self.root / each.file
             assert (path.read_bytes() if path.exists() else None) == each.before
@@ -171,6 +174,21 @@ class TestYes:
             here.reviews.approve(SIX)
         assert not (here.root / "specs" / "six.toml").exists()
 
+    @pytest.mark.parametrize("before", ["", "[packages.six]\nreason = 'old'\n"])
+    def test_beside_somebody_s_no(self, here: Here, before: str) -> None:
+        here.write("rejected.toml", before)
+        here.wait("six")
+        here.meanwhile = lambda: here.write("rejected.toml", "[packages.six]\nreason = 'new'\n")
+        with pytest.raises(UsageError, match="somebody else has rejected six meanwhile") as caught:
+            here.reviews.approve(SIX)
+        assert "pybuild review show six" in caught.value.cure
+        assert here.messages == [] and not (here.root / "specs" / "six.toml").exists()
+
+    def test_beside_somebody_s_no_to_another(self, here: Here) -> None:
+        here.wait("six")
+        here.meanwhile = lambda: here.write("rejected.toml", "[packages.seven]\n")
+        assert here.reviews.approve(SIX).outcome == "taken in"
+
     def test_to_what_cannot_be_had(self, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
         def gone(self: Here, requirement: Requirement) -> Any:
             raise FetchError("upstream has no source archive")
@@ -223,6 +241,12 @@ class TestNo:
     def test_to_a_version_of_what_is_not_accepted(self, here: Here) -> None:
         with pytest.raises(UsageError, match="six has no spec"):
             here.reviews.reject(SIX, Version("1.0"), reason="no")
+
+    def test_beside_somebody_s_yes(self, here: Here) -> None:
+        here.meanwhile = lambda: here.write("six.toml", 'name = "six"\n')
+        with pytest.raises(UsageError, match="somebody else has accepted six meanwhile"):
+            here.reviews.reject(SIX, reason="no")
+        assert here.messages == [] and not (here.root / "specs" / "rejected.toml").exists()
 
     def test_where_files_are_wrong(self, here: Here) -> None:
         (here.root / "specs" / "rejected.toml").write_bytes(b"\xff")
