@@ -42,7 +42,7 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
 
 RUN = """
 import sys
-from pybuilder.cli.__main__ import main
+from pybuilder.cli.main import main
 code = main(sys.argv[1:])
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).strip(), file=sys.stderr)
 sys.exit(code)

@@ -93,7 +93,7 @@ def test_killed_before_each_of_the_last_effects_on_disk(here: Bench) -> None:
 
 PUBLISHED_AND_NOT_WRITTEN_DOWN = """
 import os, sys
-from pybuilder.cli.__main__ import main
+from pybuilder.cli.main import main
 from pybuilder.state.numbers import Numbers
 Numbers.finish_publish = lambda *arguments: os._exit(9)
 sys.exit(main(sys.argv[1:]))
@@ -139,6 +139,21 @@ def test_ctrl_c_ends_it_cleanly(here: Bench) -> None:
     assert stdout == ""
     assert here.outcomes("gamma") == ["failed"]
     here.check_sound()
+
+
+BEGIN = "from pybuilder.cli.__main__ import run; run()"
+
+
+@pytest.mark.parametrize("start", [("-m", "pybuilder.cli"), ("-c", BEGIN)])
+@pytest.mark.parametrize("ignored", [False, True])
+def test_ctrl_c_while_it_is_loaded_is_quiet(here: Bench, start: tuple[str, str], ignored: bool) -> None:
+    (here.root / "click.py").write_text("import os\nos.kill(os.getpid(), 2)\nos._exit(7)\n")
+    environ = clean_environ(here.root)
+    environ["PYTHONPATH"] = f"{here.root}:{environ['PYTHONPATH']}"
+    ignore = (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignored else None
+    argv = [sys.executable, *start, "--version"]
+    ran = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60, preexec_fn=ignore)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (7 if ignored else 130, "", "")
 
 
 def test_interrupted_twice(here: Bench) -> None:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pybuilder.cli.__main__ import main
+from pybuilder.cli.main import main
 from pybuilder.state.database import Database
 
 EFFECTS = ("fsync", "rename", "replace", "mkdir", "rmdir", "unlink", "link", "chown")

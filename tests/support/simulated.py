@@ -16,6 +16,6 @@ if __name__ == "__main__":
     # Before anything else is imported that may take the function by its name.
     clock.now = lambda: moment + timedelta(seconds=time.monotonic() - began)
 
-    from pybuilder.cli.__main__ import main
+    from pybuilder.cli.main import main
 
     sys.exit(main(sys.argv[2:]))

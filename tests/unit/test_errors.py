@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from pybuilder import errors
-from pybuilder.cli.__main__ import cli, main
+from pybuilder.cli.main import cli, main
 from pybuilder.errors import ConfigError, PybuildError, ReviewError, combined_exit_code
 
 
