@@ -1,8 +1,8 @@
 """Build environments: virtual environments of exactly the payloads that a build requires, linked together in no time.
 
-Every payload is unpacked once for each minor version of Python, as a tree beside it in the store; an environment is
-those trees hard-linked into one directory. The sandbox shows it at ``/env``, read-only, so that its scripts are
-written once.
+Every payload is unpacked once for each minor version of Python, as a tree beside it in the store, whose name is the
+number of its files: one that has lost some is made again. An environment is those trees hard-linked into one directory.
+The sandbox shows it at ``/env``, read-only, so that its scripts are written once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 
 from pybuilder.compilers import Compilers
 from pybuilder.errors import BuildError, StateError
-from pybuilder.files import atomic_dir, disk_errors, file_lock, sync_filesystem
+from pybuilder.files import atomic_dir, disk_errors, file_lock, remove_tree, sync_filesystem
 from pybuilder.layout import Layout
 from pybuilder.names import minor_version
 from pybuilder.plan import ENVIRONMENT_PATH, Ingredient, digest
@@ -28,7 +28,7 @@ from pybuilder.store import Store
 from pybuilder.usage import use
 from pybuilder.wheel.filename import WheelName
 
-_FORMAT = 1  # of trees and environments: raise it when either would come out differently
+_FORMAT = 2  # of trees and environments: raise it when either would come out differently
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +101,8 @@ class Environments:
         _check_projects(ordered)
         trees = [self.unpack(payload, python=python, bytecode=bytecode) for payload in ordered]
         # What has bytecode anyhow becomes the environment of a build, which may want the same one.
-        environment = compiled if trees == [self._compiled(payload, python) for payload in ordered] else plain
+        places = [self._compiled(payload, python) for payload in ordered]
+        environment = compiled if [tree.parent for tree in trees] == places else plain
         with disk_errors(environment), file_lock(self.layout.lock(f"environment-{environment.name}")):
             # Somebody else may have made it while we waited.
             if not use(self.layout, environment):
@@ -128,33 +129,48 @@ class Environments:
 
         Raises:
             BuildError: The payload is damaged.
-            StateError: The disk is full or can't be written.
+            StateError: The disk is full or can't be written, or somebody has removed what was just written.
         """
         compiled = self._compiled(payload, python)
         plain = compiled.with_name(f"{compiled.name}-source")
-        tree = compiled if bytecode else plain
-        for there in (compiled, tree):
-            if there.is_dir():
-                return there
+        place = compiled if bytecode else plain
+        if tree := _whole(compiled) or _whole(place):
+            return tree
+        with disk_errors(place), file_lock(self.layout.lock(f"tree-{payload.sha256}-py{python.minor}")):
+            # Whoever held the lock may have made either.
+            if tree := _whole(compiled) or _whole(place):
+                return tree
+            if Store(self.layout).sound_payload(payload.sha256) is None:
+                raise _damaged(payload)
+            remove_tree(place)
+            with atomic_dir(place) as fresh:
+                files = self._fill(fresh / "tree", payload, python, plain=_whole(plain), bytecode=bytecode)
+                (fresh / "tree").rename(fresh / str(files))
+                sync_filesystem(fresh)
+        return place / str(files)
+
+    def _fill(
+        self, tree: Path, payload: PayloadRef, python: PythonTarget, *, plain: Path | None, bytecode: bool
+    ) -> int:
+        """Make a tree of a payload, from the one without bytecode where there is one; the number of its files."""
         from pybuilder.wheel.unpack import unpack
 
-        with disk_errors(tree), file_lock(self.layout.lock(f"tree-{payload.sha256}-py{python.minor}")):
-            # Whoever held the lock may have made either.
-            if compiled.is_dir():
-                return compiled
-            if not tree.is_dir():
-                if Store(self.layout).sound_payload(payload.sha256) is None:
-                    raise _damaged(payload)
-                with atomic_dir(tree) as fresh:
-                    if plain.is_dir():
-                        _copy_links(plain, fresh)
-                    else:
-                        unpack(payload.path, fresh, python=python.minor, interpreter=f"{ENVIRONMENT_PATH}/bin/python")
-                    if bytecode:
-                        self._compile(payload, fresh, python)
-                    _set_modes(fresh)
-                    sync_filesystem(fresh)
-        return tree
+        tree.mkdir()
+        if plain:
+            _copy_links(plain, tree)
+            files = int(plain.name)
+        else:
+            files = unpack(payload.path, tree, python=python.minor, interpreter=f"{ENVIRONMENT_PATH}/bin/python")
+        if bytecode:
+            self._compile(payload, tree, python)
+        _set_modes(tree)
+        if _count(tree, bytecode=False) < files:
+            raise StateError(
+                f"somebody has removed files of {payload.path.name} while it was unpacked",
+                where=str(tree),
+                cure="run the same command again",
+            )
+        return _count(tree)
 
     def foresee(
         self, name: str, version: str, modules: Callable[[], Mapping[str, bytes]], *, python: PythonTarget
@@ -182,13 +198,36 @@ class Environments:
             )
 
     def _compiled(self, payload: PayloadRef, python: PythonTarget) -> Path:
-        """Where a payload lies unpacked, with bytecode."""
+        """Where the tree of a payload with bytecode is."""
         return self.layout.payload(payload.sha256) / f"tree-{_FORMAT}-py{python.minor}"
 
 
 def _compiled_site_packages(python: PythonTarget) -> str:
     """Where in a tree there are modules to compile; empty for another minor version, which can't read our bytecode."""
     return f"lib/python{python.minor}/site-packages" if python.minor == minor_version(platform.python_version()) else ""
+
+
+def _whole(place: Path) -> Path | None:
+    """The tree in a place, if it has as many files as it had when it was made."""
+    try:
+        [name] = os.listdir(place)
+        tree = place / name
+        return tree if str(_count(tree)) == name else None
+    except (OSError, ValueError):
+        return None
+
+
+def _count(tree: Path, *, bytecode: bool = True) -> int:
+    """The files below a directory, by listing directories only."""
+    files, pending = 0, [str(tree)]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    files += 1
+                elif bytecode or entry.name != "__pycache__":
+                    pending.append(entry.path)
+    return files
 
 
 def freeze(environment: Iterable[Ingredient]) -> str:

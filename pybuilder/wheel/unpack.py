@@ -46,6 +46,7 @@ class _Destination(SchemeDictionaryDestination):
     """Where the files of a wheel go, by their names as strings: installer's paths take longer than all the rest."""
 
     made: set[str] = field(default_factory=set)
+    files: int = 0
 
     def write_to_fs(self, scheme: Scheme, path: str, stream: BinaryIO, is_executable: bool) -> RecordEntry:
         directory = self.scheme_dict[scheme]
@@ -56,6 +57,7 @@ class _Destination(SchemeDictionaryDestination):
         if parent not in self.made:
             os.makedirs(parent, exist_ok=True)
             self.made.add(parent)
+        self.files += 1
         with open(target, "xb") as file:
             digest, size = copyfileobj_with_hashing(stream, file, self.hash_algorithm)
         if is_executable:
@@ -63,7 +65,7 @@ class _Destination(SchemeDictionaryDestination):
         return RecordEntry(path, Hash(self.hash_algorithm, digest), size)
 
 
-def unpack(payload: Path, directory: Path, *, python: str, interpreter: str) -> None:
+def unpack(payload: Path, directory: Path, *, python: str, interpreter: str) -> int:
     """Install a payload into an empty directory that is to be part of a virtual environment.
 
     Args:
@@ -71,6 +73,9 @@ def unpack(payload: Path, directory: Path, *, python: str, interpreter: str) -> 
         directory: What stands for the virtual environment's directory. Modes depend on the umask.
         python: The minor version, such as ``3.14``: it is in the names of directories.
         interpreter: What scripts begin with, after ``#!``.
+
+    Returns:
+        The number of files that it has now.
 
     Raises:
         BuildError: The payload is damaged or can't be installed.
@@ -98,3 +103,4 @@ def unpack(payload: Path, directory: Path, *, python: str, interpreter: str) -> 
                 where=str(payload),
                 cure="look at how the build backend makes its wheel",
             ) from error
+    return destination.files

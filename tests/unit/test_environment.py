@@ -8,6 +8,7 @@ import pytest
 from pybuilder import environment
 from pybuilder.environment import Environments, PayloadRef, PythonTarget, freeze
 from pybuilder.errors import BuildError, StateError
+from pybuilder.files import remove_tree
 from pybuilder.layout import Layout
 from pybuilder.plan import Ingredient
 from pybuilder.store import Store
@@ -238,6 +239,57 @@ def test_a_payload_that_is_damaged_is_not_unpacked(layout, add):
     with pytest.raises(StateError, match="damaged in the store, and was set aside"):
         Environments(layout).prepare([payload], python=PYTHON)
     assert Store(layout).payload(payload.sha256) is None
+
+
+def add_bytecode(self, payload, tree, python):
+    cache = tree / SITE / "__pycache__"
+    cache.mkdir(exist_ok=True)
+    (cache / "bytecode").touch()
+
+
+@pytest.mark.parametrize("bytecode", [False, True])
+@pytest.mark.parametrize(
+    "lost", ["", "lib", "lib/python3.14/site-packages/pkg/data", "lib/python3.14/site-packages/*/*"]
+)
+def test_a_tree_that_has_lost_files_is_made_again(layout, add, monkeypatch, lost, bytecode):
+    monkeypatch.setattr(Environments, "_compile", add_bytecode)
+    one, other = add(files={"pkg/one.py": b"", "pkg/data": b""}), add(name="other", files={"other.py": b""})
+    environments = Environments(layout)
+    whole = environments.prepare([one], python=PYTHON, bytecode=bytecode)
+    before, tree = described(whole), environments.unpack(one, python=PYTHON, bytecode=bytecode)
+    for path in list(tree.glob(lost)) if lost else tree.iterdir():
+        remove_tree(path)
+    assert environments.prepare([one], python=PYTHON, bytecode=bytecode) == whole, "it is not composed again"
+    composed = environments.prepare([one, other], python=PYTHON, bytecode=bytecode)
+    assert {name for name, *_ in before} < {name for name, *_ in described(composed)}
+    assert environments.unpack(one, python=PYTHON, bytecode=bytecode) == tree
+    remove_tree(whole)
+    assert described(environments.prepare([one], python=PYTHON, bytecode=bytecode)) == before
+
+
+def test_bytecode_is_not_added_to_a_tree_that_has_lost_files(layout, add, monkeypatch):
+    monkeypatch.setattr(Environments, "_compile", add_bytecode)
+    one = add(files={"one.py": b"", "data": b""})
+    environments = Environments(layout)
+    plain = environments.unpack(one, python=PYTHON, bytecode=False)
+    (plain / SITE / "data").unlink()
+    assert (environments.prepare([one], python=PYTHON) / SITE / "data").exists()
+
+
+@pytest.mark.parametrize("bytecode", [False, True])
+def test_a_tree_that_loses_files_while_it_is_made_is_none(layout, add, monkeypatch, bytecode):
+    def lose(root):
+        remove_tree(root / SITE / "data")
+        set_modes(root)
+
+    one, set_modes = add(files={"one.py": b"", "data": b""}), environment._set_modes
+    monkeypatch.setattr(Environments, "_compile", add_bytecode)
+    with monkeypatch.context() as patched:
+        patched.setattr(environment, "_set_modes", lose)
+        with pytest.raises(StateError, match="somebody has removed files of demo"):
+            Environments(layout).unpack(one, python=PYTHON, bytecode=bytecode)
+    assert os.listdir(layout.payload(one.sha256)) == [one.path.name]
+    assert Environments(layout).unpack(one, python=PYTHON, bytecode=bytecode).is_dir()
 
 
 def test_bytecode_is_left_out_where_it_is_not_worth_it(layout, add, monkeypatch):
