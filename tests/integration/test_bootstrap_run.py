@@ -135,7 +135,7 @@ class TestFailures:
         ran = here.bootstrap("beta", "good", code=10)
         assert ran.built() == ["tool==1.0+pb.1", "good==1.0+pb.1"]
         [failure] = ran.json["failed"]
-        assert set(failure) == {"name", "version", "phase", "error", "attempt", "log"}
+        assert set(failure) == {"name", "version", "phase", "error", "where", "do", "attempt", "log"}
         assert (failure["name"], failure["version"], failure["phase"]) == ("bad", "1.0", "build")
         assert "the reason is this" in Path(failure["log"]).read_text()
         assert here.outcomes("bad") == ["failed"]

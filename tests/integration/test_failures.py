@@ -47,7 +47,7 @@ def refused(here: Bench, *arguments: str, code: int, names: list[str]) -> str:
 def test_the_document_tells_the_same(here: Bench, facts: dict[str, Any], spec: str, code: int, phase: str) -> None:
     here.accept("alpha", spec=spec, **facts)
     [failure] = here.build("alpha", code=code).json["failed"]
-    assert set(failure) == {"name", "version", "phase", "error", "attempt", "log"}
+    assert set(failure) == {"name", "version", "phase", "error", "where", "do", "attempt", "log"}
     assert (failure["name"], failure["phase"]) == ("alpha", phase)
     assert bool(failure["attempt"]) is bool(failure["log"]) is (phase in ("build", "validate"))
     assert failure["error"].splitlines()[0] in here.pybuild("build", "alpha").stderr
