@@ -6,8 +6,8 @@ exits 1 where an aim is missed.
 What is alike: the machine, the Python (3.12 or newer; Fromager needs that), network isolation on, a new home and a new
 directory for each cold run, and upstream: a mirror on loopback that has all files already, so that no run waits for
 the network. A run that made the mirror fetch something does not count and is done again. Cached means the same
-command again, in the same directory. Fromager needs ``uv`` (it comes with it), ``unshare`` (util-linux), ``ip``
-(iproute2) and gcc; pybuild needs bubblewrap and gcc.
+command again, in the same directory, three times. Fromager needs ``uv`` (it comes with it), ``unshare`` (util-linux),
+``ip`` (iproute2) and gcc; pybuild needs bubblewrap and gcc.
 
 Everything is removed only at the end: an ext4 without a journal is slow for minutes after a large ``rm -r``.
 """
@@ -28,6 +28,8 @@ from tests.support.mirror import Mirror
 
 # What pybuild may take of Fromager's time.
 AIMS = {"requests": {"cold": 1 / 4, "cached": 1 / 15}, "aiohttp": {"cold": 1 / 2, "cached": 1 / 25}}
+# Starts where all is cached, after each cold run: they take a moment, and the first still meets the disk at work.
+_CACHED_STARTS = 3
 Runs = dict[str, list[Ran]]
 
 
@@ -61,10 +63,11 @@ def measure(tree: str, builders: Sequence[Builder], rounds: int, places: Iterato
     for turn in range(rounds):
         for builder in builders if turn % 2 == 0 else reversed(builders):
             place = cold(builder, tree, places, mirror, runs[builder.name])
-            ran = bootstraps.succeeded(builder, bootstraps.bootstrap(builder, place, mirror.index, TREES[tree]))
-            if ran.report and ran.report["built"]:
-                raise SystemExit(f"{builder.name} built again: {ran.report['built']}")
-            runs[builder.name]["cached"].append(ran)
+            for _ in range(_CACHED_STARTS):
+                ran = bootstraps.succeeded(builder, bootstraps.bootstrap(builder, place, mirror.index, TREES[tree]))
+                if ran.report and ran.report["built"]:
+                    raise SystemExit(f"{builder.name} built again: {ran.report['built']}")
+                runs[builder.name]["cached"].append(ran)
             built[builder.name] = builder.wheels(place)
     passed = [show_row(tree, state, runs, aim) for state, aim in AIMS[tree].items()]
     show_wheels(built)
