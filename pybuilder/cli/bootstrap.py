@@ -167,7 +167,7 @@ class _Command:
     def _remember(self, session: Session, assessed: Assessed) -> None:
         path, graph = session.adapters.layout.plan(session.adapters.channel.name), _graph(assessed).encode()
         with disk_errors(path):
-            # Waiting for the disk would be most of what a run takes that finds everything published.
+            # A run that finds everything published need not wait for the disk.
             if not path.is_file() or path.read_bytes() != graph:
                 write_atomic(path, graph)
 

@@ -41,7 +41,7 @@ def verify(options: Options, as_json: bool) -> int:
 
 
 def _gone(layout: Layout, channel: str) -> list[str]:
-    """The wheels of newest numbers that the state knows to be published, and that are on no page and nowhere."""
+    """The wheels of newest numbers that the state knows to be published, and whose files are gone."""
     if not layout.database.exists():
         return []
     with contextlib.closing(State.open(layout)) as state:

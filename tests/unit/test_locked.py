@@ -176,6 +176,15 @@ class TestWants:
         assert [need.requirement for need in top.builds] == [wanted, "tool"]
         assert wants.broken == {} and wants.tree.nodes.keys() == found.tree.nodes.keys()
 
+    def test_what_is_there_stays_though_the_plan_has_newer_versions(self) -> None:
+        table, found = self.planned("extra")
+        table.add("tool==2.0")
+        newer = replace(found.tree.nodes[package("tool==1.0")], version=package("tool==2.0")[1])
+        tree = replace(found.tree, nodes={**found.tree.nodes, newer.package: newer})
+        wants = with_wants(replace(found, tree=tree), cast(Statements, table))
+        top = wants.tree.nodes[package("top==1.0")]
+        assert top.environment == (package("deep==1.0"), package("extra==1.0"), package("tool==1.0"))
+
     @pytest.mark.parametrize("wanted", ["tool", 'nowhere; sys_platform == "win32"'])
     def test_what_is_there_or_does_not_count_changes_nothing(self, wanted: str) -> None:
         table, found = self.planned(wanted)
