@@ -12,7 +12,10 @@ from pybuilder.cli.options import Options
 from pybuilder.cli.places import channel_name, open_index, open_layout, open_workspace
 from pybuilder.errors import UsageError, ValidationError
 from pybuilder.layout import Layout
-from pybuilder.state import State
+from pybuilder.state import PublishedWheel, State
+
+# The kind of fact that a published wheel was taken out of its index, by channel and file name.
+_TAKEN_OUT = "taken-out"
 
 
 @click.group()
@@ -41,32 +44,57 @@ def verify(options: Options, as_json: bool) -> int:
 
 
 def _gone(layout: Layout, channel: str) -> list[str]:
-    """The wheels of newest numbers that the state knows to be published, and whose files are gone."""
+    """What is wrong with the wheels that are published and gone, but for those that ``refresh`` took note of."""
     if not layout.database.exists():
         return []
     with contextlib.closing(State.open(layout)) as state:
-        published = state.published_in(channel)
+        gone, noted = _missing(layout, state, channel), state.facts(_TAKEN_OUT, f"{channel}/")
+    what = "it was published, and is gone; published again, under another number, by"
+    return [
+        f"files/{wheel.wheel}: {what} `pybuild build {wheel.name}=={wheel.version}`; if it was taken out on purpose,"
+        " `pybuild index refresh` takes note of that"
+        for wheel in gone
+        if not noted.get(f"{channel}/{wheel.wheel}")
+    ]
+
+
+def _note_taken_out(layout: Layout, channel: str) -> None:
+    """Take note of what is gone; whoever renews the pages of an index means it to be as it is."""
+    if not layout.database.exists():
+        return
+    with contextlib.closing(State.open(layout)) as state:
+        gone = {f"{channel}/{wheel.wheel}" for wheel in _missing(layout, state, channel)}
+        # What was put back may go again, and is told of then.
+        state.add_facts(_TAKEN_OUT, {key: key in gone for key in gone.union(state.facts(_TAKEN_OUT, f"{channel}/"))})
+
+
+def _missing(layout: Layout, state: State, channel: str) -> list[PublishedWheel]:
+    """The wheels of newest numbers that the state knows to be published, and whose files are gone."""
+    published = state.published_in(channel)
     newest: dict[tuple[str, str], int] = {}
     for wheel in published:
         newest[wheel.name, wheel.version] = max(wheel.number, newest.get((wheel.name, wheel.version), 0))
-    gone = [
+    return [
         wheel
         for wheel in sorted(published, key=lambda wheel: wheel.wheel)
         if wheel.number == newest[wheel.name, wheel.version] and not layout.wheel(channel, wheel.wheel).exists()
     ]
-    what = "it was published, and is gone; published again, under another number, by"
-    return [f"files/{wheel.wheel}: {what} `pybuild build {wheel.name}=={wheel.version}`" for wheel in gone]
 
 
 @index.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_obj
 def refresh(options: Options, as_json: bool) -> int:
-    """Write all pages anew from the files; what is right stays as it is."""
+    """Write all pages anew from the files; what is right stays as it is.
+
+    Published wheels whose files are gone count as taken out on purpose: `index verify` tells of them no more.
+    """
     workspace = open_workspace(options)
     channel = channel_name(options, workspace)
-    tree = open_index(open_layout(options, workspace), channel)
+    layout = open_layout(options, workspace)
+    tree = open_index(layout, channel)
     done = tree.refresh()
+    _note_taken_out(layout, channel)
     if as_json:
         document = {
             "channel": channel,

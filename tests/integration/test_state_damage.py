@@ -298,3 +298,30 @@ def test_an_index_that_is_gone_is_published_again(here: Bench, gone: str) -> Non
     assert here.pybuild("index", "verify").code == 0
     here.check_sound()
     assert here.build("delta").cached() == ["delta==1.0+pb.2"]
+
+
+def test_a_wheel_that_was_taken_out_on_purpose(here: Bench) -> None:
+    """Whoever renews the pages says so; one that was put back and goes again is told of again."""
+    here.build("alpha")
+    files, aside = here.state / "index/host/files", here.root / "aside"
+    aside.mkdir()
+
+    def wrong() -> list[str]:
+        return [line for line in here.pybuild("index", "verify").stdout.splitlines() if "alpha-1.0+pb.1" in line]
+
+    # What lies beside a wheel goes with it.
+    for file in sorted(files.glob("alpha-1.0+pb.1*")):
+        shutil.move(file, aside)
+    assert any("if it was taken out on purpose, `pybuild index refresh`" in line for line in wrong())
+    assert here.pybuild("index", "refresh").code == 0
+    assert here.pybuild("index", "verify").code == 0
+    for file in sorted(aside.iterdir()):
+        shutil.move(file, files)
+    assert here.pybuild("index", "refresh").code == 0
+    assert here.pybuild("index", "verify").code == 0
+    (files / "alpha-1.0+pb.1-py3-none-any.whl").unlink()
+    assert any("it was published, and is gone" in line for line in wrong())
+    assert here.pybuild("index", "refresh").code == 0
+    # Its number is not given again.
+    assert here.build("alpha").built() == ["alpha==1.0+pb.2"]
+    here.check_sound()
