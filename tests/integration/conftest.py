@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,9 @@ _LOCKS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyb
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What a script starts in its background has Ctrl-C ignored, and so would all that tests start and press it for.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "alone: fills the machine, so that nothing else should be timed beside it")
 
 
